@@ -1,0 +1,51 @@
+/* See LICENSE for copyright and license details. */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+/*
+ * Time is read once a turn of the loop.  Deadlines are milliseconds of the
+ * monotonic clock since the first reading; they wrap after 49 days, so they
+ * are compared by clock_before() only, and none lies over 24 days ahead.
+ */
+
+/* Read the clocks. */
+void		clock_update(void);
+
+/* The time of the last clock_update(): monotonic, and seconds since 1970. */
+uint32_t	clock_ms(void);
+uint32_t	clock_wall(void);
+
+bool		clock_before(uint32_t a, uint32_t b);
+
+/* Length of the text that clock_date() gives. */
+#define CLOCK_DATE_LEN	29
+
+/*
+ * The Date field's value for a second since 1970 (IMF-fixdate, RFC 9110
+ * 5.6.7), CLOCK_DATE_LEN bytes, terminated, valid until the next call.  It is
+ * formatted anew only when the second differs from the last call's.
+ */
+const char	*clock_date(uint32_t wall);
+
+/*
+ * One deadline for each of a fixed number of things, named 0 to n - 1.
+ * deadline_open() allocates for n of them; false without memory.
+ */
+bool		deadline_open(uint32_t n);
+void		deadline_close(void);
+
+/* Set or move the deadline of id, or take it away (if there is one). */
+void		deadline_set(uint32_t id, uint32_t when);
+void		deadline_clear(uint32_t id);
+
+/* Milliseconds until the first deadline, 0 if it has passed, -1 if none. */
+int		deadline_wait(void);
+
+/* Take away the earliest deadline that has passed: its id, or -1. */
+int64_t		deadline_expired(void);
+
+#endif

@@ -1,0 +1,1072 @@
+/* See LICENSE for copyright and license details. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "log.h"
+
+#ifndef VERSION
+#define VERSION	"unknown"
+#endif
+
+#define WORDS_MAX	64		/* in one directive */
+#define DEPTH_MAX	16		/* of Include */
+#define FILE_MAX_BYTES	(64 * 1024 * 1024)
+#define TIME_MAX	(10 * 86400 * 1000u)	/* ms; clocks wrap later */
+
+/* Where the reader stands. */
+struct reader {
+	struct config *config;
+	const char *name;
+	unsigned int line;	/* 0: an option, no file */
+	const char *dir;
+	int depth;
+};
+
+struct directive {
+	const char *name;
+	int min;		/* number of arguments */
+	int max;
+	void (*set)(struct reader *r, char **words, int n);
+};
+
+static void	read_file(struct reader *from, const char *path);
+
+static void
+where(const struct reader *r, char *dst, size_t size)
+{
+	if (r->line == 0)
+		snprintf(dst, size, "%s", r->name);
+	else
+		snprintf(dst, size, "%s:%u", r->name, r->line);
+}
+
+static void
+wrong(struct reader *r, const char *fmt, ...) LOG_PRINTF(2, 3);
+
+static void
+wrong(struct reader *r, const char *fmt, ...)
+{
+	char line[LOG_LINE];
+	size_t n;
+	va_list ap;
+
+	where(r, line, sizeof(line) / 2);
+	n = strlen(line);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ": ");
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	va_end(ap);
+	r->config->errors++;
+	r->config->report(line);
+}
+
+static char *
+copy(struct reader *r, const char *text)
+{
+	char *p = strdup(text);
+
+	if (p == NULL)
+		wrong(r, "out of memory");
+	return p;
+}
+
+/* A decimal number from min to max; false, with a message, if not. */
+static bool
+number(struct reader *r, const char *what, const char *text, unsigned long min,
+    unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	errno = 0;
+	if (isdigit((unsigned char)*text)) {
+		*out = strtoul(text, &end, 10);
+		if (*end == '\0' && errno == 0 && *out >= min && *out <= max)
+			return true;
+	}
+	wrong(r, "%s must be a number from %lu to %lu, near \"%s\"", what, min,
+	    max, text);
+	return false;
+}
+
+/* A time with ms, s (also when nothing is said) or min, in milliseconds. */
+static bool
+duration(struct reader *r, const char *what, const char *text, uint32_t *ms)
+{
+	static const struct {
+		const char *name;
+		unsigned long ms;
+	} units[] = { { "", 1000 }, { "s", 1000 }, { "ms", 1 },
+	    { "min", 60000 } };
+	unsigned long n, i;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	for (i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (!isdigit((unsigned char)*text) || errno != 0 ||
+		    strcasecmp(end, units[i].name) != 0 ||
+		    n > TIME_MAX / units[i].ms)
+			continue;
+		*ms = (uint32_t)(n * units[i].ms);
+		return true;
+	}
+	wrong(r, "%s must be a time in ms, s or min, at most 10 days, near "
+	    "\"%s\"", what, text);
+	return false;
+}
+
+static void
+set_listen(struct reader *r, char **words, int n)
+{
+	struct config *c = r->config;
+	struct sock_addr addr[2];
+	const char *error;
+	int i, got;
+
+	(void)n;
+	error = sock_parse(words[1], addr, &got);
+	if (error != NULL) {
+		wrong(r, "Listen: %s, near \"%s\"", error, words[1]);
+		return;
+	}
+	for (i = 0; i < got; i++) {
+		if (c->listeners == CONFIG_LISTENERS) {
+			wrong(r, "Listen: more than %d addresses",
+			    CONFIG_LISTENERS);
+			return;
+		}
+		c->twin[c->listeners] = i > 0;
+		c->listen[c->listeners++] = addr[i];
+	}
+}
+
+static void
+set_include(struct reader *r, char **words, int n)
+{
+	char path[4096];
+
+	(void)n;
+	if (r->depth == DEPTH_MAX) {
+		wrong(r, "Include: deeper than %d files", DEPTH_MAX);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s%s%s",
+	    *words[1] == '/' ? "" : r->dir, *words[1] == '/' ? "" : "/",
+	    words[1]);
+	read_file(r, path);
+}
+
+static void
+set_string(struct reader *r, char **dst, const char *value)
+{
+	free(*dst);
+	*dst = copy(r, value);
+}
+
+static void
+set_user(struct reader *r, char **words, int n)
+{
+	(void)n;
+	set_string(r, &r->config->user, words[1]);
+}
+
+static void
+set_group(struct reader *r, char **words, int n)
+{
+	(void)n;
+	set_string(r, &r->config->group, words[1]);
+}
+
+static void
+set_log_level(struct reader *r, char **words, int n)
+{
+	int level = log_level_named(words[1]);
+
+	(void)n;
+	if (level == -1)
+		wrong(r, "LogLevel: one of error, warn, notice, info, debug, "
+		    "near \"%s\"", words[1]);
+	else
+		r->config->log_level = level;
+}
+
+static void
+set_read_timeout(struct reader *r, char **words, int n)
+{
+	uint32_t ms;
+
+	(void)n;
+	if (strncasecmp(words[1], "header=", 7) != 0 ||
+	    strpbrk(words[1] + 7, "-,") != NULL) {
+		wrong(r, "RequestReadTimeout: only header=TIME, one deadline "
+		    "for the whole head, near \"%s\"", words[1]);
+		return;
+	}
+	if (!duration(r, "RequestReadTimeout", words[1] + 7, &ms))
+		return;
+	if (ms == 0)
+		wrong(r, "RequestReadTimeout: a head cannot take no time");
+	else
+		r->config->head_ms = ms;
+}
+
+static void
+set_timeout(struct reader *r, char **words, int n)
+{
+	uint32_t ms;
+
+	(void)n;
+	if (!duration(r, words[0], words[1], &ms))
+		return;
+	if (ms == 0)
+		wrong(r, "Timeout: must be more than 0");
+	else
+		r->config->flush_ms = ms;
+}
+
+static void
+set_graceful(struct reader *r, char **words, int n)
+{
+	(void)n;
+	duration(r, words[0], words[1], &r->config->graceful_ms);
+}
+
+static void
+set_accept_filter(struct reader *r, char **words, int n)
+{
+	(void)n;
+	if (strcasecmp(words[1], "http") != 0 ||
+	    (strcasecmp(words[2], "data") != 0 &&
+	    strcasecmp(words[2], "none") != 0))
+		wrong(r, "AcceptFilter: only \"http data\" or \"http none\"");
+	else
+		r->config->defer = strcasecmp(words[2], "data") == 0;
+}
+
+static void
+set_server_tokens(struct reader *r, char **words, int n)
+{
+	static const struct {
+		const char *name;
+		const char *text;
+	} forms[] = {
+		{ "Full", "fdproxy/" VERSION }, { "Min", "fdproxy/" VERSION },
+		{ "Minimal", "fdproxy/" VERSION }, { "Prod", "fdproxy" },
+		{ "ProductOnly", "fdproxy" }, { "None", "" }
+	};
+	size_t i;
+
+	(void)n;
+	for (i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		if (strcasecmp(words[1], forms[i].name) == 0) {
+			r->config->server = forms[i].text;
+			return;
+		}
+	}
+	wrong(r, "ServerTokens: one of Full, Minimal, Prod, None, near \"%s\"",
+	    words[1]);
+}
+
+/* Directives that take one number. */
+static void
+set_number(struct reader *r, char **words, int n)
+{
+	struct config *c = r->config;
+	unsigned long v;
+
+	(void)n;
+	if (strcasecmp(words[0], "LimitRequestLine") == 0) {
+		if (number(r, words[0], words[1], 16, HTTP_HEAD_MAX, &v))
+			c->limits.line = v;
+	} else if (strcasecmp(words[0], "LimitRequestFieldSize") == 0) {
+		if (number(r, words[0], words[1], 16, HTTP_HEAD_MAX, &v))
+			c->limits.field = v;
+	} else if (strcasecmp(words[0], "LimitRequestFields") == 0) {
+		if (number(r, words[0], words[1], 1, 32767, &v))
+			c->limits.fields = v;
+	} else if (strcasecmp(words[0], "LimitRequestHead") == 0) {
+		if (number(r, words[0], words[1], 64, HTTP_HEAD_MAX, &v))
+			c->limits.head = v;
+	} else if (strcasecmp(words[0], "ListenBacklog") == 0) {
+		if (number(r, words[0], words[1], 1, INT_MAX, &v))
+			c->backlog = (int)v;
+	} else if (number(r, words[0], words[1], 1, 10000000, &v)) {
+		c->max_connections = (uint32_t)v;
+	}
+}
+
+static void
+set_refused(struct reader *r, char **words, int n)
+{
+	(void)n;
+	wrong(r, "%s is not supported: ProxyPass serves all below its path, "
+	    "and a target that ends in '/' names a folder of sockets",
+	    words[0]);
+}
+
+/* Parameters of Apache's ProxyPass that would mean nothing here, and why. */
+static const struct {
+	const char *name;
+	const char *hint;
+} refused[] = {
+	{ "acquire", "there is no pool of connections" },
+	{ "addressttl", "there is no name to resolve" },
+	{ "disablereuse", "every request has a connection of its own" },
+	{ "enablereuse", "not built yet" },
+	{ "flushpackets", "no body passes through fdproxy" },
+	{ "flushwait", "no body passes through fdproxy" },
+	{ "interpolate", "there are no variables" },
+	{ "iobuffersize", "no body passes through fdproxy" },
+	{ "keepalive", "the backend is on this machine" },
+	{ "lbmethod", "there is no balancer" },
+	{ "lbset", "there is no balancer" },
+	{ "loadfactor", "there is no balancer" },
+	{ "mapping", "nothing of the URL is appended to the socket" },
+	{ "max", "bound those that wait with queue=N" },
+	{ "min", "there is no pool of connections" },
+	{ "nocanon", "nothing of the URL is appended to the socket" },
+	{ "noquery", "nothing of the URL is appended to the socket" },
+	{ "peer", "not built yet" },
+	{ "ping", "use wait=TIME" },
+	{ "ready", "not built yet" },
+	{ "receivebuffersize", "no body passes through fdproxy" },
+	{ "redirect", "there is no balancer" },
+	{ "responsefieldsize", "no response passes through fdproxy" },
+	{ "retry", "no state is kept, each request tries afresh; use "
+	    "wait=TIME" },
+	{ "route", "there is no balancer" },
+	{ "secret", "this is not AJP" },
+	{ "smax", "there is no pool of connections" },
+	{ "status", "there is no balancer" },
+	{ "stickysession", "there is no balancer" },
+	{ "timeout", "use connectiontimeout=TIME" },
+	{ "track", "not built yet" },
+	{ "ttl", "there is no pool of connections" },
+	{ "upgrade", "the backend has the connection and may upgrade it" }
+};
+
+/* What a ProxyPass line says, until all its words are read. */
+struct pass {
+	struct config_target t;
+	const char *flusher;
+	char headers[4096];
+	bool own_server;	/* header="Server: ..." */
+};
+
+static void
+pass_header(struct reader *r, struct pass *p, const char *text)
+{
+	static const char *const own[] = { "Connection", "Content-Length",
+	    "Transfer-Encoding", "Date" };
+	const char *colon = strchr(text, ':');
+	struct http_slice name, value;
+	size_t i, n = strlen(p->headers);
+
+	if (colon == NULL) {
+		wrong(r, "header: \"Name: value\" expected, near \"%s\"", text);
+		return;
+	}
+	name.p = text;
+	name.len = (size_t)(colon - text);
+	colon += 1 + strspn(colon + 1, " \t");
+	value.p = colon;
+	value.len = strlen(colon);
+	if (!http_parse_is_token(name) || !http_parse_is_value(value)) {
+		wrong(r, "header: the name must be a token, the value without "
+		    "control bytes, near \"%s\"", text);
+		return;
+	}
+	for (i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		if (http_parse_is(name, own[i])) {
+			wrong(r, "header: %s is fdproxy's own, near \"%s\"",
+			    own[i], text);
+			return;
+		}
+	}
+	p->own_server = p->own_server || http_parse_is(name, "Server");
+	if (n + name.len + value.len + 5 > sizeof(p->headers))
+		wrong(r, "header: more than %zu bytes of headers",
+		    sizeof(p->headers));
+	else
+		snprintf(p->headers + n, sizeof(p->headers) - n,
+		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
+}
+
+static void
+pass_refused(struct reader *r, const char *word, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		if (strlen(refused[i].name) == len &&
+		    strncasecmp(refused[i].name, word, len) == 0) {
+			wrong(r, "ProxyPass: %s is not supported: %s",
+			    refused[i].name, refused[i].hint);
+			return;
+		}
+	}
+	wrong(r, "ProxyPass: unknown parameter, near \"%s\"", word);
+}
+
+static void
+pass_parameter(struct reader *r, struct pass *p, char *word)
+{
+	char *value = strchr(word, '=');
+	unsigned long n;
+	struct http_slice key;
+
+	key.p = word;
+	key.len = value == NULL ? strlen(word) : (size_t)(value - word);
+	if (value == NULL) {
+		pass_refused(r, word, key.len);
+		return;
+	}
+	value++;
+	if (http_parse_is(key, "flusher"))
+		p->flusher = value;
+	else if (http_parse_is(key, "header"))
+		pass_header(r, p, value);
+	else if (http_parse_is(key, "connectiontimeout"))
+		duration(r, "connectiontimeout", value, &p->t.connect_ms);
+	else if (http_parse_is(key, "wait"))
+		duration(r, "wait", value, &p->t.wait_ms);
+	else if (http_parse_is(key, "queue")) {
+		if (number(r, "queue", value, 1, 1000000, &n))
+			p->t.queue_max = (uint32_t)n;
+	} else if (!http_parse_is(key, "payload"))
+		pass_refused(r, word, key.len);
+	else if (strcmp(value, "head") != 0)
+		wrong(r, "payload: only \"head\" is known, near \"%s\"", value);
+	else
+		p->t.payload_head = true;
+}
+
+/* "fd:///absolute" or "fd://relative"; a '/' at the end means a folder. */
+static bool
+pass_target(struct reader *r, struct pass *p, const char *target)
+{
+	char path[4096];
+
+	if (strcmp(target, "!") == 0) {
+		p->t.kind = CONFIG_EXCLUDED;
+		return true;
+	}
+	if (strncasecmp(target, "fd://", 5) != 0) {
+		wrong(r, "ProxyPass: the target must be fd://PATH or !, near "
+		    "\"%s\"", target);
+		return false;
+	}
+	target += 5;
+	snprintf(path, sizeof(path), "%s%s%s", *target == '/' ? "" : r->dir,
+	    *target == '/' ? "" : "/", target);
+	if (*target == '\0' || strcmp(target, "/") == 0) {
+		wrong(r, "ProxyPass: the target names no socket");
+		return false;
+	}
+	p->t.path_len = strlen(path);
+	if (!sock_unix(&p->t.addr, path, p->t.path_len)) {
+		wrong(r, "ProxyPass: the path of the socket is longer than "
+		    "%zu bytes, near \"%s\"",
+		    sizeof(p->t.addr.u.un.sun_path) - 1, path);
+		return false;
+	}
+	p->t.kind = path[p->t.path_len - 1] == '/' ? CONFIG_DIRECTORY :
+	    CONFIG_SOCKET;
+	return true;
+}
+
+static bool
+same_flush(const struct config_flush *f, const struct pass *p,
+    const char *name)
+{
+	return strcmp(f->name, name) == 0 &&
+	    strcmp(f->headers, p->headers) == 0;
+}
+
+/* The flusher is made at the end, when ServerTokens is known. */
+static bool
+pass_flusher(struct reader *r, struct pass *p)
+{
+	struct config_flush *f, **last = &r->config->flushes;
+	const char *name = p->flusher;
+	char path[4096], place[1024];
+
+	if (strncmp(name, "file:", 5) == 0 && name[5] != '/') {
+		snprintf(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
+		name = path;
+	}
+	for (; *last != NULL; last = &(*last)->next) {
+		if (same_flush(*last, p, name)) {
+			p->t.made = *last;
+			return true;
+		}
+	}
+	f = calloc(1, sizeof(*f));
+	if (f == NULL) {
+		wrong(r, "out of memory");
+		return false;
+	}
+	where(r, place, sizeof(place));
+	f->name = copy(r, name);
+	f->headers = copy(r, p->headers);
+	f->where = copy(r, place);
+	f->own_server = p->own_server;
+	*last = p->t.made = f;
+	return true;
+}
+
+static void
+add_target(struct reader *r, const char *path, struct config_target *t)
+{
+	struct config *c = r->config;
+	struct config_target *all = c->targets;
+	char place[1024];
+
+	/* Room is doubled at each power of two. */
+	if ((c->ntargets & (c->ntargets - 1)) == 0) {
+		all = realloc(all, (c->ntargets == 0 ? 1 : c->ntargets * 2) *
+		    sizeof(*all));
+		if (all == NULL) {
+			wrong(r, "out of memory");
+			return;
+		}
+		c->targets = all;
+	}
+	where(r, place, sizeof(place));
+	t->path = copy(r, path);
+	t->where = copy(r, place);
+	all[c->ntargets] = *t;
+	if (route_add(c->routes, path) != (int)c->ntargets)
+		wrong(r, "out of memory");
+	c->ntargets++;
+}
+
+static void
+set_proxy_pass(struct reader *r, char **words, int n)
+{
+	struct pass p;
+	int i, before = r->config->errors;
+
+	memset(&p, 0, sizeof(p));
+	p.flusher = "flush";
+	p.t.connect_ms = 5000;
+	if (*words[1] != '/')
+		wrong(r, "ProxyPass: the path must begin with '/', near "
+		    "\"%s\"", words[1]);
+	else if (strpbrk(words[1], "?#") != NULL)
+		wrong(r, "ProxyPass: a path has no '?' or '#', near \"%s\"",
+		    words[1]);
+	if (!pass_target(r, &p, words[2]))
+		return;
+	for (i = 3; i < n; i++)
+		pass_parameter(r, &p, words[i]);
+	if (p.t.kind == CONFIG_EXCLUDED && n > 3)
+		wrong(r, "ProxyPass: \"!\" takes no parameters");
+	if (p.t.kind != CONFIG_EXCLUDED && !pass_flusher(r, &p))
+		return;
+	if (r->config->errors == before)
+		add_target(r, words[1], &p.t);
+}
+
+/* Alphabetical; the manual page describes each of them. */
+static const struct directive directives[] = {
+	{ "AcceptFilter", 2, 2, set_accept_filter },
+	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
+	{ "Group", 1, 1, set_group },
+	{ "Include", 1, 1, set_include },
+	{ "LimitRequestFieldSize", 1, 1, set_number },
+	{ "LimitRequestFields", 1, 1, set_number },
+	{ "LimitRequestHead", 1, 1, set_number },
+	{ "LimitRequestLine", 1, 1, set_number },
+	{ "Listen", 1, 1, set_listen },
+	{ "ListenBacklog", 1, 1, set_number },
+	{ "LogLevel", 1, 1, set_log_level },
+	{ "MaxConnections", 1, 1, set_number },
+	{ "ProxyPass", 2, WORDS_MAX, set_proxy_pass },
+	{ "ProxyPassMatch", 0, WORDS_MAX, set_refused },
+	{ "RequestReadTimeout", 1, 1, set_read_timeout },
+	{ "ServerTokens", 1, 1, set_server_tokens },
+	{ "Timeout", 1, 1, set_timeout },
+	{ "User", 1, 1, set_user }
+};
+
+const char *
+config_directive_name(size_t i)
+{
+	if (i >= sizeof(directives) / sizeof(*directives))
+		return NULL;
+	return directives[i].name;
+}
+
+static void
+run(struct reader *r, char **words, int n)
+{
+	const struct directive *d;
+	size_t i;
+
+	for (i = 0; i < sizeof(directives) / sizeof(*directives); i++) {
+		d = &directives[i];
+		if (strcasecmp(words[0], d->name) != 0)
+			continue;
+		words[0] = (char *)(size_t)d->name;
+		if (n - 1 < d->min)
+			wrong(r, "%s: too few arguments", d->name);
+		else if (n - 1 > d->max)
+			wrong(r, "%s: too many arguments, near \"%s\"",
+			    d->name, words[d->max + 1]);
+		else
+			d->set(r, words, n);
+		return;
+	}
+	wrong(r, "unknown directive, near \"%s\"", words[0]);
+}
+
+/*
+ * Take one word off *text, in place, as Apache does: quotes at its start, or
+ * behind a '=', hold blanks; in them a backslash quotes itself and the quote.
+ * Returns NULL at the end of the line, or with *bad set: no closing quote.
+ */
+static char *
+next_word(char **text, bool *bad)
+{
+	char *in = *text, *out, *word;
+	char quote = '\0';
+
+	while (isspace((unsigned char)*in))
+		in++;
+	if (*in == '\0')
+		return NULL;
+	word = out = in;
+	for (; *in != '\0'; in++) {
+		if (quote == '\0' && isspace((unsigned char)*in))
+			break;
+		if (quote == '\0' && (*in == '"' || *in == '\'') &&
+		    (out == word || out[-1] == '=')) {
+			quote = *in;
+		} else if (quote != '\0' && *in == quote) {
+			quote = '\0';
+		} else {
+			if (quote != '\0' && *in == '\\' &&
+			    (in[1] == '\\' || in[1] == quote))
+				in++;
+			*out++ = *in;
+		}
+	}
+	*bad = quote != '\0';
+	*text = *in == '\0' ? in : in + 1;
+	*out = '\0';
+	return *bad ? NULL : word;
+}
+
+static void
+read_line(struct reader *r, char *line)
+{
+	char *words[WORDS_MAX + 1], *word;
+	bool bad = false;
+	int n = 0;
+
+	line += strspn(line, " \t\r\n\v\f");
+	if (*line == '#')
+		return;
+	while ((word = next_word(&line, &bad)) != NULL) {
+		if (n == WORDS_MAX) {
+			wrong(r, "more than %d words", WORDS_MAX);
+			return;
+		}
+		words[n++] = word;
+	}
+	words[n] = NULL;
+	if (bad)
+		wrong(r, "a quote has no end, near \"%s\"",
+		    n > 0 ? words[n - 1] : "");
+	else if (n > 0)
+		run(r, words, n);
+}
+
+/*
+ * Line by line; one that ends in a backslash goes on in the next.  A line is
+ * as long as it likes: the text is taken apart in place.
+ */
+static void
+read_lines(struct reader *r, char *text, size_t len)
+{
+	char *end = text + len, *out, *lf;
+	unsigned int lines;
+
+	while (text < end) {
+		char *line = text;
+
+		lines = 0;
+		out = text;
+		for (;;) {
+			lf = memchr(text, '\n', (size_t)(end - text));
+			if (lf == NULL)
+				lf = end;
+			memmove(out, text, (size_t)(lf - text));
+			out += lf - text;
+			text = lf < end ? lf + 1 : end;
+			lines++;
+			if (out > line && out[-1] == '\r')
+				out--;
+			if (out == line || out[-1] != '\\' || text == end)
+				break;
+			out--;
+		}
+		*out = '\0';
+		if (strlen(line) != (size_t)(out - line))
+			wrong(r, "a NUL byte");
+		else
+			read_line(r, line);
+		r->line += lines;
+	}
+}
+
+/* The folder of a file, absolute, for paths that are relative to it. */
+static bool
+folder(const char *path, char *dst, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = 0;
+
+	if (*path != '/') {
+		if (getcwd(dst, size) == NULL)
+			return false;
+		n = strlen(dst);
+		if (n == 1)
+			dst[--n] = '\0';
+	}
+	if (slash == NULL)
+		return true;
+	return snprintf(dst + n, size - n, "%s%.*s", *path == '/' ? "" : "/",
+	    (int)(slash - path), path) < (int)(size - n);
+}
+
+/* All of a descriptor, with room for a NUL, or NULL with errno. */
+static char *
+slurp(int fd, size_t *len)
+{
+	size_t size = 4096;
+	char *text = NULL, *more;
+	ssize_t n = 1;
+
+	for (*len = 0; n > 0 && *len < FILE_MAX_BYTES; *len += (size_t)n) {
+		if (text == NULL || *len + 1 == size) {
+			size *= 2;
+			more = realloc(text, size);
+			if (more == NULL)
+				break;
+			text = more;
+		}
+		n = read(fd, text + *len, size - 1 - *len);
+		if (n == -1)
+			break;
+	}
+	if (n == 0)
+		return text;
+	if (n > 0)
+		errno = EFBIG;
+	free(text);
+	return NULL;
+}
+
+static void
+read_file(struct reader *from, const char *path)
+{
+	struct reader r = *from;
+	char dir[4096];
+	char *text = NULL;
+	size_t len;
+	int fd;
+
+	fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) :
+	    open(path, O_RDONLY | O_CLOEXEC);
+	if (fd != -1) {
+		text = slurp(fd, &len);
+		close(fd);
+	}
+	if (text == NULL || !folder(path, dir, sizeof(dir))) {
+		wrong(from, "cannot read %s: %s", path, strerror(errno));
+		free(text);
+		return;
+	}
+	r.name = path;
+	r.dir = dir;
+	r.line = 1;
+	r.depth++;
+	read_lines(&r, text, len);
+	free(text);
+}
+
+void
+config_file(struct config *config, const char *path)
+{
+	struct reader r = { config, "-f", 0, "", 0 };
+
+	read_file(&r, path);
+}
+
+void
+config_text(struct config *config, const char *name, const char *dir,
+    const char *text, size_t len)
+{
+	struct reader r = { config, name, 1, dir, 0 };
+	char *own = malloc(len + 1);
+
+	if (own == NULL) {
+		wrong(&r, "out of memory");
+		return;
+	}
+	memcpy(own, text, len);
+	read_lines(&r, own, len);
+	free(own);
+}
+
+/* An option as a directive: its words, without any quoting. */
+static void
+option(struct config *config, const char *name, char **words, int n)
+{
+	char dir[4096];
+	struct reader r = { config, name, 0, dir, 0 };
+
+	if (!folder("-", dir, sizeof(dir)))
+		wrong(&r, "cannot find the current folder: %s",
+		    strerror(errno));
+	else
+		run(&r, words, n);
+}
+
+void
+config_directive(struct config *config, const char *text)
+{
+	char dir[4096];
+	struct reader r = { config, "-c", 0, dir, 0 };
+	char *own;
+
+	if (!folder("-", dir, sizeof(dir))) {
+		wrong(&r, "cannot find the current folder: %s",
+		    strerror(errno));
+		return;
+	}
+	own = copy(&r, text);
+	if (own != NULL)
+		read_line(&r, own);
+	free(own);
+}
+
+void
+config_listen(struct config *config, const char *address)
+{
+	char name[] = "Listen";
+	char *words[] = { name, (char *)(size_t)address, NULL };
+
+	option(config, "-l", words, 2);
+}
+
+void
+config_user(struct config *config, const char *user)
+{
+	struct reader r = { config, "-u", 0, "", 0 };
+	char *colon;
+
+	set_string(&r, &config->user, user);
+	colon = config->user == NULL ? NULL : strchr(config->user, ':');
+	if (colon != NULL) {
+		set_string(&r, &config->group, colon + 1);
+		*colon = '\0';
+	}
+}
+
+/* PATH=TARGET[,key=value ...]; a target without a scheme is a socket's path. */
+void
+config_route(struct config *config, const char *route)
+{
+	struct reader r = { config, "-r", 0, "", 0 };
+	char *words[WORDS_MAX + 1], *own, *p, *target;
+	char name[] = "ProxyPass";
+	int n = 3;
+
+	own = copy(&r, route);
+	if (own == NULL)
+		return;
+	p = strchr(own, '=');
+	target = malloc(strlen(own) + 6);	/* "fd://" and a NUL */
+	if (p == NULL || target == NULL) {
+		wrong(&r, "PATH=SOCKET expected, near \"%s\"", route);
+		free(target);
+		free(own);
+		return;
+	}
+	*p++ = '\0';
+	words[0] = name;
+	words[1] = own;
+	words[2] = target;
+	for (words[3] = p; n < WORDS_MAX; words[n] = p) {
+		p = strchr(p, ',');
+		if (p == NULL)
+			break;
+		*p++ = '\0';
+		n++;
+	}
+	/* words[3] is the target still, and parameters stand behind it. */
+	snprintf(target, strlen(words[3]) + 6, "%s%s", strcmp(words[3], "!") == 0 ||
+	    strncasecmp(words[3], "fd:", 3) == 0 ? "" : "fd://", words[3]);
+	memmove(&words[3], &words[4], sizeof(*words) * (size_t)(n - 3));
+	option(config, "-r", words, n);
+	free(target);
+	free(own);
+}
+
+struct config *
+config_new(void (*report)(const char *line))
+{
+	struct config *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->routes = route_new();
+	if (c->routes == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->limits.line = 8190;
+	c->limits.field = 8190;
+	c->limits.fields = 100;
+	c->limits.head = 16384;
+	c->head_ms = 20000;
+	c->flush_ms = 20000;
+	c->backlog = 511;
+	c->defer = true;
+	c->log_level = LOG_L_NOTICE;
+	c->server = "fdproxy/" VERSION;
+	c->report = report;
+	return c;
+}
+
+void
+config_free(struct config *config)
+{
+	struct config_flush *f, *next;
+	uint32_t i;
+
+	if (config == NULL)
+		return;
+	for (f = config->flushes; f != NULL; f = next) {
+		next = f->next;
+		flush_free(f->flush);
+		free(f->name);
+		free(f->headers);
+		free(f->where);
+		free(f);
+	}
+	for (i = 0; i < config->ntargets; i++) {
+		free(config->targets[i].path);
+		free(config->targets[i].where);
+	}
+	free(config->targets);
+	route_free(config->routes);
+	free(config->user);
+	free(config->group);
+	free(config);
+}
+
+static int
+by_socket(const void *a, const void *b)
+{
+	const struct config_target *const *x = a, *const *y = b;
+
+	return strcmp((*x)->addr.u.un.sun_path, (*y)->addr.u.un.sun_path);
+}
+
+/* One number for each different socket path. */
+static bool
+number_queues(struct config *c)
+{
+	struct config_target **sorted;
+	uint32_t i;
+
+	sorted = calloc(c->ntargets + 1, sizeof(struct config_target *));
+	if (sorted == NULL)
+		return false;
+	for (i = 0; i < c->ntargets; i++)
+		sorted[i] = &c->targets[i];
+	qsort(sorted, c->ntargets, sizeof(*sorted), by_socket);
+	c->nqueues = 0;
+	for (i = 0; i < c->ntargets; i++) {
+		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0)
+			c->nqueues++;
+		sorted[i]->queue = c->nqueues - 1;
+	}
+	free(sorted);
+	return true;
+}
+
+static void
+warn_hidden(const struct config *c)
+{
+	const struct config_target *t;
+	char normal[4096];
+	size_t len, rest;
+	uint32_t i;
+	int first;
+
+	for (i = 0; i < c->ntargets; i++) {
+		t = &c->targets[i];
+		len = strlen(t->path);
+		first = route_match(c->routes, t->path, len, &rest);
+		if (first >= 0 && (uint32_t)first < i)
+			log_warn("%s: %s is never reached: %s at %s comes "
+			    "first", t->where, t->path,
+			    c->targets[first].path, c->targets[first].where);
+		if (strchr(t->path, '%') == NULL &&
+		    (route_normalize(t->path, len, normal, sizeof(normal),
+		    &rest) != 0 || rest != len))
+			log_warn("%s: %s never matches: request paths have no "
+			    "empty or dot segments", t->where, t->path);
+	}
+}
+
+static void
+make_flushes(struct config *c)
+{
+	struct reader r = { c, "", 0, "", 0 };
+	struct config_flush *f;
+	const char *error = NULL;
+	uint32_t i;
+
+	for (f = c->flushes; f != NULL; f = f->next) {
+		f->flush = flush_new(f->name, f->headers,
+		    f->own_server ? "" : c->server, &error);
+		r.name = f->where;
+		if (f->flush == NULL)
+			wrong(&r, "ProxyPass: %s%s%s, near \"%s\"", error,
+			    errno == 0 ? "" : ": ",
+			    errno == 0 ? "" : strerror(errno), f->name);
+	}
+	for (i = 0; i < c->ntargets; i++)
+		if (c->targets[i].made != NULL)
+			c->targets[i].flush = c->targets[i].made->flush;
+}
+
+bool
+config_finish(struct config *config)
+{
+	struct reader r = { config, "configuration", 0, "", 0 };
+
+	if (config->listeners == 0)
+		wrong(&r, "nothing to listen on: give Listen or -l");
+	make_flushes(config);
+	if (!number_queues(config))
+		wrong(&r, "out of memory");
+	if (config->errors == 0)
+		warn_hidden(config);
+	return config->errors == 0;
+}

@@ -1,0 +1,111 @@
+/* See LICENSE for copyright and license details. */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flush.h"
+#include "http_parse.h"
+#include "route.h"
+#include "sock.h"
+
+/*
+ * Directives become a struct config.  One table serves files, -c and the
+ * short options.  Everything is allocated here, while reading; nothing is
+ * changed once config_finish() has been called.
+ */
+
+#define CONFIG_LISTENERS	32
+
+enum config_kind {
+	CONFIG_SOCKET,		/* all below the path goes to one socket */
+	CONFIG_DIRECTORY,	/* the next segment names the socket */
+	CONFIG_EXCLUDED		/* "!" */
+};
+
+/* Where a route leads; the index is the route's. */
+struct config_target {
+	enum config_kind kind;
+	struct sock_addr addr;	/* the socket; or the folder, with its '/' */
+	size_t path_len;	/* of the path in addr */
+	uint32_t queue;		/* the same number for the same socket path */
+	struct flush *flush;
+	bool payload_head;	/* the head goes behind the NUL byte */
+	uint32_t connect_ms;	/* how long to try a full backend */
+	uint32_t wait_ms;	/* how long to try a missing one */
+	uint32_t queue_max;	/* how many may wait; 0: a quarter of all */
+	struct config_flush *made;	/* what flush is of, until it is made */
+	char *path;		/* as configured, and where, for messages */
+	char *where;
+};
+
+/* A flusher with its headers; many routes may share it. */
+struct config_flush {
+	struct config_flush *next;
+	struct flush *flush;
+	char *name;
+	char *headers;
+	char *where;
+	bool own_server;	/* headers have a Server field */
+};
+
+struct config {
+	struct sock_addr listen[CONFIG_LISTENERS];
+	bool twin[CONFIG_LISTENERS];	/* IPv4 half of the one before */
+	int listeners;
+	struct route_table *routes;
+	struct config_target *targets;
+	uint32_t ntargets;
+	uint32_t nqueues;	/* different socket paths */
+	struct config_flush *flushes;
+	struct http_limits limits;
+	uint32_t head_ms;	/* RequestReadTimeout header= */
+	uint32_t flush_ms;	/* Timeout */
+	uint32_t graceful_ms;	/* GracefulShutdownTimeout; 0: no end */
+	uint32_t max_connections;	/* 0: as the descriptors allow */
+	int backlog;
+	bool defer;		/* AcceptFilter http data */
+	int log_level;
+	const char *server;	/* the Server field, "" for none */
+	char *user;		/* or NULL */
+	char *group;
+	int errors;
+	void (*report)(const char *line);
+};
+
+/*
+ * A configuration with the defaults.  Each error in what is read is given to
+ * report as one line "where: what", and counted in errors; reading goes on.
+ * NULL without memory.  config_free() takes NULL as well.
+ */
+struct config	*config_new(void (*report)(const char *line));
+void		 config_free(struct config *config);
+
+/* Read a file ("-": standard input); Include is followed. */
+void		 config_file(struct config *config, const char *path);
+
+/*
+ * Read len bytes of directives.  name stands for the file in messages; dir is
+ * the folder that relative paths are under.
+ */
+void		 config_text(struct config *config, const char *name,
+		    const char *dir, const char *text, size_t len);
+
+/* -c, -l, -r and -u: relative paths are under the current folder. */
+void		 config_directive(struct config *config, const char *text);
+void		 config_listen(struct config *config, const char *address);
+void		 config_route(struct config *config, const char *route);
+void		 config_user(struct config *config, const char *user);
+
+/*
+ * When all is read: make the flushers, number the sockets, warn about routes
+ * that can never match.  Returns whether there were no errors at all.
+ */
+bool		 config_finish(struct config *config);
+
+/* The name of directive i, or NULL behind the last one. */
+const char	*config_directive_name(size_t i);
+
+#endif

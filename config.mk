@@ -1,0 +1,33 @@
+# Every knob of the build.  All can be set on make's command line as well:
+#	make CC=musl-gcc LDFLAGS=-static
+#	make CC=aarch64-linux-gnu-gcc POLLER=poll
+
+VERSION = 0.1.0
+
+PREFIX = /usr/local
+BINDIR = $(PREFIX)/bin
+SBINDIR = $(PREFIX)/sbin
+MANDIR = $(PREFIX)/share/man
+DESTDIR =
+
+CC = cc
+CPPFLAGS =
+CFLAGS = -O2 -g
+LDFLAGS =
+LDLIBS =
+
+# platform (epoll on Linux, kqueue on the BSDs and macOS, else poll), or one of
+# epoll, kqueue, poll
+POLLER = platform
+
+# For everything that is only built to be tested; empty to do without.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+# The unit test framework, https://libcheck.github.io/check/
+CHECK_CPPFLAGS =
+CHECK_LDLIBS = -lcheck -lsubunit -lm -lrt -lpthread
+
+# For fuzzing
+FUZZ_CC = clang
+FUZZ_SECONDS = 60

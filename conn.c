@@ -1,0 +1,1141 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "conn.h"
+#include "fdpass.h"
+#include "log.h"
+#include "reply.h"
+#include "stats.h"
+
+/*
+ * Slots beyond those that may be taken, so that a client can be evicted and
+ * another kept in the same turn, although a slot that was freed is not used
+ * again before the next one: events of the turn may still name it.
+ */
+#define SPARE		64
+
+/* Queues for sockets that directory targets find at run time. */
+#define FOUND_QUEUES	32
+
+#define LOOKS_MAX	64	/* for one head, then it rests */
+#define REST_MS		10
+#define BLIND_REST_MAX	100
+#define PROBE_MAX_MS	50
+#define LINGER_IDLE_MS	2000
+#define LINGER_MS	5000
+#define LINGER_BYTES	(256 * 1024)
+#define SENDS_MAX	3	/* of one hand-off in one turn */
+
+#define NOBODY		UINT32_MAX
+#define NO_LIST		UINT32_MAX
+
+/* The lists: of all heads, of all that linger, then the queues. */
+enum {
+	LIST_HEAD,
+	LIST_LINGER,
+	LIST_QUEUES
+};
+
+/*
+ * Slots in order.  A queue holds those that wait for one socket path; its
+ * first client is probed for, with growing delays.
+ */
+struct list {
+	uint32_t first;
+	uint32_t last;
+	uint32_t count;
+	uint32_t delay;		/* of the last probe */
+	uint64_t key;		/* a found socket: hash of its path */
+	bool absent;		/* not full: there was nobody */
+};
+
+/* What the scratch buffer holds, and of whom. */
+static struct {
+	const struct conn *of;
+	size_t len;		/* of the head */
+	bool expect;
+	struct sock_addr addr;	/* of the backend */
+	int backend;		/* COMMITTED: connected again, or -1 */
+} now;
+
+static const struct config *config;
+static struct conn *slots;
+static uint32_t nslots;
+static uint32_t unused;		/* slots from here on were never taken */
+static uint32_t free_slots;
+static uint32_t freed_slots;	/* in this turn */
+static uint32_t count;
+static uint32_t count_max;
+static uint32_t first_id;
+static struct list *lists;
+static uint32_t nlists;
+static char *scratch;		/* a NUL byte, then a head */
+static char *path;		/* normal form of a request path */
+
+uint32_t
+conn_slots(uint32_t max)
+{
+	return max + SPARE;
+}
+
+static uint32_t
+count_lists(const struct config *c)
+{
+	return LIST_QUEUES + c->nqueues + FOUND_QUEUES;
+}
+
+uint32_t
+conn_deadlines(const struct config *c, uint32_t max)
+{
+	return conn_slots(max) + count_lists(c);
+}
+
+bool
+conn_open(const struct config *c, uint32_t max, uint32_t id)
+{
+	uint32_t i;
+
+	config = c;
+	count_max = max;
+	nslots = conn_slots(max);
+	unused = count = 0;
+	free_slots = freed_slots = NOBODY;
+	first_id = id;
+	nlists = count_lists(c);
+	slots = calloc(nslots, sizeof(*slots));
+	lists = calloc(nlists, sizeof(*lists));
+	scratch = calloc(1, c->limits.head + 1);
+	path = malloc(c->limits.head);
+	if (slots == NULL || lists == NULL || scratch == NULL || path == NULL)
+		return false;
+	for (i = 0; i < nlists; i++)
+		lists[i].first = lists[i].last = NOBODY;
+	return true;
+}
+
+void
+conn_release(void)
+{
+	free(slots);
+	free(lists);
+	free(scratch);
+	free(path);
+	slots = NULL;
+	lists = NULL;
+	scratch = path = NULL;
+}
+
+int64_t
+conn_index(const struct conn *c)
+{
+	uintptr_t p = (uintptr_t)c, base = (uintptr_t)slots;
+
+	if (p < base || p >= base + nslots * sizeof(*slots))
+		return -1;
+	return c - slots;
+}
+
+struct conn *
+conn_at(uint32_t index)
+{
+	return &slots[index];
+}
+
+uint32_t
+conn_count(void)
+{
+	return count;
+}
+
+uint32_t
+conn_used(void)
+{
+	return unused;
+}
+
+void
+conn_turn(void)
+{
+	uint32_t i, next;
+
+	now.of = NULL;
+	for (i = freed_slots; i != NOBODY; i = next) {
+		next = slots[i].next;
+		slots[i].next = free_slots;
+		free_slots = i;
+	}
+	freed_slots = NOBODY;
+}
+
+/* ---- lists ---- */
+
+static uint32_t
+list_id(uint32_t list)
+{
+	return first_id + nslots + list;
+}
+
+static void
+unlink_slot(struct conn *c)
+{
+	struct list *l;
+
+	if (c->list == NO_LIST)
+		return;
+	l = &lists[c->list];
+	if (c->prev == NOBODY)
+		l->first = c->next;
+	else
+		slots[c->prev].next = c->next;
+	if (c->next == NOBODY)
+		l->last = c->prev;
+	else
+		slots[c->next].prev = c->prev;
+	if (--l->count == 0 && c->list >= LIST_QUEUES)
+		deadline_clear(list_id(c->list));
+	c->list = NO_LIST;
+}
+
+static void
+link_slot(struct conn *c, uint32_t list, bool front)
+{
+	struct list *l = &lists[list];
+	uint32_t i = (uint32_t)conn_index(c);
+
+	c->list = list;
+	c->prev = front ? NOBODY : l->last;
+	c->next = front ? l->first : NOBODY;
+	if (c->prev == NOBODY)
+		l->first = i;
+	else
+		slots[c->prev].next = i;
+	if (c->next == NOBODY)
+		l->last = i;
+	else
+		slots[c->next].prev = i;
+	if (l->count++ == 0 && list >= LIST_QUEUES) {
+		l->delay = 1;
+		deadline_set(list_id(list), clock_ms() + 1);
+	}
+}
+
+/* ---- queues ---- */
+
+static const struct config_target *
+target_of(const struct conn *c)
+{
+	return &config->targets[c->route];
+}
+
+static uint64_t
+hash_path(const struct sock_addr *addr)
+{
+	const char *p = addr->u.un.sun_path;
+	uint64_t hash = 14695981039346656037u;
+
+	for (; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+	return hash;
+}
+
+/*
+ * The queue of the socket in now.addr.  For a found socket, one that has the
+ * same path, or else one that is empty; NO_LIST if all are in use.
+ */
+static uint32_t
+find_queue(const struct config_target *t)
+{
+	uint32_t i, empty = NO_LIST;
+	uint64_t key;
+
+	if (t->kind == CONFIG_SOCKET)
+		return LIST_QUEUES + t->queue;
+	key = hash_path(&now.addr);
+	for (i = LIST_QUEUES + config->nqueues; i < nlists; i++) {
+		if (lists[i].count == 0)
+			empty = i;
+		else if (lists[i].key == key)
+			return i;
+	}
+	if (empty != NO_LIST)
+		lists[empty].key = key;
+	return empty;
+}
+
+static uint32_t
+queue_max(const struct config_target *t)
+{
+	if (t->queue_max > 0)
+		return t->queue_max;
+	return count_max / 4 > 0 ? count_max / 4 : 1;
+}
+
+static bool
+in_queue(const struct conn *c)
+{
+	return c->list != NO_LIST && c->list >= LIST_QUEUES;
+}
+
+/* Its backend took this client: the next in line may try at once. */
+static void
+queue_open(const struct conn *c)
+{
+	if (!in_queue(c))
+		return;
+	lists[c->list].delay = 1;
+	deadline_set(list_id(c->list), clock_ms());
+}
+
+/* It did not, or failed after all: the next probe comes later. */
+static void
+queue_back_off(uint32_t list)
+{
+	struct list *l = &lists[list];
+
+	if (l->count == 0)
+		return;
+	l->delay = l->delay * 2 < PROBE_MAX_MS ? l->delay * 2 : PROBE_MAX_MS;
+	deadline_set(list_id(list), clock_ms() + l->delay);
+}
+
+/* ---- messages ---- */
+
+static const char *
+client_text(const struct conn *c, char *dst, size_t size)
+{
+	struct sock_addr addr;
+
+	if (sock_peer(c->fd, &addr) == -1)
+		return "a client";
+	return sock_text(&addr, dst, size);
+}
+
+static const char *
+backend_text(const struct conn *c)
+{
+	if (target_of(c)->kind == CONFIG_SOCKET)
+		return target_of(c)->addr.u.un.sun_path;
+	return now.addr.u.un.sun_path;
+}
+
+static void
+log_refusal(const struct conn *c, size_t len)
+{
+	char client[SOCK_TEXT], line[256];
+	const char *lf;
+
+	if (!log_wanted(LOG_L_INFO))
+		return;
+	lf = memchr(scratch + 1, '\n', len);
+	if (lf != NULL)
+		len = (size_t)(lf - scratch - 1);
+	while (len > 0 && scratch[len] == '\r')
+		len--;
+	log_info("%s: \"%s\": %u", client_text(c, client, sizeof(client)),
+	    log_quote(line, sizeof(line), scratch + 1, len), c->status);
+}
+
+/* ---- answers of our own ---- */
+
+static enum conn_want
+linger(struct conn *c)
+{
+	enum reply_drain drain;
+
+	now.of = NULL;
+	drain = reply_drain(c->fd, scratch + 1, config->limits.head,
+	    &c->u.linger.drained, LINGER_BYTES);
+	if (drain != REPLY_WAIT)
+		return CONN_CLOSE;
+	c->deadline = clock_ms() + LINGER_IDLE_MS;
+	if (clock_before(c->u.linger.end, c->deadline))
+		c->deadline = c->u.linger.end;
+	return CONN_READ;
+}
+
+static enum conn_want
+write_reply(struct conn *c)
+{
+	switch (reply_write(c->fd, c->status, c->head_only, c->u.out.wall,
+	    &c->u.out.offset)) {
+	case FLUSH_AGAIN:
+		return CONN_WRITE;
+	case FLUSH_FAILED:
+		return CONN_CLOSE;
+	case FLUSH_DONE:
+		break;
+	}
+	/* Ours alone still: no other process has this socket. */
+	shutdown(c->fd, SHUT_WR);
+	c->state = CONN_LINGER;
+	c->u.linger.drained = 0;
+	c->u.linger.end = clock_ms() + LINGER_MS;
+	return linger(c);
+}
+
+static enum conn_want
+answer(struct conn *c, int status)
+{
+	c->state = CONN_REPLY;
+	c->status = (uint16_t)status;
+	c->u.out.offset = 0;
+	c->u.out.wall = clock_wall();
+	c->deadline = clock_ms() + config->flush_ms;
+	stats_get()->answered++;
+	return write_reply(c);
+}
+
+/* It went away, or sent no request at all; nobody is there to be told. */
+static enum conn_want
+gone(void)
+{
+	stats_get()->gone++;
+	return CONN_CLOSE;
+}
+
+/*
+ * Once a byte of the head is out, neither a status nor an empty body may look
+ * like an answer.
+ */
+static enum conn_want
+reset(struct conn *c, const char *why)
+{
+	char client[SOCK_TEXT];
+
+	log_error("%s: reset after its head was sent, for %s: %s",
+	    client_text(c, client, sizeof(client)), backend_text(c), why);
+	stats_get()->resets++;
+	c->reset = true;
+	return CONN_CLOSE;
+}
+
+/* ---- towards the backend ---- */
+
+/*
+ * A backend does not answer, with an errno of fdpass_connect().  Nothing has
+ * been written yet: the client waits in line, or is told.
+ */
+static enum conn_want
+unreachable(struct conn *c, uint32_t queue, int error)
+{
+	const struct config_target *t = target_of(c);
+	enum fdpass_state state = fdpass_state(error, &now.addr);
+	uint32_t limit;
+
+	if (error == ENOENT && t->kind == CONFIG_DIRECTORY)
+		return answer(c, 404);
+	limit = state == FDPASS_FULL ? t->connect_ms : t->wait_ms;
+	if (state == FDPASS_BROKEN)
+		limit = 0;
+	if (!c->waited) {
+		c->waited = true;
+		c->since = clock_ms();
+		if (limit > 0 && (queue == NO_LIST ||
+		    lists[queue].count >= queue_max(t))) {
+			log_warn("%s: too many wait for it", backend_text(c));
+			return answer(c, 503);
+		}
+	}
+	c->deadline = c->since + limit;
+	if (limit == 0 || queue == NO_LIST ||
+	    !clock_before(clock_ms(), c->deadline)) {
+		log_error("cannot connect to %s: %s", backend_text(c),
+		    strerror(error));
+		return answer(c, state == FDPASS_BROKEN ? 500 : 503);
+	}
+	lists[queue].absent = state == FDPASS_ABSENT;
+	c->state = CONN_QUEUED;
+	c->u.queue = queue;
+	return CONN_PARK;
+}
+
+static enum conn_want
+flush_head(struct conn *c)
+{
+	switch (flush_write(target_of(c)->flush, c->fd, c->u.out.wall,
+	    &c->u.out.offset)) {
+	case FLUSH_DONE:
+		return CONN_PASS;
+	case FLUSH_AGAIN:
+		return CONN_WRITE;
+	case FLUSH_FAILED:
+		break;
+	}
+	return gone();
+}
+
+/* Nothing is written before the backend's socket has taken the connection. */
+static enum conn_want
+reach(struct conn *c, bool probing)
+{
+	const struct config_target *t = target_of(c);
+	uint32_t queue = find_queue(t);
+	int fd, error;
+
+	if (!probing && queue != NO_LIST && lists[queue].count > 0)
+		return unreachable(c, queue, lists[queue].absent ? ENOENT :
+		    EAGAIN);
+	fd = fdpass_connect(&now.addr);
+	if (fd == -1) {
+		error = errno;
+		if (in_queue(c))
+			queue_back_off(c->list);
+		return unreachable(c, queue, error);
+	}
+	c->other = fd;
+	c->state = CONN_FLUSH;
+	c->u.out.wall = clock_wall();
+	c->u.out.offset = flush_start(t->flush, now.expect);
+	c->deadline = clock_ms() + config->flush_ms;
+	return flush_head(c);
+}
+
+/*
+ * The next segment alone names the socket in a directory target's folder.
+ * Dot files are not for clients.
+ */
+static bool
+find_socket(const struct config_target *t, const char *rest, size_t len)
+{
+	char name[sizeof(t->addr.u.un.sun_path)];
+	const char *slash = memchr(rest, '/', len);
+	size_t n = slash == NULL ? len : (size_t)(slash - rest);
+
+	if (n == 0 || *rest == '.' || t->path_len + n >= sizeof(name))
+		return false;
+	memcpy(name, t->addr.u.un.sun_path, t->path_len);
+	memcpy(name + t->path_len, rest, n);
+	return sock_unix(&now.addr, name, t->path_len + n);
+}
+
+/* Which backend: sets c->route and now.addr.  Returns 0 or a status. */
+static int
+route(struct conn *c, const struct http_head *head)
+{
+	const struct config_target *t;
+	size_t len, rest;
+	int status, i;
+
+	status = route_normalize(head->path.p, head->path.len, path,
+	    config->limits.head, &len);
+	if (status != 0)
+		return status;
+	i = route_match(config->routes, path, len, &rest);
+	if (i == ROUTE_NONE)
+		return 404;
+	c->route = (uint32_t)i;
+	t = &config->targets[i];
+	if (t->kind == CONFIG_EXCLUDED)
+		return 404;
+	if (t->kind == CONFIG_SOCKET)
+		now.addr = t->addr;
+	else if (!find_socket(t, path + rest, len - rest))
+		return 404;
+	return 0;
+}
+
+/* ---- the head ---- */
+
+static ssize_t
+peek(const struct conn *c)
+{
+	ssize_t n;
+
+	do {
+		n = recv(c->fd, scratch + 1, config->limits.head,
+		    MSG_PEEK | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
+/* Read and forget what is there, so that closing is no reset. */
+static void
+drain(const struct conn *c)
+{
+	uint32_t drained = 0;
+
+	now.of = NULL;
+	reply_drain(c->fd, scratch + 1, config->limits.head, &drained,
+	    LINGER_BYTES);
+}
+
+/* Its end came in the middle of a head, or before. */
+static enum conn_want
+cut_short(struct conn *c, size_t len)
+{
+	if (c->u.head.scan.lines > 0) {
+		c->status = 400;
+		log_refusal(c, len);
+		return answer(c, 400);
+	}
+	drain(c);
+	return gone();
+}
+
+static enum conn_want
+dispatch(struct conn *c, const struct http_head *head, bool probing)
+{
+	int status = 200;
+
+	if (!head->asterisk)
+		status = route(c, head);
+	if (status == 0)
+		return reach(c, probing);
+	c->status = (uint16_t)status;
+	log_refusal(c, now.len);
+	return answer(c, status);
+}
+
+static enum conn_want
+look(struct conn *c, unsigned int why)
+{
+	bool probing = c->state == CONN_QUEUED;
+	struct http_scan scan = { 0, 0, 0 };
+	struct http_head head;
+	size_t seen;
+	ssize_t n;
+	int len;
+
+	c->resting = false;
+	n = peek(c);
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK) && !probing)
+		return why & CONN_END ? gone() : CONN_READ;
+	if (n <= 0)
+		return gone();
+	if (!probing)
+		scan = c->u.head.scan;
+	seen = scan.at;
+	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
+	    &head);
+	c->head_only = head.method.len == 4 &&
+	    memcmp(head.method.p, "HEAD", 4) == 0;
+	if (len > 0) {
+		now.of = c;
+		now.len = (size_t)len;
+		now.expect = head.expect;
+		return dispatch(c, &head, probing);
+	}
+	if (len == HTTP_BAD) {
+		c->status = (uint16_t)head.status;
+		log_refusal(c, (size_t)n);
+		return answer(c, head.status);
+	}
+	if (probing)		/* it was whole when it began to wait */
+		return gone();
+	c->u.head.scan = scan;
+	if ((why & CONN_END) ||
+	    ((why & CONN_MORE) && (size_t)n == seen))
+		return cut_short(c, (size_t)n);
+	if (c->u.head.looks < LOOKS_MAX)
+		c->u.head.looks++;
+	else
+		c->tired = true;
+	return CONN_READ;
+}
+
+/* The head of this client is in the scratch buffer, or is put there again. */
+static bool
+look_again(struct conn *c)
+{
+	struct http_scan scan = { 0, 0, 0 };
+	struct http_head head;
+	ssize_t n;
+	int len;
+
+	if (now.of == c)
+		return true;
+	n = peek(c);
+	if (n <= 0)
+		return false;
+	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
+	    &head);
+	if (len <= 0)
+		return false;
+	if (target_of(c)->kind == CONFIG_DIRECTORY && route(c, &head) != 0)
+		return false;
+	if (target_of(c)->kind == CONFIG_SOCKET)
+		now.addr = target_of(c)->addr;
+	now.of = c;
+	now.len = (size_t)len;
+	return true;
+}
+
+/* Take exactly the head from the connection. */
+static bool
+consume(const struct conn *c)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < now.len) {
+		n = recv(c->fd, scratch + 1 + got, now.len - got,
+		    MSG_DONTWAIT);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		got += (size_t)n;
+	}
+	return true;
+}
+
+/* ---- hand-off ---- */
+
+/*
+ * Bytes that must wait although their client's are read: they go into a socket
+ * of our own, so that they cost a descriptor and no buffer.  Returns its read
+ * end, or -1.
+ */
+static int
+stash(const char *data, size_t len)
+{
+	int fd[2], size = (int)len * 2;
+	ssize_t n;
+
+	if (sock_pair(fd) == -1)
+		return -1;
+	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	n = send(fd[1], data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd[1]);
+	if (n == (ssize_t)len)
+		return fd[0];
+	close(fd[0]);
+	return -1;
+}
+
+/* The rest of a payload that the backend's buffer had no room for. */
+static enum conn_want
+send_tail(struct conn *c)
+{
+	uint32_t offset = 0;
+	enum flush_result result;
+	ssize_t n;
+
+	now.of = NULL;
+	n = recv(c->other, scratch + 1, config->limits.head,
+	    MSG_PEEK | MSG_DONTWAIT);
+	if (n <= 0)
+		return CONN_CLOSE;
+	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset);
+	if (recv(c->other, scratch + 1, offset, MSG_DONTWAIT) == -1 ||
+	    result == FLUSH_FAILED)
+		return CONN_CLOSE;
+	return CONN_WRITE;
+}
+
+/* The client is the backend's.  Close, never shut down: that reaches it. */
+static enum conn_want
+passed(struct conn *c, int backend, const char *rest, size_t len)
+{
+	uint32_t offset = 0;
+
+	stats_get()->passed++;
+	queue_open(c);
+	close(c->fd);
+	c->fd = backend;
+	if (len == 0 || flush_bytes(backend, rest, len, &offset) != FLUSH_AGAIN)
+		return CONN_CLOSE;
+	c->other = stash(rest + offset, len - offset);
+	if (c->other == -1) {
+		log_error("%s: a payload was cut short: %s", backend_text(c),
+		    strerror(errno));
+		return CONN_CLOSE;
+	}
+	c->state = CONN_TAIL;
+	c->deadline = clock_ms() + target_of(c)->connect_ms;
+	return CONN_WRITE;
+}
+
+/*
+ * What a committed client's hand-off must have again later, although its head
+ * is consumed: the head itself, if it is payload or names the socket.
+ */
+static bool
+commit(struct conn *c)
+{
+	const struct config_target *t = target_of(c);
+
+	if (t->payload_head || t->kind == CONFIG_DIRECTORY) {
+		c->other = stash(scratch, 1 + now.len);
+		if (c->other == -1)
+			return false;
+	}
+	c->state = CONN_COMMITTED;
+	c->deadline = clock_ms() + t->connect_ms;
+	return true;
+}
+
+/*
+ * The backend is gone or out of room after all.  If the client has not been
+ * written to, it waits in line as before; else it is committed, and its
+ * backend is tried until connectiontimeout.
+ */
+static enum conn_want
+failed(struct conn *c, int error)
+{
+	const struct config_target *t = target_of(c);
+	uint32_t queue = in_queue(c) ? c->list : find_queue(t);
+
+	log_info("cannot pass to %s: %s", backend_text(c), strerror(error));
+	if (queue != NO_LIST)
+		queue_back_off(queue);
+	if (!flush_consumes(t->flush))
+		return unreachable(c, queue, EAGAIN);
+	if (queue == NO_LIST)
+		return reset(c, "too many wait for their backends");
+	if (c->state != CONN_COMMITTED && !commit(c))
+		return reset(c, strerror(errno));
+	if (!clock_before(clock_ms(), c->deadline))
+		return reset(c, strerror(error));
+	c->u.queue = queue;
+	return CONN_PARK;
+}
+
+/* sendmsg, again over a new connection if the backend has left this one. */
+static enum conn_want
+hand_off(struct conn *c, int backend, const char *payload, size_t len)
+{
+	ssize_t n;
+	int tries, error;
+
+	for (tries = 1;; tries++) {
+		n = fdpass_send(backend, c->fd, payload, len);
+		if (n > 0)
+			return passed(c, backend, payload + n,
+			    len - (size_t)n);
+		error = errno;
+		close(backend);
+		if ((error != EPIPE && error != ECONNRESET) ||
+		    tries == SENDS_MAX)
+			break;
+		backend = fdpass_connect(&now.addr);
+		if (backend == -1) {
+			error = errno;
+			break;
+		}
+	}
+	return failed(c, error);
+}
+
+/*
+ * A committed client's payload and backend, from its stash if there is one:
+ * sets now.addr and now.len.
+ */
+static bool
+recall(struct conn *c)
+{
+	const struct config_target *t = target_of(c);
+	struct http_scan scan = { 0, 0, 0 };
+	struct http_head head;
+	ssize_t n;
+
+	now.of = NULL;
+	now.len = 0;
+	if (c->other != -1) {
+		n = recv(c->other, scratch, config->limits.head + 1,
+		    MSG_PEEK | MSG_DONTWAIT);
+		if (n <= 1 || http_parse_head(scratch + 1, (size_t)n - 1,
+		    &scan, &config->limits, &head) <= 0)
+			return false;
+		now.len = (size_t)n - 1;
+	}
+	if (t->kind == CONFIG_DIRECTORY)
+		return route(c, &head) == 0;
+	now.addr = t->addr;
+	return true;
+}
+
+enum conn_want
+conn_pass(struct conn *c)
+{
+	const struct config_target *t = target_of(c);
+	int backend = now.backend;
+
+	if (c->state == CONN_FLUSH) {
+		if (!look_again(c))
+			return flush_consumes(t->flush) ?
+			    reset(c, "its request is gone") : gone();
+		if (flush_consumes(t->flush) && !consume(c))
+			return reset(c, "its request is gone");
+		backend = c->other;
+		c->other = -1;
+	}
+	return hand_off(c, backend, scratch, t->payload_head ? 1 + now.len :
+	    1);
+}
+
+/* A committed client's backend is tried again. */
+static enum conn_want
+retry_committed(struct conn *c)
+{
+	if (!recall(c))
+		return reset(c, "its payload is lost");
+	now.backend = fdpass_connect(&now.addr);
+	if (now.backend == -1) {
+		queue_back_off(c->list);
+		return CONN_PARK;
+	}
+	return CONN_PASS;
+}
+
+/* ---- the machine ---- */
+
+void
+conn_start(struct conn *c, int fd, bool local)
+{
+	static const struct conn fresh;
+
+	*c = fresh;
+	c->fd = fd;
+	c->other = -1;
+	c->next = c->prev = NOBODY;
+	c->list = NO_LIST;
+	c->state = CONN_HEAD;
+	c->local = local;
+	c->deadline = clock_ms() + config->head_ms;
+	stats_get()->accepted++;
+}
+
+static enum conn_want
+late(struct conn *c)
+{
+	switch (c->state) {
+	case CONN_HEAD:
+		stats_get()->timeouts++;
+		if (c->u.head.scan.at > 0)
+			return answer(c, 408);
+		return CONN_CLOSE;
+	case CONN_QUEUED:
+		now.addr = target_of(c)->addr;
+		return unreachable(c, c->list, lists[c->list].absent ? ENOENT :
+		    EAGAIN);
+	case CONN_FLUSH:
+		now.addr = target_of(c)->addr;
+		return reset(c, "the client does not read");
+	case CONN_COMMITTED:
+		now.addr = target_of(c)->addr;
+		return reset(c, "the backend does not take it");
+	default:
+		return CONN_CLOSE;
+	}
+}
+
+static enum conn_want
+advance_head(struct conn *c, unsigned int why)
+{
+	if (c->resting && !(why & (CONN_WAKE | CONN_END | CONN_GONE))) {
+		c->arrived = true;
+		return CONN_SAME;
+	}
+	if (why & CONN_WAKE) {
+		c->resting = false;
+		if (!c->arrived)
+			return CONN_READ;
+		c->arrived = false;
+	}
+	return look(c, why);
+}
+
+enum conn_want
+conn_advance(struct conn *c, unsigned int why)
+{
+	if (c->state != CONN_FREE && (why & CONN_LATE))
+		return late(c);
+	switch (c->state) {
+	case CONN_HEAD:
+		return advance_head(c, why);
+	case CONN_QUEUED:
+	case CONN_COMMITTED:
+		if (why & CONN_GONE)
+			return gone();
+		if (!(why & CONN_PROBE))
+			return CONN_SAME;
+		return c->state == CONN_QUEUED ? look(c, 0) :
+		    retry_committed(c);
+	case CONN_FLUSH:
+		return flush_head(c);
+	case CONN_TAIL:
+		return send_tail(c);
+	case CONN_REPLY:
+		return write_reply(c);
+	case CONN_LINGER:
+		return linger(c);
+	default:
+		/* A stale event of a slot that was freed in this turn. */
+		return CONN_SAME;
+	}
+}
+
+/* ---- slots ---- */
+
+void
+conn_close(struct conn *c)
+{
+	int64_t i = conn_index(c);
+
+	if (c->reset)
+		sock_reset(c->fd);
+	else if (c->fd != -1)
+		close(c->fd);
+	if (c->other != -1)
+		close(c->other);
+	c->fd = c->other = -1;
+	if (i == -1)
+		return;
+	unlink_slot(c);
+	deadline_clear(first_id + (uint32_t)i);
+	c->state = CONN_FREE;
+	c->next = freed_slots;
+	freed_slots = (uint32_t)i;
+	count--;
+}
+
+struct conn *
+conn_keep(struct conn *c)
+{
+	uint32_t i;
+
+	if (count == count_max)
+		return NULL;
+	if (free_slots != NOBODY) {
+		i = free_slots;
+		free_slots = slots[i].next;
+	} else if (unused < nslots) {
+		i = unused++;
+	} else {
+		return NULL;
+	}
+	slots[i] = *c;
+	count++;
+	return &slots[i];
+}
+
+struct conn *
+conn_victim(void)
+{
+	uint32_t i = lists[LIST_LINGER].first;
+
+	if (i == NOBODY)
+		i = lists[LIST_HEAD].first;
+	return i == NOBODY ? NULL : &slots[i];
+}
+
+/* One try, and no lingering: the slot is wanted. */
+static void
+last_word(struct conn *c, int status)
+{
+	uint32_t offset = 0;
+
+	drain(c);
+	reply_write(c->fd, status, c->head_only, clock_wall(), &offset);
+	stats_get()->answered++;
+}
+
+void
+conn_evict(struct conn *c)
+{
+	stats_get()->evicted++;
+	if (c->state == CONN_HEAD && c->u.head.scan.at > 0)
+		last_word(c, 408);
+}
+
+void
+conn_refuse(struct conn *c)
+{
+	switch (c->state) {
+	case CONN_HEAD:
+	case CONN_QUEUED:
+		last_word(c, 503);
+		break;
+	case CONN_FLUSH:
+	case CONN_COMMITTED:
+		reset(c, "no room to wait");
+		break;
+	default:
+		break;
+	}
+}
+
+void
+conn_settle(struct conn *c)
+{
+	uint32_t list = NO_LIST;
+
+	if (c->state == CONN_HEAD)
+		list = LIST_HEAD;
+	else if (c->state == CONN_LINGER)
+		list = LIST_LINGER;
+	else if (c->state == CONN_QUEUED || c->state == CONN_COMMITTED)
+		list = c->u.queue;
+	if (c->list != list) {
+		queue_open(c);
+		unlink_slot(c);
+		if (list != NO_LIST)
+			link_slot(c, list, c->state == CONN_COMMITTED);
+	}
+	if (!c->resting)
+		deadline_set(first_id + (uint32_t)conn_index(c), c->deadline);
+}
+
+uint32_t
+conn_seen(const struct conn *c)
+{
+	return c->state == CONN_HEAD ? c->u.head.scan.at : 0;
+}
+
+bool
+conn_tired(struct conn *c)
+{
+	bool tired = c->tired;
+
+	c->tired = false;
+	return tired;
+}
+
+void
+conn_rest(struct conn *c, bool blind)
+{
+	uint32_t ms = REST_MS, when;
+
+	if (blind) {
+		ms <<= c->u.head.naps;
+		if (ms < BLIND_REST_MAX)
+			c->u.head.naps++;
+		else
+			ms = BLIND_REST_MAX;
+	}
+	c->resting = true;
+	c->arrived = blind;
+	when = clock_ms() + ms;
+	if (clock_before(c->deadline, when))
+		when = c->deadline;
+	deadline_set(first_id + (uint32_t)conn_index(c), when);
+}
+
+struct conn *
+conn_due(uint32_t id, unsigned int *why)
+{
+	struct conn *c;
+	struct list *l;
+
+	id -= first_id;
+	if (id < nslots) {
+		c = &slots[id];
+		*why = c->resting && clock_before(clock_ms(), c->deadline) ?
+		    CONN_WAKE : CONN_LATE;
+		return c;
+	}
+	l = &lists[id - nslots];
+	if (l->count == 0)
+		return NULL;
+	stats_get()->retries++;
+	/* Should the client turn out to be gone, the next is not forgotten. */
+	deadline_set(id + first_id, clock_ms() + l->delay);
+	*why = CONN_PROBE;
+	return &slots[l->first];
+}

@@ -1,0 +1,166 @@
+/* See LICENSE for copyright and license details. */
+#ifndef CONN_H
+#define CONN_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+
+/*
+ * One client, from accept to hand-off.  conn_advance() moves a client on until
+ * it would block and says what to wait for; who waits, and how, is not known
+ * here.  A client begins on the caller's stack and takes a slot only if it
+ * must wait, by conn_keep().
+ *
+ * In every state that waits, the request head is still unread in the kernel:
+ * it is peeked at into one scratch buffer for all, and read again by whoever
+ * resumes the client, so that a slot holds no bytes of it.
+ */
+
+enum conn_state {
+	CONN_FREE,
+	CONN_HEAD,		/* waits for the rest of its head */
+	CONN_QUEUED,		/* waits for a backend; nothing is written */
+	CONN_FLUSH,		/* connected; waits to take its head */
+	CONN_COMMITTED,		/* has its head; the backend failed after */
+	CONN_TAIL,		/* is gone; the backend takes its payload */
+	CONN_REPLY,		/* waits to take an answer of our own */
+	CONN_LINGER		/* has it; what it still sends is dropped */
+};
+
+/* What conn_advance() and conn_pass() want done. */
+enum conn_want {
+	CONN_CLOSE,		/* stop watching it, then conn_close() */
+	CONN_PASS,		/* stop watching it, then conn_pass() */
+	CONN_READ,		/* more must come: watch for arrivals */
+	CONN_WRITE,		/* watch for room to write */
+	CONN_PARK,		/* only the clock, or its hang-up, counts */
+	CONN_SAME		/* go on as before */
+};
+
+/* Why it is moved on, or'ed together. */
+enum {
+	CONN_IN = 1,		/* something arrived */
+	CONN_OUT = 2,		/* there is room to write */
+	CONN_END = 4,		/* it sends no more */
+	CONN_GONE = 8,		/* error or hang-up */
+	CONN_MORE = 16,		/* more than was seen, or else its end */
+	CONN_WAKE = 32,		/* a rest is over */
+	CONN_PROBE = 64,	/* look whether its backend is back */
+	CONN_LATE = 128		/* its time is over */
+};
+
+struct conn {
+	int fd;			/* -1: free */
+	int other;		/* FLUSH: the backend; COMMITTED, TAIL: the
+				   payload, in a socket; else -1 */
+	uint32_t next;		/* in a list, or of the free slots */
+	uint32_t prev;
+	uint32_t deadline;
+	uint32_t route;
+	uint32_t list;		/* that it is in, or UINT32_MAX */
+	uint32_t since;		/* when it began to wait for a backend */
+	union {
+		struct {
+			struct http_scan scan;
+			uint8_t looks;
+			uint8_t naps;
+		} head;		/* HEAD */
+		uint32_t queue;	/* QUEUED, COMMITTED: whose */
+		struct {
+			uint32_t offset;
+			uint32_t wall;
+		} out;		/* FLUSH, REPLY */
+		struct {
+			uint32_t drained;
+			uint32_t end;
+		} linger;	/* LINGER */
+	} u;
+	uint16_t status;
+	uint8_t state;
+	uint8_t watched;	/* for the caller: how it is watched now */
+	bool local : 1;		/* an AF_UNIX client */
+	bool head_only : 1;	/* an answer has no body (HEAD) */
+	bool resting : 1;
+	bool arrived : 1;	/* something did, while resting */
+	bool tired : 1;		/* looked at very often for one head */
+	bool waited : 1;	/* since is set */
+	bool reset : 1;		/* close it with a reset */
+};
+
+static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
+
+/*
+ * Allocate for config: slots for max clients that wait, lists, scratch.
+ * Deadlines of ids from first_id on are used (see conn_deadlines()).  config
+ * must stay.  False without memory.
+ */
+bool		 conn_open(const struct config *config, uint32_t max,
+		    uint32_t first_id);
+void		 conn_release(void);
+
+/* How many slots, and how many deadlines, max clients and config take. */
+uint32_t	 conn_slots(uint32_t max);
+uint32_t	 conn_deadlines(const struct config *config, uint32_t max);
+
+/* A turn of the loop begins: slots freed in the last one may be used again. */
+void		 conn_turn(void);
+
+/* A client that has just been accepted; fd is its own from now on. */
+void		 conn_start(struct conn *c, int fd, bool local);
+
+enum conn_want	 conn_advance(struct conn *c, unsigned int why);
+
+/*
+ * Hand the client off; nothing may be watching it any more.  Never CONN_SAME.
+ */
+enum conn_want	 conn_pass(struct conn *c);
+
+/* Close what is open, free the slot if it has one. */
+void		 conn_close(struct conn *c);
+
+/* A slot's number, or -1 for a client on the stack; and back. */
+int64_t		 conn_index(const struct conn *c);
+struct conn	*conn_at(uint32_t index);
+
+/*
+ * Move a client from the stack into a free slot: the slot, or NULL if there is
+ * none.  Then conn_victim() names the client that should make room (the oldest
+ * that lingers, else the one that has waited longest for its head), or NULL;
+ * conn_evict() tells it so.  The caller closes both.
+ */
+struct conn	*conn_keep(struct conn *c);
+struct conn	*conn_victim(void);
+void		 conn_evict(struct conn *c);
+
+/* There is no slot: the client is told 503, if it can be.  The caller closes. */
+void		 conn_refuse(struct conn *c);
+
+/* It waits now: put it into the list of its state, with its deadline. */
+void		 conn_settle(struct conn *c);
+
+/*
+ * Let it rest: after many looks for one head, or because the poller cannot
+ * tell arrivals (blind).
+ */
+void		 conn_rest(struct conn *c, bool blind);
+
+/* How many bytes of it have been seen and left unread. */
+uint32_t	 conn_seen(const struct conn *c);
+
+/* Whether this look was one of so many that it should rest. */
+bool		 conn_tired(struct conn *c);
+
+/*
+ * The deadline of id has passed: which client to move on, and in *why with
+ * what; or NULL.
+ */
+struct conn	*conn_due(uint32_t id, unsigned int *why);
+
+/* How many clients wait; all of them are in slots below conn_used(). */
+uint32_t	 conn_count(void);
+uint32_t	 conn_used(void);
+
+#endif

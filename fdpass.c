@@ -1,0 +1,164 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fdpass.h"
+
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC	0
+#endif
+
+/*
+ * One descriptor more than is asked for would fit into the padding of
+ * CMSG_SPACE(sizeof(int)) on some systems, so room is made for a few, to be
+ * closed.
+ */
+#define SURPLUS	4
+
+int
+fdpass_connect(const struct sock_addr *addr)
+{
+	int fd, error;
+
+	fd = sock_stream();
+	if (fd == -1)
+		return -1;
+	if (connect(fd, &addr->u.sa, addr->len) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+enum fdpass_state
+fdpass_state(int error, const struct sock_addr *addr)
+{
+	struct stat st;
+
+	switch (error) {
+	case EINTR:
+	case EAGAIN:
+	case EINPROGRESS:
+	case EMFILE:		/* our own want of descriptors passes, too */
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return FDPASS_FULL;
+	case ENOENT:
+		return FDPASS_ABSENT;
+	case ECONNREFUSED:
+		if (stat(addr->u.un.sun_path, &st) == 0 &&
+		    !S_ISSOCK(st.st_mode))
+			return FDPASS_BROKEN;
+#ifdef __linux__
+		return FDPASS_ABSENT;
+#else
+		return FDPASS_FULL;
+#endif
+	default:
+		return FDPASS_BROKEN;
+	}
+}
+
+ssize_t
+fdpass_send(int sock, int fd, const void *data, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		unsigned char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov;
+	struct msghdr msg;
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+#ifdef TORTURE
+	len = 1;
+#endif
+	memset(&control, 0, sizeof(control));
+	memset(&msg, 0, sizeof(msg));
+	iov.iov_base = (void *)(size_t)data;
+	iov.iov_len = len;
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
+	msg.msg_control = control.bytes;
+	msg.msg_controllen = sizeof(control.bytes);
+	cmsg = CMSG_FIRSTHDR(&msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	/* Not through a pointer to int: CMSG_DATA need not be aligned. */
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+
+	do {
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	if (n == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return n;
+}
+
+/* Keep the first descriptor of a message, close all others. */
+static void
+take(struct msghdr *msg, int *fd)
+{
+	struct cmsghdr *cmsg;
+	size_t i, n;
+	int got;
+
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
+	    cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&got, CMSG_DATA(cmsg) + i * sizeof(int),
+			    sizeof(int));
+			if (*fd == -1)
+				*fd = got;
+			else
+				close(got);
+		}
+	}
+}
+
+ssize_t
+fdpass_recv(int sock, void *data, size_t size, int *fd)
+{
+	union {
+		struct cmsghdr align;
+		unsigned char bytes[CMSG_SPACE(SURPLUS * sizeof(int))];
+	} control;
+	struct iovec iov;
+	struct msghdr msg;
+	ssize_t n;
+
+	*fd = -1;
+	memset(&msg, 0, sizeof(msg));
+	iov.iov_base = data;
+	iov.iov_len = size;
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
+	msg.msg_control = control.bytes;
+	msg.msg_controllen = sizeof(control.bytes);
+	do {
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	take(&msg, fd);
+	if (*fd == -1 && (msg.msg_flags & MSG_CTRUNC)) {
+		errno = EMFILE;
+		return -1;
+	}
+	if (*fd != -1 && MSG_CMSG_CLOEXEC == 0)
+		sock_cloexec(*fd);
+	return n;
+}

@@ -1,0 +1,59 @@
+/* See LICENSE for copyright and license details. */
+#ifndef FDPASS_H
+#define FDPASS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "sock.h"
+
+/*
+ * Giving a descriptor to another process, and taking one (SCM_RIGHTS, see
+ * unix(7), recvmsg(2)); and reaching the process that will take it.  The one
+ * file with control messages.
+ */
+
+/* What an errno of fdpass_connect() means for the backend. */
+enum fdpass_state {
+	FDPASS_FULL,		/* it is there and has no room: later */
+	FDPASS_ABSENT,		/* it is not there: perhaps later */
+	FDPASS_BROKEN		/* it will not come by waiting */
+};
+
+/*
+ * Connect to a backend without blocking.  Returns the descriptor, connected or
+ * in the listener's queue, or -1 with errno.
+ */
+int	fdpass_connect(const struct sock_addr *addr);
+
+/*
+ * Which state error, from a connect to addr, stands for.  On Linux a full
+ * backlog is EAGAIN and there is nothing to poll for; elsewhere ECONNREFUSED
+ * may mean full, and is taken so.  Looks at the file when it is refused: what
+ * is no socket will not become one.
+ */
+enum fdpass_state	fdpass_state(int error, const struct sock_addr *addr);
+
+/*
+ * Send over sock, in one message and without blocking, the len bytes at data
+ * (1 at least; the first is what receivers read, a NUL byte by custom) and fd.
+ *
+ * Returns how many bytes went, at least 1: then the other side has or will
+ * have a copy of fd, ours must be closed by the caller, never shut down, and
+ * bytes left over are sent by plain send(2), never with fd again.  Or -1 with
+ * errno, fd untouched: EPIPE or ECONNRESET, nobody there any more; EAGAIN or
+ * ETOOMANYREFS, later.
+ */
+ssize_t	fdpass_send(int sock, int fd, const void *data, size_t len);
+
+/*
+ * Receive from sock at most size bytes and one descriptor, which becomes
+ * close-on-exec.  Returns the number of bytes, 0 at the end (a connection that
+ * ends without a message is a probe), -1 with errno.  *fd is the descriptor,
+ * the caller's from then on, or -1 if none came; that it was lost on the way
+ * for want of descriptors here is EMFILE.  Surplus descriptors are closed.
+ */
+ssize_t	fdpass_recv(int sock, void *data, size_t size, int *fd);
+
+#endif

@@ -1,0 +1,254 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "flush.h"
+#include "sock.h"
+
+/* A file is kept in memory; it is meant to be a head and the body's start. */
+#define FILE_MAX_BYTES	(1024 * 1024)
+
+#define CONTINUE	"HTTP/1.1 100 Continue\r\n\r\n"
+#define CONTINUE_LEN	(sizeof(CONTINUE) - 1)
+
+struct flush {
+	const struct flusher *type;
+	char *text;		/* begins with CONTINUE */
+	uint32_t len;
+	uint32_t date;		/* where the Date is in text, or 0 */
+	uint32_t stamp;		/* the second that is written there */
+};
+
+struct flusher {
+	const char *name;	/* with a ':' if an argument follows */
+	bool consumes;
+	bool (*make)(struct flush *flush, const char *arg,
+	    const char *headers, const char *server, const char **error);
+	enum flush_result (*write)(struct flush *flush, int fd,
+	    uint32_t wall, uint32_t *offset);
+};
+
+/* Room for a text of n bytes behind CONTINUE. */
+static char *
+reserve(struct flush *flush, size_t n)
+{
+	flush->text = malloc(CONTINUE_LEN + n + 1);
+	if (flush->text == NULL)
+		return NULL;
+	memcpy(flush->text, CONTINUE, CONTINUE_LEN);
+	return flush->text + CONTINUE_LEN;
+}
+
+/* As mod_proxy_fdpass writes it: no length and no chunks, the end is a close. */
+static bool
+make_flush(struct flush *flush, const char *arg,
+    const char *headers, const char *server, const char **error)
+{
+	static const char first[] = "HTTP/1.1 200 OK\r\nDate: ";
+	size_t max = strlen(headers) + strlen(server) + 128;
+	char *text = reserve(flush, max);
+	int n;
+
+	(void)arg;
+	if (text == NULL) {
+		*error = "out of memory";
+		return false;
+	}
+	n = snprintf(text, max, "%s%s\r\n%s%s%s%sConnection: close\r\n\r\n",
+	    first, clock_date(0), *server == '\0' ? "" : "Server: ", server,
+	    *server == '\0' ? "" : "\r\n", headers);
+	flush->date = CONTINUE_LEN + sizeof(first) - 1;
+	flush->len = CONTINUE_LEN + (uint32_t)n;
+	return true;
+}
+
+static bool
+make_none(struct flush *flush, const char *arg,
+    const char *headers, const char *server, const char **error)
+{
+	(void)flush;
+	(void)arg;
+	(void)server;
+	if (*headers == '\0')
+		return true;
+	*error = "header= has no effect with this flusher";
+	return false;
+}
+
+/* The whole file, or -1 with errno. */
+static long
+read_file(struct flush *flush, const char *path)
+{
+	struct stat st;
+	char *text;
+	long n = -1;
+	int fd, saved;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES)
+			errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+		else if ((text = reserve(flush, (size_t)st.st_size)) != NULL)
+			n = (long)read(fd, text, (size_t)st.st_size);
+	}
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n;
+}
+
+static bool
+make_file(struct flush *flush, const char *arg,
+    const char *headers, const char *server, const char **error)
+{
+	char *text;
+	long n;
+
+	if (!make_none(flush, arg, headers, server, error))
+		return false;
+	*error = "the flusher's file cannot be read";
+	n = read_file(flush, arg);
+	if (n == -1)
+		return false;
+	errno = 0;
+	text = flush->text + CONTINUE_LEN;
+	text[n] = '\0';
+	*error = "the flusher's file is not a response head: HTTP/1.1, "
+	    "lines that end in CRLF, an empty line";
+	if (strncmp(text, "HTTP/1.1 ", 9) != 0 ||
+	    strstr(text, "\r\n\r\n") == NULL)
+		return false;
+	flush->len = (uint32_t)(CONTINUE_LEN + (size_t)n);
+	return true;
+}
+
+static enum flush_result
+write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+{
+	(void)flush;
+	(void)fd;
+	(void)wall;
+	(void)offset;
+	return FLUSH_DONE;
+}
+
+enum flush_result
+flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
+{
+	size_t left = len - *offset;
+	ssize_t n;
+
+#ifdef TORTURE
+	left = 1;		/* as if the send buffer held a single byte */
+#endif
+	do {
+		n = send(fd, text + *offset, left,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK &&
+	    errno != ENOBUFS)
+		return FLUSH_FAILED;
+	if (n > 0)
+		*offset += (uint32_t)n;
+	return *offset == len ? FLUSH_DONE : FLUSH_AGAIN;
+}
+
+static enum flush_result
+write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+{
+	if (flush->date != 0 && flush->stamp != wall) {
+		memcpy(flush->text + flush->date, clock_date(wall),
+		    CLOCK_DATE_LEN);
+		flush->stamp = wall;
+	}
+	return flush_bytes(fd, flush->text, flush->len, offset);
+}
+
+static const struct flusher flushers[] = {
+	{ "flush", true, make_flush, write_text },
+	{ "none", false, make_none, write_none },
+	{ "file:", true, make_file, write_text }
+};
+
+static const struct flusher *
+find(const char *name, const char **arg)
+{
+	const struct flusher *f;
+	size_t i, n;
+
+	for (i = 0; i < sizeof(flushers) / sizeof(*flushers); i++) {
+		f = &flushers[i];
+		n = strlen(f->name);
+		if (strncmp(name, f->name, n) != 0)
+			continue;
+		*arg = name + n;
+		if ((f->name[n - 1] == ':') == (name[n] != '\0'))
+			return f;
+	}
+	return NULL;
+}
+
+struct flush *
+flush_new(const char *name, const char *headers, const char *server,
+    const char **error)
+{
+	const struct flusher *type;
+	const char *arg = NULL;
+	struct flush *flush;
+
+	errno = 0;
+	type = find(name, &arg);
+	if (type == NULL) {
+		*error = "unknown flusher; there are flush, none, file:PATH";
+		return NULL;
+	}
+	flush = calloc(1, sizeof(*flush));
+	if (flush == NULL) {
+		*error = "out of memory";
+		return NULL;
+	}
+	flush->type = type;
+	if (!type->make(flush, arg, headers, server, error)) {
+		flush_free(flush);
+		return NULL;
+	}
+	return flush;
+}
+
+void
+flush_free(struct flush *flush)
+{
+	int saved = errno;
+
+	if (flush != NULL)
+		free(flush->text);
+	free(flush);
+	errno = saved;
+}
+
+bool
+flush_consumes(const struct flush *flush)
+{
+	return flush->type->consumes;
+}
+
+uint32_t
+flush_start(const struct flush *flush, bool expect)
+{
+	(void)flush;
+	return expect ? 0 : CONTINUE_LEN;
+}
+
+enum flush_result
+flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+{
+	return flush->type->write(flush, fd, wall, offset);
+}

@@ -1,0 +1,58 @@
+/* See LICENSE for copyright and license details. */
+#ifndef FLUSH_H
+#define FLUSH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The flushers: what is written to the client before its socket is given
+ * away.  One is an entry in a table in flush.c.  All text is made when the
+ * configuration is read; at run time only the date in it changes.
+ */
+
+enum flush_result {
+	FLUSH_DONE,		/* all is written: give the socket away */
+	FLUSH_AGAIN,		/* wait until the client can be written to */
+	FLUSH_FAILED		/* the client is gone; errno */
+};
+
+struct flush;
+
+/*
+ * Make the flusher called name ("flush", "none", "file:PATH").  headers are
+ * further response fields, each with its CRLF, for "flush" alone; server is
+ * the Server field, "" for none.  Nothing of them is kept.  Returns NULL with
+ * *error a static text if it cannot be; errno is then 0, or says why a file
+ * could not be read.
+ */
+struct flush	*flush_new(const char *name, const char *headers,
+		    const char *server, const char **error);
+void		 flush_free(struct flush *flush);
+
+/*
+ * Whether the request head is taken from the connection, since the flusher
+ * answers it.  If not, nothing is ever written.
+ */
+bool		 flush_consumes(const struct flush *flush);
+
+/* Where in the text to begin: with expect, at a 100 (Continue). */
+uint32_t	 flush_start(const struct flush *flush, bool expect);
+
+/*
+ * Write what is left from *offset on, and move it, so that the text goes out
+ * in order however often it is called.  wall, the date in it, must be the same
+ * in each call for one client.  Never blocks; owns nothing.
+ */
+enum flush_result	flush_write(struct flush *flush, int fd,
+			    uint32_t wall, uint32_t *offset);
+
+/*
+ * The same for any text of len bytes: write what is left of it from *offset
+ * on, and move that.
+ */
+enum flush_result	flush_bytes(int fd, const char *text, size_t len,
+			    uint32_t *offset);
+
+#endif

@@ -1,0 +1,569 @@
+/* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "http_parse.h"
+
+/* Empty lines that may stand before a request line (RFC 9112 2.2). */
+#define EMPTY_LINES	10
+
+enum {
+	TCHAR = 1,		/* RFC 9110 5.6.2 */
+	VCHAR = 2,		/* in a field value: no control byte but HTAB */
+	UCHAR = 4,		/* in a request target: no space, control, # */
+	DIGIT = 8,
+	ALPHA = 16,
+	HOSTC = 32		/* in a host name, as Apache's strict check */
+};
+
+#define V	VCHAR
+#define U	(VCHAR | UCHAR)
+#define T	(VCHAR | UCHAR | TCHAR)
+#define D	(VCHAR | UCHAR | TCHAR | DIGIT | HOSTC)
+#define A	(VCHAR | UCHAR | TCHAR | ALPHA | HOSTC)
+#define H	(VCHAR | UCHAR | TCHAR | HOSTC)
+#define P	(VCHAR | UCHAR | HOSTC)
+
+static const unsigned char class[256] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	V, T, U, V, T, T, T, T, U, U, T, T, U, H, P | TCHAR, U,
+	D, D, D, D, D, D, D, D, D, D, U, U, U, U, U, U,
+	U, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+	A, A, A, A, A, A, A, A, A, A, A, U, U, U, T, H,
+	T, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+	A, A, A, A, A, A, A, A, A, A, A, U, T, U, T, 0,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+};
+
+#undef V
+#undef U
+#undef T
+#undef D
+#undef A
+#undef H
+#undef P
+
+/*
+ * How often each field that matters was there.  What several lines decide
+ * together is judged when all are there, so that the answer does not depend
+ * on how the head was cut into segments.
+ */
+struct tally {
+	unsigned int host;
+	unsigned int length;
+	unsigned int coding;
+	bool expect;		/* 100-continue */
+	bool strange;		/* an expectation of any other kind */
+};
+
+static bool
+is(char c, int what)
+{
+	return (class[(unsigned char)c] & what) != 0;
+}
+
+/* The first byte of [p, end) that is not of the class, or end. */
+static const char *
+span(const char *p, const char *end, int what)
+{
+	while (p < end && is(*p, what))
+		p++;
+	return p;
+}
+
+static bool
+all(struct http_slice s, int what)
+{
+	return span(s.p, s.p + s.len, what) == s.p + s.len;
+}
+
+static struct http_slice
+slice(const char *p, const char *end)
+{
+	struct http_slice s = { p, (size_t)(end - p) };
+
+	return s;
+}
+
+/* s without spaces and tabs around it (OWS, RFC 9110 5.6.3). */
+static struct http_slice
+trim(struct http_slice s)
+{
+	while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+		s.p++;
+		s.len--;
+	}
+	while (s.len > 0 &&
+	    (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+bool
+http_parse_is(struct http_slice s, const char *word)
+{
+	return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
+}
+
+bool
+http_parse_is_token(struct http_slice s)
+{
+	return s.len > 0 && all(s, TCHAR);
+}
+
+bool
+http_parse_is_value(struct http_slice s)
+{
+	return all(s, VCHAR);
+}
+
+static bool
+equal(struct http_slice s, const char *word)
+{
+	return s.len == strlen(word) && memcmp(s.p, word, s.len) == 0;
+}
+
+/*
+ * A number of at most max, digits alone.  Leading zeros are fine; the sum
+ * cannot overflow, being compared at each step.
+ */
+static bool
+is_number(struct http_slice s, uint64_t max)
+{
+	uint64_t n = 0;
+	unsigned int digit;
+	size_t i;
+
+	if (s.len == 0)
+		return false;
+	for (i = 0; i < s.len; i++) {
+		if (!is(s.p[i], DIGIT))
+			return false;
+		digit = (unsigned int)(s.p[i] - '0');
+		if (digit > max || n > (max - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	return true;
+}
+
+/* An address in brackets: what inet_pton(3) takes, without zone. */
+static bool
+is_ipv6(struct http_slice s)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr addr;
+
+	if (s.len >= sizeof(text) || memchr(s.p, '\0', s.len) != NULL)
+		return false;
+	memcpy(text, s.p, s.len);
+	text[s.len] = '\0';
+	return inet_pton(AF_INET6, text, &addr) == 1;
+}
+
+/* Four decimal numbers without leading zeros (RFC 3986 3.2.2 and 7.4). */
+static bool
+is_ipv4(struct http_slice s)
+{
+	struct http_slice part;
+	const char *end = s.p + s.len, *p = s.p, *dot;
+	int parts = 0;
+
+	do {
+		dot = span(p, end, DIGIT);
+		part = slice(p, dot);
+		if (!is_number(part, 255) || (part.len > 1 && *p == '0'))
+			return false;
+		parts++;
+		p = dot + 1;
+	} while (dot < end && parts < 4);
+	return parts == 4 && dot == end;
+}
+
+/*
+ * A host name as Apache's strict check takes it: letters, digits, '-', '_'
+ * and single dots; if not an address, its last label begins with no digit
+ * (RFC 1123 2.1).  A dot at the end is taken off first.
+ */
+static bool
+is_name(struct http_slice s)
+{
+	size_t i, last = 0;
+	bool letters = false;
+
+	if (s.len > 0 && s.p[s.len - 1] == '.')
+		s.len--;
+	if (s.len == 0 || !all(s, HOSTC))
+		return false;
+	for (i = 0; i < s.len; i++) {
+		if (s.p[i] != '.') {
+			letters = letters || !is(s.p[i], DIGIT);
+			continue;
+		}
+		if (i + 1 < s.len && s.p[i + 1] == '.')
+			return false;
+		last = i + 1;
+	}
+	if (!letters)
+		return is_ipv4(s);
+	return last == 0 || is(s.p[last], ALPHA);
+}
+
+/* host [ ":" port ], RFC 9110 7.2; an empty port is legal (RFC 3986 3.2.3). */
+static bool
+is_authority(struct http_slice s)
+{
+	const char *end = s.p + s.len, *colon;
+	struct http_slice port;
+	bool good;
+
+	if (s.len > 0 && s.p[0] == '[') {
+		colon = memchr(s.p, ']', s.len);
+		if (colon == NULL)
+			return false;
+		good = is_ipv6(slice(s.p + 1, colon));
+		colon++;
+		if (colon < end && *colon != ':')
+			return false;
+	} else {
+		colon = s.len > 0 ? memchr(s.p, ':', s.len) : NULL;
+		if (colon == NULL)
+			colon = end;
+		good = is_name(slice(s.p, colon));
+	}
+	if (!good || colon >= end - 1)
+		return good;
+	port = slice(colon + 1, end);
+	return is_number(port, 65535) && !is_number(port, 0);
+}
+
+/*
+ * The form of the request target (RFC 9112 3.2).  Sets path and asterisk.
+ * The authority of the absolute form is checked, and takes no part.
+ */
+static int
+parse_target(struct http_head *head)
+{
+	static const struct http_slice root = { "/", 1 };
+	struct http_slice t = head->target;
+	const char *end = t.p + t.len, *p = t.p, *slash, *query;
+
+	if (equal(t, "*")) {
+		head->asterisk = true;
+		return equal(head->method, "OPTIONS") ? 0 : 400;
+	}
+	if (t.len > 7 && strncasecmp(p, "http://", 7) == 0)
+		p += 7;
+	else if (t.len > 8 && strncasecmp(p, "https://", 8) == 0)
+		p += 8;
+	else if (*p != '/')
+		return 400;
+
+	query = memchr(p, '?', (size_t)(end - p));
+	if (query == NULL)
+		query = end;
+	slash = memchr(p, '/', (size_t)(query - p));
+	if (slash == NULL)
+		slash = query;
+	if (p != t.p && !is_authority(slice(p, slash)))
+		return 400;
+	if (slash < query)
+		head->path = slice(slash, query);
+	else
+		head->path = root;
+	return 0;
+}
+
+/* HTTP-version (RFC 9112 2.3): eight bytes, one digit on either side. */
+static int
+parse_version(struct http_slice s, int *minor)
+{
+	if (s.len != 8 || memcmp(s.p, "HTTP/", 5) != 0 || !is(s.p[5], DIGIT) ||
+	    s.p[6] != '.' || !is(s.p[7], DIGIT) || s.p[5] == '0')
+		return 400;
+	*minor = s.p[7] - '0';
+	return s.p[5] == '1' ? 0 : 505;
+}
+
+/*
+ * Any byte that no method can have refuses the connection at once: what talks
+ * TLS or SSH to this port may never send an LF.
+ */
+static int
+check_method(const char *p, const char *end)
+{
+	const char *stop = span(p, end, TCHAR);
+
+	if (stop == end || (stop > p && *stop == ' '))
+		return 0;
+	if (stop == p && *p == '\r' && (p + 1 == end || p[1] == '\n'))
+		return 0;
+	return 400;
+}
+
+static int
+parse_request_line(const char *p, const char *end, struct http_head *head)
+{
+	const char *sp;
+	int status;
+
+	sp = span(p, end, TCHAR);
+	if (sp == p || sp == end || *sp != ' ')
+		return 400;
+	head->method = slice(p, sp);
+
+	p = sp + 1;
+	sp = span(p, end, UCHAR);
+	if (sp == p || sp == end || *sp != ' ')
+		return 400;
+	head->target = slice(p, sp);
+
+	status = parse_version(slice(sp + 1, end), &head->minor);
+	if (status != 0)
+		return status;
+	if (equal(head->method, "CONNECT"))
+		return 405;
+	return parse_target(head);
+}
+
+/*
+ * Transfer-Encoding (RFC 9112 6.1): "chunked" is there, last and once; no
+ * element is empty; what stands before it is somebody else's to understand.
+ */
+static bool
+is_coding(struct http_slice list)
+{
+	const char *end = list.p + list.len, *p = list.p, *comma;
+	struct http_slice item;
+	bool chunked = false;
+
+	do {
+		if (chunked)
+			return false;
+		comma = memchr(p, ',', (size_t)(end - p));
+		if (comma == NULL)
+			comma = end;
+		item = trim(slice(p, comma));
+		chunked = http_parse_is(item, "chunked");
+		if (span(item.p, item.p + item.len, TCHAR) == item.p)
+			return false;
+		p = comma + 1;
+	} while (comma < end);
+	return chunked;
+}
+
+/* A field that the proxy must understand; all others are the backend's. */
+static int
+parse_known(struct http_slice name, struct http_slice value,
+    struct tally *tally)
+{
+	switch (name.len) {
+	case 4:
+		if (!http_parse_is(name, "host"))
+			break;
+		tally->host++;
+		return is_authority(value) ? 0 : 400;
+	case 6:
+		if (!http_parse_is(name, "expect") || value.len == 0)
+			break;
+		if (http_parse_is(value, "100-continue"))
+			tally->expect = true;
+		else
+			tally->strange = true;
+		break;
+	case 14:
+		if (!http_parse_is(name, "content-length"))
+			break;
+		tally->length++;
+		return is_number(value, INT64_MAX) ? 0 : 400;
+	case 17:
+		if (!http_parse_is(name, "transfer-encoding"))
+			break;
+		tally->coding++;
+		return is_coding(value) ? 0 : 400;
+	}
+	return 0;
+}
+
+/* field-name ":" OWS field-value OWS; no folding (RFC 9112 5.1 and 5.2). */
+static int
+parse_field_line(const char *p, const char *end, struct tally *tally)
+{
+	struct http_slice value;
+	const char *colon = span(p, end, TCHAR);
+
+	if (colon == p || colon == end || *colon != ':')
+		return 400;
+	value = trim(slice(colon + 1, end));
+	if (!all(value, VCHAR))
+		return 400;
+	return parse_known(slice(p, colon), value, tally);
+}
+
+static int
+judge(const struct tally *tally, struct http_head *head)
+{
+	if (tally->host > 1 || (tally->host == 0 && head->minor > 0))
+		return 400;
+	if (tally->length > 1 || tally->coding > 1)
+		return 400;
+	if (tally->coding > 0 && (tally->length > 0 || head->minor == 0))
+		return 400;
+	if (tally->strange)
+		return 417;
+	head->expect = tally->expect && head->minor > 0;
+	return 0;
+}
+
+/* A line whose LF is not there yet: is it too long, or no HTTP at all? */
+static int
+check_partial(const char *buf, size_t len, const struct http_scan *scan,
+    const struct http_limits *limits)
+{
+	bool request = scan->lines == 0;
+	size_t n = len - scan->line;
+	int status;
+
+	if (request) {
+		status = check_method(buf + scan->line, buf + len);
+		if (status != 0)
+			return status;
+	}
+	if (n > 0 && buf[len - 1] == '\r')
+		n--;
+	if (n > (request ? limits->line : limits->field) ||
+	    len >= limits->head)
+		return request ? 414 : 431;
+	return 0;
+}
+
+/* One whole line, [p, end) without its CRLF.  Returns 0 or a status. */
+static int
+parse_line(const char *p, const char *end, struct http_scan *scan,
+    const struct http_limits *limits, struct http_head *head,
+    struct tally *tally)
+{
+	size_t n = (size_t)(end - p);
+	int status;
+
+	if (scan->lines == 0) {
+		status = check_method(p, end);
+		if (status != 0)
+			return status;
+		if (n == 0)
+			return scan->line >= 2 * EMPTY_LINES ? 400 : 0;
+		if (n > limits->line)
+			return 414;
+		scan->lines++;
+		return parse_request_line(p, end, head);
+	}
+	if (n > limits->field || scan->lines > limits->fields)
+		return 431;
+	scan->lines++;
+	return parse_field_line(p, end, tally);
+}
+
+/*
+ * Line by line from where scan stands.  Returns the length of a whole head, 0
+ * when more must come, or the negative of a status.
+ */
+static int
+parse_lines(const char *buf, size_t len, struct http_scan *scan,
+    const struct http_limits *limits, struct http_head *head,
+    struct tally *tally)
+{
+	const char *lf, *line, *end;
+	int status;
+
+	for (;;) {
+		line = buf + scan->line;
+		lf = memchr(buf + scan->at, '\n', len - scan->at);
+		if (lf == NULL) {
+			scan->at = (uint16_t)len;
+			return -check_partial(buf, len, scan, limits);
+		}
+		if (lf == line || lf[-1] != '\r')
+			return -400;
+		end = lf - 1;
+		scan->at = (uint16_t)(lf + 1 - buf);
+		if (end == line && scan->lines > 0) {
+			if (head->fields.p != NULL)
+				head->fields.len =
+				    (size_t)(line - head->fields.p);
+			return scan->at;
+		}
+		status = parse_line(line, end, scan, limits, head, tally);
+		if (status != 0)
+			return -status;
+		scan->line = scan->at;
+		if (scan->lines == 1)
+			head->fields.p = buf + scan->line;
+	}
+}
+
+/* So that even the answer to a bad HEAD has no body. */
+static struct http_slice
+find_method(const char *buf, size_t len)
+{
+	const char *end = buf + len, *sp;
+
+	while (end - buf >= 2 && buf[0] == '\r' && buf[1] == '\n')
+		buf += 2;
+	sp = span(buf, end, TCHAR);
+	return slice(buf, sp < end && *sp == ' ' ? sp : buf);
+}
+
+int
+http_parse_head(const char *buf, size_t len, struct http_scan *scan,
+    const struct http_limits *limits, struct http_head *head)
+{
+	static const struct http_head none;
+	struct tally tally = { 0, 0, 0, false, false };
+	bool resumed = scan->line > 0;
+	int n, status;
+
+	*head = none;
+	if (len > limits->head)
+		len = limits->head;
+	n = parse_lines(buf, len, scan, limits, head, &tally);
+	if (n > 0 && resumed) {
+		/* Lines that came earlier left nothing behind but "good". */
+		memset(scan, 0, sizeof(*scan));
+		n = parse_lines(buf, len, scan, limits, head, &tally);
+	}
+	status = n > 0 ? judge(&tally, head) : -n;
+	if (status == 0 && n > 0)
+		return n;
+	*head = none;
+	head->method = find_method(buf, len);
+	head->status = status;
+	return status == 0 ? HTTP_PARTIAL : HTTP_BAD;
+}
+
+bool
+http_parse_field(struct http_slice *fields, struct http_slice *name,
+    struct http_slice *value)
+{
+	const char *lf, *colon;
+
+	if (fields->len == 0)
+		return false;
+	lf = memchr(fields->p, '\n', fields->len);
+	colon = memchr(fields->p, ':', fields->len);
+	*name = slice(fields->p, colon);
+	*value = trim(slice(colon + 1, lf - 1));
+	fields->len -= (size_t)(lf + 1 - fields->p);
+	fields->p = lf + 1;
+	return true;
+}

@@ -1,0 +1,47 @@
+/* See LICENSE for copyright and license details. */
+#ifndef PROC_H
+#define PROC_H
+
+#include <stdbool.h>
+
+/*
+ * The process as such: its descriptors, limits, privileges and signals.
+ */
+
+/*
+ * Open /dev/null as each of descriptors 0 to 2 that is closed, so that no
+ * client ever gets one of these numbers.  False if that cannot be done.
+ */
+bool	proc_sane_fds(void);
+
+/*
+ * Raise the limit of descriptors to what is allowed.  Returns the limit in
+ * force, cut to what an unsigned int holds.
+ */
+unsigned int	proc_raise_nofile(void);
+
+/*
+ * Become user and group for good (NULL: as we are; a name, or a number): the
+ * user's groups are set, and it is checked that there is no way back.  user
+ * without group: the user's own.  False after a message.
+ */
+bool	proc_drop(const char *user, const char *group);
+
+enum proc_signal {
+	PROC_TERM = 't',		/* SIGTERM, SIGINT */
+	PROC_STATS = 's'		/* SIGINFO where there is one */
+};
+
+/*
+ * Catch signals, ignore SIGPIPE.  Returns a descriptor that is readable when
+ * one came, or -1 with errno.
+ */
+int	proc_signals(void);
+
+/* The next signal that came: an enum proc_signal, or -1. */
+int	proc_signal(void);
+
+/* Make /dev/null of a descriptor that is no longer ours to use. */
+void	proc_null(int fd);
+
+#endif

@@ -1,0 +1,49 @@
+/* See LICENSE for copyright and license details. */
+#ifndef ROUTE_H
+#define ROUTE_H
+
+#include <stddef.h>
+
+/*
+ * From a request path to the index of a route.  Pure but for the table, which
+ * is allocated while the configuration is read and only looked at afterwards.
+ */
+
+#define ROUTE_NONE	(-1)
+
+struct route_table;
+
+/* An empty table, or NULL without memory.  route_free() takes NULL as well. */
+struct route_table	*route_new(void);
+void			 route_free(struct route_table *table);
+
+/*
+ * Add a route; the table keeps a copy of path, which must begin with '/'.
+ * Returns the index of the new route, counting from 0, or -1 without memory.
+ */
+int	route_add(struct route_table *table, const char *path);
+
+/*
+ * The first route, in order of configuration, whose path holds the given
+ * normal path: "/app" holds /app and /app/x, not /apple; "/app/" holds /app/
+ * and /app/x; "/" holds all.  Returns its index and in *rest where the part
+ * below it begins (behind its slash), or ROUTE_NONE.  The cost grows with the
+ * length of path, not with the number of routes.
+ */
+int	route_match(const struct route_table *table, const char *path,
+	    size_t len, size_t *rest);
+
+/*
+ * The normal form of the path of a request target (no query), once, in
+ * Apache's order: escapes of unreserved bytes are undone (RFC 3986 2.3),
+ * slashes are merged and dot segments resolved, then all other escapes are
+ * undone.  out holds outsize bytes, of which len are enough.
+ *
+ * Returns 0 with *outlen set; or the status of the answer: 400 for a broken
+ * escape or a path that leads above the root, 404 for an escaped slash or NUL,
+ * or when out is too small.
+ */
+int	route_normalize(const char *path, size_t len, char *out,
+	    size_t outsize, size_t *outlen);
+
+#endif

@@ -1,0 +1,338 @@
+/* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sock.h"
+
+int
+sock_cloexec(int fd)
+{
+	return fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+int
+sock_nonblock(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags == -1)
+		return -1;
+	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags);
+}
+
+/* A new stream socket; macOS cannot set the flags in the same call. */
+static int
+new_socket(int family, bool nonblock)
+{
+#ifdef SOCK_CLOEXEC
+	return socket(family, SOCK_STREAM | SOCK_CLOEXEC |
+	    (nonblock ? SOCK_NONBLOCK : 0), 0);
+#else
+	int fd = socket(family, SOCK_STREAM, 0);
+
+	if (fd != -1 && (sock_cloexec(fd) == -1 ||
+	    (nonblock && sock_nonblock(fd, true) == -1))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+#endif
+}
+
+int
+sock_stream(void)
+{
+	return new_socket(AF_UNIX, true);
+}
+
+int
+sock_pair(int fd[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
+		return -1;
+	sock_cloexec(fd[0]);
+	sock_cloexec(fd[1]);
+	return 0;
+}
+
+int
+sock_accept(int listener)
+{
+#ifdef SOCK_CLOEXEC
+	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+#else
+	/* Here the connection takes O_NONBLOCK from the listener. */
+	int fd = accept(listener, NULL, NULL);
+
+	if (fd != -1 && (sock_cloexec(fd) == -1 ||
+	    sock_nonblock(fd, false) == -1)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+#endif
+}
+
+int
+sock_name(int fd, struct sock_addr *addr)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->len = sizeof(addr->u);
+	return getsockname(fd, &addr->u.sa, &addr->len);
+}
+
+int
+sock_peer(int fd, struct sock_addr *addr)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->len = sizeof(addr->u);
+	return getpeername(fd, &addr->u.sa, &addr->len);
+}
+
+void
+sock_reset(int fd)
+{
+	struct linger off = { 1, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(fd);
+}
+
+bool
+sock_unix(struct sock_addr *addr, const char *path, size_t len)
+{
+	memset(addr, 0, sizeof(*addr));
+	if (len == 0 || len >= sizeof(addr->u.un.sun_path) ||
+	    memchr(path, '\0', len) != NULL)
+		return false;
+	addr->u.un.sun_family = AF_UNIX;
+	memcpy(addr->u.un.sun_path, path, len);
+	addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len +
+	    1);
+	return true;
+}
+
+static void
+set_in(struct sock_addr *addr, struct in_addr host, unsigned int port)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->len = sizeof(addr->u.in);
+	addr->u.in.sin_family = AF_INET;
+	addr->u.in.sin_addr = host;
+	addr->u.in.sin_port = htons((uint16_t)port);
+}
+
+static void
+set_in6(struct sock_addr *addr, struct in6_addr host, unsigned int port)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->len = sizeof(addr->u.in6);
+	addr->u.in6.sin6_family = AF_INET6;
+	addr->u.in6.sin6_addr = host;
+	addr->u.in6.sin6_port = htons((uint16_t)port);
+}
+
+/* A decimal port, or -1. */
+static long
+parse_port(const char *text)
+{
+	long port = 0;
+
+	if (*text == '\0')
+		return -1;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return -1;
+		port = port * 10 + (*text - '0');
+		if (port > 65535)
+			return -1;
+	}
+	return port;
+}
+
+const char *
+sock_parse(const char *text, struct sock_addr addr[2], int *n)
+{
+	static const struct in_addr any = { INADDR_ANY };
+	char host[INET6_ADDRSTRLEN];
+	struct in6_addr in6;
+	struct in_addr in;
+	const char *colon;
+	size_t len;
+	long port;
+	bool brackets;
+
+	*n = 1;
+	if (strncmp(text, "unix:", 5) == 0) {
+		if (text[5] != '/')
+			return "the path of a unix: address must be absolute";
+		if (!sock_unix(&addr[0], text + 5, strlen(text + 5)))
+			return "the path of the socket is too long";
+		return NULL;
+	}
+	colon = strrchr(text, ':');
+	port = parse_port(colon == NULL ? text : colon + 1);
+	if (port == -1)
+		return "not an [address:]port with a port from 0 to 65535";
+	len = colon == NULL ? 0 : (size_t)(colon - text);
+	if (len == 0 || (len == 1 && *text == '*')) {
+		set_in6(&addr[0], in6addr_any, (unsigned int)port);
+		set_in(&addr[1], any, (unsigned int)port);
+		*n = 2;
+		return NULL;
+	}
+	brackets = *text == '[' && text[len - 1] == ']';
+	if (brackets) {
+		text++;
+		len -= 2;
+	}
+	if (len >= sizeof(host))
+		return "not a numeric address";
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (brackets && inet_pton(AF_INET6, host, &in6) == 1)
+		set_in6(&addr[0], in6, (unsigned int)port);
+	else if (!brackets && inet_pton(AF_INET, host, &in) == 1)
+		set_in(&addr[0], in, (unsigned int)port);
+	else
+		return "not a numeric address (IPv6 goes in brackets)";
+	return NULL;
+}
+
+const char *
+sock_host(const struct sock_addr *addr, char *dst, size_t size)
+{
+	if (addr->u.sa.sa_family == AF_INET)
+		return inet_ntop(AF_INET, &addr->u.in.sin_addr, dst,
+		    (socklen_t)size);
+	if (addr->u.sa.sa_family == AF_INET6)
+		return inet_ntop(AF_INET6, &addr->u.in6.sin6_addr, dst,
+		    (socklen_t)size);
+	snprintf(dst, size, "unix");
+	return dst;
+}
+
+unsigned int
+sock_port(const struct sock_addr *addr)
+{
+	if (addr->u.sa.sa_family == AF_INET)
+		return ntohs(addr->u.in.sin_port);
+	if (addr->u.sa.sa_family == AF_INET6)
+		return ntohs(addr->u.in6.sin6_port);
+	return 0;
+}
+
+const char *
+sock_text(const struct sock_addr *addr, char *dst, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	sock_host(addr, host, sizeof(host));
+	if (addr->u.sa.sa_family == AF_INET)
+		snprintf(dst, size, "%s:%u", host, sock_port(addr));
+	else if (addr->u.sa.sa_family == AF_INET6)
+		snprintf(dst, size, "[%s]:%u", host, sock_port(addr));
+	else if (addr->len <= offsetof(struct sockaddr_un, sun_path))
+		snprintf(dst, size, "unix:");
+	else
+		snprintf(dst, size, "unix:%.*s",
+		    (int)sizeof(addr->u.un.sun_path), addr->u.un.sun_path);
+	return dst;
+}
+
+/*
+ * A socket file that is left over from a dead process is taken away.  The
+ * probe does not block: on a full backlog somebody is listening.
+ */
+static int
+clear_stale(const struct sock_addr *addr)
+{
+	struct stat st;
+	int fd, error;
+
+	if (lstat(addr->u.un.sun_path, &st) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return -1;
+	}
+	fd = sock_stream();
+	if (fd == -1)
+		return -1;
+	error = connect(fd, &addr->u.sa, addr->len) == -1 ? errno : 0;
+	close(fd);
+	if (error == ECONNREFUSED)
+		return unlink(addr->u.un.sun_path);
+	errno = EADDRINUSE;
+	return -1;
+}
+
+static int
+set_options(int fd, int family, bool defer)
+{
+	int on = 1;
+
+	(void)defer;
+	if (family == AF_UNIX)
+		return 0;
+#ifdef TCP_DEFER_ACCEPT
+	if (defer && setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on,
+	    sizeof(on)) == -1)
+		return -1;
+#endif
+	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    &on, sizeof(on)) == -1)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == -1)
+		return -1;
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+/* FreeBSD's counterpart of TCP_DEFER_ACCEPT; the module may not be loaded. */
+static void
+set_filter(int fd, int family, bool defer)
+{
+#ifdef SO_ACCEPTFILTER
+	struct accept_filter_arg arg;
+
+	if (!defer || family == AF_UNIX)
+		return;
+	memset(&arg, 0, sizeof(arg));
+	memcpy(arg.af_name, "dataready", 9);
+	setsockopt(fd, SOL_SOCKET, SO_ACCEPTFILTER, &arg, sizeof(arg));
+#else
+	(void)fd;
+	(void)family;
+	(void)defer;
+#endif
+}
+
+int
+sock_listen(const struct sock_addr *addr, int backlog, bool defer)
+{
+	int family = addr->u.sa.sa_family, fd, saved;
+
+	if (family == AF_UNIX && clear_stale(addr) == -1)
+		return -1;
+	fd = new_socket(family, true);
+	if (fd == -1)
+		return -1;
+	if (set_options(fd, family, defer) == -1 ||
+	    bind(fd, &addr->u.sa, addr->len) == -1 ||
+	    listen(fd, backlog) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	set_filter(fd, family, defer);
+	return fd;
+}

@@ -1,0 +1,93 @@
+/* See LICENSE for copyright and license details. */
+#ifndef SOCK_H
+#define SOCK_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/*
+ * Sockets: addresses, listening, accepting.  The one file with the platforms'
+ * differences.  All descriptors made here are close-on-exec.
+ */
+
+/* Where it is missing, SIGPIPE is ignored anyway. */
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL	0
+#endif
+
+struct sock_addr {
+	socklen_t len;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	} u;
+};
+
+/* Room for the text of any address, terminated. */
+#define SOCK_TEXT	(sizeof(struct sockaddr_un) + 16)
+
+/*
+ * Read "[address:]port" with a numeric address ("127.0.0.1:80", "[::1]:80",
+ * "*:80"), or "unix:/path".  A port without an address is every address: two
+ * entries, IPv6 first.  Sets *n to the number of entries.  Returns NULL, or
+ * what is wrong.
+ */
+const char	*sock_parse(const char *text, struct sock_addr addr[2],
+		    int *n);
+
+/*
+ * Fill in the address of a socket in the file system.  False if the path is
+ * empty or too long for sun_path with its NUL.
+ */
+bool		 sock_unix(struct sock_addr *addr, const char *path,
+		    size_t len);
+
+/* The address in the form that sock_parse() reads.  Returns dst. */
+const char	*sock_text(const struct sock_addr *addr, char *dst,
+		    size_t size);
+
+/* The numeric host alone, and the port (0 for AF_UNIX: "unix"). */
+const char	*sock_host(const struct sock_addr *addr, char *dst,
+		    size_t size);
+unsigned int	 sock_port(const struct sock_addr *addr);
+
+/*
+ * A non-blocking listening socket, whose options connections inherit:
+ * TCP_NODELAY and SO_KEEPALIVE.  With defer, TCP connections without data are
+ * held back where the system can (TCP_DEFER_ACCEPT, accept filters).  A socket
+ * file that nobody listens on is replaced, a live one never: EADDRINUSE.
+ * Returns the descriptor, or -1 with errno.
+ */
+int		 sock_listen(const struct sock_addr *addr, int backlog,
+		    bool defer);
+
+/*
+ * Take a connection.  It is blocking whatever the listener is: O_NONBLOCK
+ * belongs to the open file and would travel with it to a backend.  Returns
+ * the descriptor, or -1 with errno.
+ */
+int		 sock_accept(int listener);
+
+/* Own and remote address.  0, or -1 with errno. */
+int		 sock_name(int fd, struct sock_addr *addr);
+int		 sock_peer(int fd, struct sock_addr *addr);
+
+/* A new non-blocking AF_UNIX stream socket, or -1 with errno. */
+int		 sock_stream(void);
+
+/* A connected pair of blocking AF_UNIX stream sockets.  0, or -1. */
+int		 sock_pair(int fd[2]);
+
+/* Close so that the other side sees a reset and no end.  Takes fd. */
+void		 sock_reset(int fd);
+
+/* Set or clear O_NONBLOCK, set FD_CLOEXEC.  0, or -1 with errno. */
+int		 sock_nonblock(int fd, bool on);
+int		 sock_cloexec(int fd);
+
+#endif
