@@ -172,23 +172,23 @@ is_ipv6(struct http_slice s)
 	return inet_pton(AF_INET6, text, &addr) == 1;
 }
 
-/* Four decimal numbers without leading zeros (RFC 3986 3.2.2 and 7.4). */
+/*
+ * Four numbers without leading zeros (RFC 3986 7.4), between single dots.
+ * Whether each fits a byte is left open, as Apache does: it names nothing here.
+ */
 static bool
-is_ipv4(struct http_slice s)
+is_dotted(struct http_slice s)
 {
-	struct http_slice part;
 	const char *end = s.p + s.len, *p = s.p, *dot;
 	int parts = 0;
 
-	do {
+	for (; p < end; p = dot + 1) {
 		dot = span(p, end, DIGIT);
-		part = slice(p, dot);
-		if (!is_number(part, 255) || (part.len > 1 && *p == '0'))
+		if (dot - p > 1 && *p == '0')
 			return false;
 		parts++;
-		p = dot + 1;
-	} while (dot < end && parts < 4);
-	return parts == 4 && dot == end;
+	}
+	return parts == 4;
 }
 
 /*
@@ -216,7 +216,7 @@ is_name(struct http_slice s)
 		last = i + 1;
 	}
 	if (!letters)
-		return is_ipv4(s);
+		return is_dotted(s);
 	return last == 0 || is(s.p[last], ALPHA);
 }
 
@@ -540,6 +540,7 @@ http_parse_head(const char *buf, size_t len, struct http_scan *scan,
 	if (n > 0 && resumed) {
 		/* Lines that came earlier left nothing behind but "good". */
 		memset(scan, 0, sizeof(*scan));
+		memset(&tally, 0, sizeof(tally));
 		n = parse_lines(buf, len, scan, limits, head, &tally);
 	}
 	status = n > 0 ? judge(&tally, head) : -n;
