@@ -52,3 +52,188 @@ $(OBJ) $(EXEC_OBJ): $(HDR) .flags
 	else mv .flags.new .flags; fi
 
 FORCE:
+
+# ---- what a newcomer types ----
+
+demo: all
+	sh examples/demo.sh
+
+install: all
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man1
+	cp fdproxy $(DESTDIR)$(SBINDIR)/fdproxy
+	cp fdexec $(DESTDIR)$(BINDIR)/fdexec
+	chmod 755 $(DESTDIR)$(SBINDIR)/fdproxy $(DESTDIR)$(BINDIR)/fdexec
+	cp man/fdproxy.8 $(DESTDIR)$(MANDIR)/man8/fdproxy.8
+	cp man/fdexec.1 $(DESTDIR)$(MANDIR)/man1/fdexec.1
+	chmod 644 $(DESTDIR)$(MANDIR)/man8/fdproxy.8 \
+		$(DESTDIR)$(MANDIR)/man1/fdexec.1
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/fdproxy $(DESTDIR)$(BINDIR)/fdexec \
+		$(DESTDIR)$(MANDIR)/man8/fdproxy.8 \
+		$(DESTDIR)$(MANDIR)/man1/fdexec.1
+
+clean:
+	rm -rf build
+	rm -f *.o .flags .flags.new fdproxy fdexec
+
+# ---- tests ----
+
+# What is built to be tested: with sanitizers; the same with poll; sending byte
+# by byte; without any allocation once it serves.
+BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
+	build/fdproxy-noalloc build/fdexec-test
+UNITS = build/unit_http_parse build/unit_route build/unit_clock \
+	build/unit_log build/unit_flush build/unit_fdpass build/unit_config
+REPLAYS = build/replay_http_parse build/replay_route build/replay_config
+E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
+	build/e2e_process build/e2e_fdexec
+
+TEST_CC = $(COMPILE) -I. -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
+LINK = $(LDFLAGS) $(LDLIBS)
+LINK_TEST = $(LDFLAGS) $(CHECK_LDLIBS) $(LDLIBS)
+TEST_HDR = $(HDR) tests/world.h tests/unit.h .flags
+
+# An allocation of any kind while it serves ends this build.
+WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=poller_wait
+
+check: $(BUILDS) $(UNITS) $(REPLAYS) $(E2E)
+	sh tests/run.sh
+
+build/.made:
+	mkdir -p build && : >$@
+
+build/fdproxy-test: build/.made $(SRC) $(HDR) .flags
+	$(COMPILE) $(SANITIZE) -o $@ $(SRC) $(LINK)
+
+build/fdproxy-test-poll: build/.made $(SRC) $(HDR) .flags
+	$(COMPILE) -UPOLLER_USE_$(POLLER) -DPOLLER_USE_poll $(SANITIZE) \
+		-o $@ $(SRC) $(LINK)
+
+build/fdproxy-torture: build/.made $(SRC) $(HDR) .flags
+	$(COMPILE) -DTORTURE $(SANITIZE) -o $@ $(SRC) $(LINK)
+
+build/fdproxy-noalloc: build/.made tests/noalloc.c $(SRC) $(HDR) .flags
+	$(COMPILE) -I. -o $@ tests/noalloc.c $(SRC) $(WRAP) $(LINK)
+
+build/fdexec-test: build/.made $(EXEC_SRC) $(HDR) .flags
+	$(COMPILE) $(SANITIZE) -o $@ $(EXEC_SRC) $(LINK)
+
+# Each links its module and what lies below it, nothing else.
+U1 = tests/unit_http_parse.c http_parse.c
+build/unit_http_parse: build/.made $(U1) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U1) $(LINK_TEST)
+
+U2 = tests/unit_route.c route.c
+build/unit_route: build/.made $(U2) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U2) $(LINK_TEST)
+
+U3 = tests/unit_clock.c clock.c
+build/unit_clock: build/.made $(U3) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U3) $(LINK_TEST)
+
+U4 = tests/unit_log.c log.c
+build/unit_log: build/.made $(U4) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U4) $(LINK_TEST)
+
+U5 = tests/unit_flush.c flush.c clock.c sock.c
+build/unit_flush: build/.made $(U5) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U5) $(LINK_TEST)
+
+U6 = tests/unit_fdpass.c fdpass.c sock.c
+build/unit_fdpass: build/.made $(U6) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U6) $(LINK_TEST)
+
+CONFIG = config.c flush.c route.c sock.c clock.c log.c http_parse.c
+U7 = tests/unit_config.c $(CONFIG)
+build/unit_config: build/.made $(U7) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U7) $(LINK_TEST)
+
+# The fuzzers' seeds, with any compiler.
+R1 = tests/fuzz_main.c tests/fuzz_http_parse.c http_parse.c
+build/replay_http_parse: build/.made $(R1) $(HDR) .flags
+	$(TEST_CC) -o $@ $(R1) $(LINK)
+
+R2 = tests/fuzz_main.c tests/fuzz_route.c route.c
+build/replay_route: build/.made $(R2) $(HDR) .flags
+	$(TEST_CC) -o $@ $(R2) $(LINK)
+
+R3 = tests/fuzz_main.c tests/fuzz_config.c $(CONFIG)
+build/replay_config: build/.made $(R3) $(HDR) .flags
+	$(TEST_CC) -o $@ $(R3) $(LINK)
+
+# End to end: these link nothing of fdproxy.
+E_CC = $(TEST_CC) -o $@
+build/e2e_pass: build/.made tests/e2e_pass.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_pass.c tests/world.c $(LINK_TEST)
+
+build/e2e_reply: build/.made tests/e2e_reply.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_reply.c tests/world.c $(LINK_TEST)
+
+build/e2e_backend: build/.made tests/e2e_backend.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_backend.c tests/world.c $(LINK_TEST)
+
+build/e2e_limits: build/.made tests/e2e_limits.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_limits.c tests/world.c $(LINK_TEST)
+
+build/e2e_process: build/.made tests/e2e_process.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_process.c tests/world.c $(LINK_TEST)
+
+build/e2e_fdexec: build/.made tests/e2e_fdexec.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_fdexec.c tests/world.c $(LINK_TEST)
+
+# ---- for developers ----
+
+FUZZ = $(FUZZ_CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) -g -O1 -I. \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+fuzz: build/.made
+	$(FUZZ) -o build/fuzz_http_parse tests/fuzz_http_parse.c http_parse.c
+	$(FUZZ) -o build/fuzz_route tests/fuzz_route.c route.c
+	$(FUZZ) -o build/fuzz_config tests/fuzz_config.c $(CONFIG)
+	sh tests/fuzz.sh $(FUZZ_SECONDS)
+
+depcheck: all
+	sh tests/depcheck.sh "$(LEVEL0)" "$(LEVEL1)" "$(LEVEL2)" \
+		"$(LEVEL3)" "$(LEVEL4)"
+
+lint:
+	mandoc -T lint -W warning man/*.[18]
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
+		--enable=warning,performance,portability \
+		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) *.c
+	clang-tidy --quiet --warnings-as-errors='*' *.c -- $(OWN_CPPFLAGS) \
+		-std=c11
+
+DIST = fdproxy-$(VERSION)
+
+dist:
+	rm -rf $(DIST)
+	mkdir $(DIST)
+	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
+		*.c *.h .ci examples man tests $(DIST)
+	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz
+	rm -rf $(DIST)
+
+# The tarball alone must build, pass, install and leave nothing behind.
+distcheck: dist
+	rm -rf build/dist
+	mkdir -p build/dist
+	gzip -dc $(DIST).tar.gz | (cd build/dist && tar xf -)
+	cd build/dist/$(DIST) && $(MAKE) all check
+	cd build/dist/$(DIST) && $(MAKE) install DESTDIR=$$PWD/../root
+	cd build/dist/$(DIST) && $(MAKE) uninstall DESTDIR=$$PWD/../root
+	test -z "`find build/dist/root -type f`"
+	cd build/dist/$(DIST) && $(MAKE) clean
+	rm -rf build/dist
+
+# A small static binary, for an image that holds nothing else.
+static:
+	$(MAKE) clean
+	$(MAKE) CC=musl-gcc LDFLAGS='-static -s -Wl,--gc-sections' \
+		CFLAGS='-Os -ffunction-sections -fdata-sections' all
+	ls -l fdproxy fdexec
+
+.PHONY: all demo install uninstall clean check fuzz depcheck lint dist \
+	distcheck static FORCE

@@ -19,6 +19,7 @@
 
 #define WORDS_MAX	64		/* in one directive */
 #define DEPTH_MAX	16		/* of Include */
+#define FILES_MAX	1000
 #define FILE_MAX_BYTES	(64 * 1024 * 1024)
 #define TIME_MAX	(10 * 86400 * 1000u)	/* ms; clocks wrap later */
 
@@ -157,6 +158,10 @@ set_include(struct reader *r, char **words, int n)
 	(void)n;
 	if (r->depth == DEPTH_MAX) {
 		wrong(r, "Include: deeper than %d files", DEPTH_MAX);
+		return;
+	}
+	if (r->config->files++ == FILES_MAX) {
+		wrong(r, "Include: more than %d files", FILES_MAX);
 		return;
 	}
 	snprintf(path, sizeof(path), "%s%s%s",
@@ -583,8 +588,8 @@ static const struct directive directives[] = {
 	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
 	{ "Group", 1, 1, set_group },
 	{ "Include", 1, 1, set_include },
-	{ "LimitRequestFieldSize", 1, 1, set_number },
 	{ "LimitRequestFields", 1, 1, set_number },
+	{ "LimitRequestFieldSize", 1, 1, set_number },
 	{ "LimitRequestHead", 1, 1, set_number },
 	{ "LimitRequestLine", 1, 1, set_number },
 	{ "Listen", 1, 1, set_listen },
@@ -717,9 +722,11 @@ read_lines(struct reader *r, char *text, size_t len)
 			lines++;
 			if (out > line && out[-1] == '\r')
 				out--;
-			if (out == line || out[-1] != '\\' || text == end)
+			if (out == line || out[-1] != '\\')
 				break;
 			out--;
+			if (text == end)
+				break;
 		}
 		*out = '\0';
 		if (strlen(line) != (size_t)(out - line))
@@ -877,6 +884,10 @@ config_user(struct config *config, const char *user)
 	struct reader r = { config, "-u", 0, "", 0 };
 	char *colon;
 
+	if (*user == '\0' || *user == ':' || user[strlen(user) - 1] == ':') {
+		wrong(&r, "user[:group] expected, near \"%s\"", user);
+		return;
+	}
 	set_string(&r, &config->user, user);
 	colon = config->user == NULL ? NULL : strchr(config->user, ':');
 	if (colon != NULL) {
@@ -1023,7 +1034,7 @@ warn_hidden(const struct config *c)
 		len = strlen(t->path);
 		first = route_match(c->routes, t->path, len, &rest);
 		if (first >= 0 && (uint32_t)first < i)
-			log_warn("%s: %s is never reached: %s at %s comes "
+			log_warn("%s: %s is never reached: %s (%s) comes "
 			    "first", t->where, t->path,
 			    c->targets[first].path, c->targets[first].where);
 		if (strchr(t->path, '%') == NULL &&
@@ -1066,6 +1077,8 @@ config_finish(struct config *config)
 	make_flushes(config);
 	if (!number_queues(config))
 		wrong(&r, "out of memory");
+	if (config->nqueues > CONFIG_SOCKETS)
+		wrong(&r, "more than %d different sockets", CONFIG_SOCKETS);
 	if (config->errors == 0)
 		warn_hidden(config);
 	return config->errors == 0;

@@ -18,6 +18,7 @@
  */
 
 #define CONFIG_LISTENERS	32
+#define CONFIG_SOCKETS		60000	/* different paths */
 
 enum config_kind {
 	CONFIG_SOCKET,		/* all below the path goes to one socket */
@@ -71,6 +72,7 @@ struct config {
 	const char *server;	/* the Server field, "" for none */
 	char *user;		/* or NULL */
 	char *group;
+	int files;		/* included */
 	int errors;
 	void (*report)(const char *line);
 };

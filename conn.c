@@ -32,7 +32,7 @@
 #define SENDS_MAX	3	/* of one hand-off in one turn */
 
 #define NOBODY		UINT32_MAX
-#define NO_LIST		UINT32_MAX
+#define NO_LIST		UINT16_MAX
 
 /* The lists: of all heads, of all that linger, then the queues. */
 enum {
@@ -207,7 +207,7 @@ link_slot(struct conn *c, uint32_t list, bool front)
 	struct list *l = &lists[list];
 	uint32_t i = (uint32_t)conn_index(c);
 
-	c->list = list;
+	c->list = (uint16_t)list;
 	c->prev = front ? NOBODY : l->last;
 	c->next = front ? l->first : NOBODY;
 	if (c->prev == NOBODY)
@@ -323,23 +323,6 @@ backend_text(const struct conn *c)
 	return now.addr.u.un.sun_path;
 }
 
-static void
-log_refusal(const struct conn *c, size_t len)
-{
-	char client[SOCK_TEXT], line[256];
-	const char *lf;
-
-	if (!log_wanted(LOG_L_INFO))
-		return;
-	lf = memchr(scratch + 1, '\n', len);
-	if (lf != NULL)
-		len = (size_t)(lf - scratch - 1);
-	while (len > 0 && scratch[len] == '\r')
-		len--;
-	log_info("%s: \"%s\": %u", client_text(c, client, sizeof(client)),
-	    log_quote(line, sizeof(line), scratch + 1, len), c->status);
-}
-
 /* ---- answers of our own ---- */
 
 static enum conn_want
@@ -390,6 +373,27 @@ answer(struct conn *c, int status)
 	return write_reply(c);
 }
 
+/* An answer to the request line in the scratch buffer, with a message. */
+static enum conn_want
+refuse(struct conn *c, int status)
+{
+	char client[SOCK_TEXT], text[256];
+	const char *line = scratch + 1;
+	size_t len = now.len;
+	const char *lf = memchr(line, '\n', len);
+
+	if (log_wanted(LOG_L_INFO)) {
+		if (lf != NULL)
+			len = (size_t)(lf - line);
+		while (len > 0 && line[len - 1] == '\r')
+			len--;
+		log_info("%s: \"%s\": %d", client_text(c, client,
+		    sizeof(client)), log_quote(text, sizeof(text), line, len),
+		    status);
+	}
+	return answer(c, status);
+}
+
 /* It went away, or sent no request at all; nobody is there to be told. */
 static enum conn_want
 gone(void)
@@ -421,14 +425,12 @@ reset(struct conn *c, const char *why)
  * been written yet: the client waits in line, or is told.
  */
 static enum conn_want
-unreachable(struct conn *c, uint32_t queue, int error)
+unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 {
 	const struct config_target *t = target_of(c);
-	enum fdpass_state state = fdpass_state(error, &now.addr);
+	char client[SOCK_TEXT];
 	uint32_t limit;
 
-	if (error == ENOENT && t->kind == CONFIG_DIRECTORY)
-		return answer(c, 404);
 	limit = state == FDPASS_FULL ? t->connect_ms : t->wait_ms;
 	if (state == FDPASS_BROKEN)
 		limit = 0;
@@ -444,14 +446,23 @@ unreachable(struct conn *c, uint32_t queue, int error)
 	c->deadline = c->since + limit;
 	if (limit == 0 || queue == NO_LIST ||
 	    !clock_before(clock_ms(), c->deadline)) {
-		log_error("cannot connect to %s: %s", backend_text(c),
-		    strerror(error));
+		log_error("%s: cannot connect to %s: %s", client_text(c,
+		    client, sizeof(client)), backend_text(c), strerror(error));
 		return answer(c, state == FDPASS_BROKEN ? 500 : 503);
 	}
 	lists[queue].absent = state == FDPASS_ABSENT;
 	c->state = CONN_QUEUED;
 	c->u.queue = queue;
 	return CONN_PARK;
+}
+
+/* It stands in line, and what ails the backend is known. */
+static enum conn_want
+behind(struct conn *c, uint32_t queue)
+{
+	if (lists[queue].absent)
+		return unreachable(c, queue, FDPASS_ABSENT, ECONNREFUSED);
+	return unreachable(c, queue, FDPASS_FULL, EAGAIN);
 }
 
 static enum conn_want
@@ -478,14 +489,16 @@ reach(struct conn *c, bool probing)
 	int fd, error;
 
 	if (!probing && queue != NO_LIST && lists[queue].count > 0)
-		return unreachable(c, queue, lists[queue].absent ? ENOENT :
-		    EAGAIN);
+		return behind(c, queue);
 	fd = fdpass_connect(&now.addr);
 	if (fd == -1) {
 		error = errno;
 		if (in_queue(c))
 			queue_back_off(c->list);
-		return unreachable(c, queue, error);
+		if (error == ENOENT && t->kind == CONFIG_DIRECTORY)
+			return refuse(c, 404);
+		return unreachable(c, queue, fdpass_state(error, &now.addr),
+		    error);
 	}
 	c->other = fd;
 	c->state = CONN_FLUSH;
@@ -566,13 +579,10 @@ drain(const struct conn *c)
 
 /* Its end came in the middle of a head, or before. */
 static enum conn_want
-cut_short(struct conn *c, size_t len)
+cut_short(struct conn *c)
 {
-	if (c->u.head.scan.lines > 0) {
-		c->status = 400;
-		log_refusal(c, len);
-		return answer(c, 400);
-	}
+	if (c->u.head.scan.lines > 0)
+		return refuse(c, 400);
 	drain(c);
 	return gone();
 }
@@ -586,9 +596,7 @@ dispatch(struct conn *c, const struct http_head *head, bool probing)
 		status = route(c, head);
 	if (status == 0)
 		return reach(c, probing);
-	c->status = (uint16_t)status;
-	log_refusal(c, now.len);
-	return answer(c, status);
+	return refuse(c, status);
 }
 
 static enum conn_want
@@ -620,22 +628,31 @@ look(struct conn *c, unsigned int why)
 		now.expect = head.expect;
 		return dispatch(c, &head, probing);
 	}
-	if (len == HTTP_BAD) {
-		c->status = (uint16_t)head.status;
-		log_refusal(c, (size_t)n);
-		return answer(c, head.status);
-	}
+	now.len = (size_t)n;
+	if (len == HTTP_BAD)
+		return refuse(c, head.status);
 	if (probing)		/* it was whole when it began to wait */
 		return gone();
 	c->u.head.scan = scan;
 	if ((why & CONN_END) ||
 	    ((why & CONN_MORE) && (size_t)n == seen))
-		return cut_short(c, (size_t)n);
+		return cut_short(c);
 	if (c->u.head.looks < LOOKS_MAX)
 		c->u.head.looks++;
 	else
 		c->tired = true;
 	return CONN_READ;
+}
+
+/* A late head is peeked at once more, for the message alone. */
+static enum conn_want
+refuse_again(struct conn *c, int status)
+{
+	ssize_t n = peek(c);
+
+	now.of = NULL;
+	now.len = n > 0 ? (size_t)n : 0;
+	return refuse(c, status);
 }
 
 /* The head of this client is in the scratch buffer, or is put there again. */
@@ -732,8 +749,12 @@ send_tail(struct conn *c)
 static enum conn_want
 passed(struct conn *c, int backend, const char *rest, size_t len)
 {
+	char client[SOCK_TEXT];
 	uint32_t offset = 0;
 
+	if (log_wanted(LOG_L_DEBUG))
+		log_debug("%s: passed to %s", client_text(c, client,
+		    sizeof(client)), backend_text(c));
 	stats_get()->passed++;
 	queue_open(c);
 	close(c->fd);
@@ -785,7 +806,7 @@ failed(struct conn *c, int error)
 	if (queue != NO_LIST)
 		queue_back_off(queue);
 	if (!flush_consumes(t->flush))
-		return unreachable(c, queue, EAGAIN);
+		return unreachable(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends");
 	if (c->state != CONN_COMMITTED && !commit(c))
@@ -907,18 +928,17 @@ late(struct conn *c)
 	switch (c->state) {
 	case CONN_HEAD:
 		stats_get()->timeouts++;
-		if (c->u.head.scan.at > 0)
-			return answer(c, 408);
-		return CONN_CLOSE;
+		if (c->u.head.scan.at == 0)
+			return CONN_CLOSE;
+		return refuse_again(c, 408);
 	case CONN_QUEUED:
-		now.addr = target_of(c)->addr;
-		return unreachable(c, c->list, lists[c->list].absent ? ENOENT :
-		    EAGAIN);
+		look_again(c);
+		return behind(c, c->list);
 	case CONN_FLUSH:
-		now.addr = target_of(c)->addr;
+		look_again(c);
 		return reset(c, "the client does not read");
 	case CONN_COMMITTED:
-		now.addr = target_of(c)->addr;
+		recall(c);
 		return reset(c, "the backend does not take it");
 	default:
 		return CONN_CLOSE;
@@ -1025,14 +1045,19 @@ conn_victim(void)
 	return i == NOBODY ? NULL : &slots[i];
 }
 
-/* One try, and no lingering: the slot is wanted. */
+/* What goes out now, and no lingering: the slot is wanted. */
 static void
 last_word(struct conn *c, int status)
 {
-	uint32_t offset = 0;
+	uint32_t offset = 0, before, wall = clock_wall();
+	enum flush_result result;
 
 	drain(c);
-	reply_write(c->fd, status, c->head_only, clock_wall(), &offset);
+	do {
+		before = offset;
+		result = reply_write(c->fd, status, c->head_only, wall,
+		    &offset);
+	} while (result == FLUSH_AGAIN && offset != before);
 	stats_get()->answered++;
 }
 

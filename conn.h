@@ -60,7 +60,6 @@ struct conn {
 	uint32_t prev;
 	uint32_t deadline;
 	uint32_t route;
-	uint32_t list;		/* that it is in, or UINT32_MAX */
 	uint32_t since;		/* when it began to wait for a backend */
 	union {
 		struct {
@@ -78,6 +77,7 @@ struct conn {
 			uint32_t end;
 		} linger;	/* LINGER */
 	} u;
+	uint16_t list;		/* that it is in, or UINT16_MAX */
 	uint16_t status;
 	uint8_t state;
 	uint8_t watched;	/* for the caller: how it is watched now */

@@ -49,7 +49,7 @@ ssize_t	fdpass_send(int sock, int fd, const void *data, size_t len);
 
 /*
  * Receive from sock at most size bytes and one descriptor, which becomes
- * close-on-exec.  Returns the number of bytes, 0 at the end (a connection that
+ * close-on-exec.  Blocks unless sock is non-blocking.  Returns the number of bytes, 0 at the end (a connection that
  * ends without a message is a probe), -1 with errno.  *fd is the descriptor,
  * the caller's from then on, or -1 if none came; that it was lost on the way
  * for want of descriptors here is EMFILE.  Surplus descriptors are closed.

@@ -12,7 +12,7 @@
 #include "sock.h"
 
 /* A file is kept in memory; it is meant to be a head and the body's start. */
-#define FILE_MAX_BYTES	(1024 * 1024)
+#define FILE_MAX_BYTES	(16 * 1024 * 1024)
 
 #define CONTINUE	"HTTP/1.1 100 Continue\r\n\r\n"
 #define CONTINUE_LEN	(sizeof(CONTINUE) - 1)
@@ -90,7 +90,7 @@ read_file(struct flush *flush, const char *path)
 	long n = -1;
 	int fd, saved;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);	/* no FIFO */
 	if (fd == -1)
 		return -1;
 	if (fstat(fd, &st) == 0) {
@@ -103,6 +103,22 @@ read_file(struct flush *flush, const char *path)
 	close(fd);
 	errno = saved;
 	return n;
+}
+
+/* A response head: HTTP/1.1, every line of it with CRLF, an empty line. */
+static bool
+is_head(const char *text)
+{
+	const char *lf = text;
+
+	if (strncmp(text, "HTTP/1.1 ", 9) != 0)
+		return false;
+	while ((lf = strchr(lf, '\n')) != NULL && lf[-1] == '\r') {
+		lf++;
+		if (lf[0] == '\r' && lf[1] == '\n')
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -123,8 +139,7 @@ make_file(struct flush *flush, const char *arg,
 	text[n] = '\0';
 	*error = "the flusher's file is not a response head: HTTP/1.1, "
 	    "lines that end in CRLF, an empty line";
-	if (strncmp(text, "HTTP/1.1 ", 9) != 0 ||
-	    strstr(text, "\r\n\r\n") == NULL)
+	if (!is_head(text))
 		return false;
 	flush->len = (uint32_t)(CONTINUE_LEN + (size_t)n);
 	return true;

@@ -26,11 +26,12 @@ enum {
 #define A	(VCHAR | UCHAR | TCHAR | ALPHA | HOSTC)
 #define H	(VCHAR | UCHAR | TCHAR | HOSTC)
 #define P	(VCHAR | UCHAR | HOSTC)
+#define N	(VCHAR | TCHAR)
 
 static const unsigned char class[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	V, T, U, V, T, T, T, T, U, U, T, T, U, H, P | TCHAR, U,
+	V, T, U, N, T, T, T, T, U, U, T, T, U, H, P | TCHAR, U,
 	D, D, D, D, D, D, D, D, D, D, U, U, U, U, U, U,
 	U, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
 	A, A, A, A, A, A, A, A, A, A, A, U, U, U, T, H,
@@ -53,6 +54,7 @@ static const unsigned char class[256] = {
 #undef A
 #undef H
 #undef P
+#undef N
 
 /*
  * How often each field that matters was there.  What several lines decide
@@ -184,7 +186,7 @@ is_dotted(struct http_slice s)
 
 	for (; p < end; p = dot + 1) {
 		dot = span(p, end, DIGIT);
-		if (dot - p > 1 && *p == '0')
+		if (dot == p || (dot - p > 1 && *p == '0'))
 			return false;
 		parts++;
 	}
@@ -305,11 +307,7 @@ check_method(const char *p, const char *end)
 {
 	const char *stop = span(p, end, TCHAR);
 
-	if (stop == end || (stop > p && *stop == ' '))
-		return 0;
-	if (stop == p && *p == '\r' && (p + 1 == end || p[1] == '\n'))
-		return 0;
-	return 400;
+	return stop == end || (stop > p && *stop == ' ') ? 0 : 400;
 }
 
 static int
@@ -356,7 +354,7 @@ is_coding(struct http_slice list)
 			comma = end;
 		item = trim(slice(p, comma));
 		chunked = http_parse_is(item, "chunked");
-		if (span(item.p, item.p + item.len, TCHAR) == item.p)
+		if (!http_parse_is_token(item))
 			return false;
 		p = comma + 1;
 	} while (comma < end);
@@ -426,26 +424,38 @@ judge(const struct tally *tally, struct http_head *head)
 	return 0;
 }
 
-/* A line whose LF is not there yet: is it too long, or no HTTP at all? */
+/*
+ * What is wrong with a line, [p, end) without its CRLF, may be told before its
+ * end is there: it is no HTTP at all, or too long.  Bytes behind the limit
+ * do not matter, so that the answer is the same for any cut.
+ */
+static int
+check_start(const char *p, const char *end, bool request,
+    const struct http_limits *limits)
+{
+	size_t max = request ? limits->line : limits->field;
+	bool fits = (size_t)(end - p) <= max;
+
+	if (request && check_method(p, fits ? end : p + max + 1) != 0)
+		return 400;
+	return fits ? 0 : request ? 414 : 431;
+}
+
+/* A line whose LF is not there yet. */
 static int
 check_partial(const char *buf, size_t len, const struct http_scan *scan,
     const struct http_limits *limits)
 {
+	const char *end = buf + len;
 	bool request = scan->lines == 0;
-	size_t n = len - scan->line;
 	int status;
 
-	if (request) {
-		status = check_method(buf + scan->line, buf + len);
-		if (status != 0)
-			return status;
-	}
-	if (n > 0 && buf[len - 1] == '\r')
-		n--;
-	if (n > (request ? limits->line : limits->field) ||
-	    len >= limits->head)
-		return request ? 414 : 431;
-	return 0;
+	if (len > scan->line && end[-1] == '\r')
+		end--;
+	status = check_start(buf + scan->line, end, request, limits);
+	if (status == 0 && len >= limits->head)
+		status = request ? 414 : 431;
+	return status;
 }
 
 /* One whole line, [p, end) without its CRLF.  Returns 0 or a status. */
@@ -454,21 +464,13 @@ parse_line(const char *p, const char *end, struct http_scan *scan,
     const struct http_limits *limits, struct http_head *head,
     struct tally *tally)
 {
-	size_t n = (size_t)(end - p);
-	int status;
-
 	if (scan->lines == 0) {
-		status = check_method(p, end);
-		if (status != 0)
-			return status;
-		if (n == 0)
+		if (p == end)
 			return scan->line >= 2 * EMPTY_LINES ? 400 : 0;
-		if (n > limits->line)
-			return 414;
 		scan->lines++;
 		return parse_request_line(p, end, head);
 	}
-	if (n > limits->field || scan->lines > limits->fields)
+	if (scan->lines > limits->fields)
 		return 431;
 	scan->lines++;
 	return parse_field_line(p, end, tally);
@@ -493,9 +495,12 @@ parse_lines(const char *buf, size_t len, struct http_scan *scan,
 			scan->at = (uint16_t)len;
 			return -check_partial(buf, len, scan, limits);
 		}
-		if (lf == line || lf[-1] != '\r')
+		end = lf > line && lf[-1] == '\r' ? lf - 1 : lf;
+		status = check_start(line, end, scan->lines == 0, limits);
+		if (status != 0)
+			return -status;
+		if (end == lf)
 			return -400;
-		end = lf - 1;
 		scan->at = (uint16_t)(lf + 1 - buf);
 		if (end == line && scan->lines > 0) {
 			if (head->fields.p != NULL)

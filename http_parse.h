@@ -55,8 +55,8 @@ enum {
 
 /*
  * Read the head that begins at buf, of which len bytes are there.  scan tells
- * where the last look at the same, shorter bytes ended, and is moved on: a
- * byte is not scanned again before the head is whole.
+ * where the last look at the same, shorter bytes ended, and is moved on: of
+ * what it has passed, only the method is read again before the head is whole.
  *
  * Returns the length of the head (its empty line included), with all of *head
  * set; HTTP_PARTIAL, when nothing is wrong so far and more must come; HTTP_BAD

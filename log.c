@@ -114,7 +114,7 @@ report_dropped(void)
 
 	if (dropped == 0 || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
 		return;
-	n = snprintf(line, sizeof(line), "%s: warn: %lu log lines dropped\n",
+	n = snprintf(line, sizeof(line), "%.32s: warn: %lu log lines dropped\n",
 	    program, dropped);
 	dropped = 0;
 	put(line, (size_t)n);
@@ -130,7 +130,7 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 	if (level > threshold)
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	n = (size_t)snprintf(line, sizeof(line), "%s: %s: ", program,
+	n = (size_t)snprintf(line, sizeof(line), "%.64s: %s: ", program,
 	    names[level]);
 	for (i = 0; text[i] != '\0' && n + 5 < sizeof(line); i++) {
 		if (plain(text[i]))

@@ -15,26 +15,29 @@
 #endif
 
 /*
- * One entry an id, so that no search is needed; top is behind the highest that
- * is watched.  An entry without a descriptor is skipped by the system.
+ * fds and ids are dense, so that a turn costs what is watched, and poll(2) is
+ * never given more entries than there can be descriptors (it refuses that);
+ * place tells where an id is in them, plus one.
  */
 static struct pollfd *fds;
-static unsigned char *lowat;	/* SO_RCVLOWAT was changed */
-static uint32_t size;
-static uint32_t top;
+static uint32_t *ids;
+static uint32_t *place;
+static uint32_t count;
+
+/* In ids: SO_RCVLOWAT was changed, and would travel to the backend. */
+#define LOWAT	0x80000000u
 
 int
 poller_open(uint32_t n)
 {
 	fds = calloc(n, sizeof(*fds));
-	lowat = calloc(n, sizeof(*lowat));
-	if (fds == NULL || lowat == NULL) {
+	ids = calloc(n, sizeof(*ids));
+	place = calloc(n, sizeof(*place));
+	if (fds == NULL || ids == NULL || place == NULL) {
 		poller_close();
 		errno = ENOMEM;
 		return -1;
 	}
-	size = n;
-	top = 0;
 	return 0;
 }
 
@@ -42,10 +45,11 @@ void
 poller_close(void)
 {
 	free(fds);
-	free(lowat);
+	free(ids);
+	free(place);
 	fds = NULL;
-	lowat = NULL;
-	size = top = 0;
+	ids = place = NULL;
+	count = 0;
 }
 
 static short
@@ -71,26 +75,42 @@ set_lowat(int fd, int n)
 	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n));
 }
 
+/* The last entry takes the place of the one that goes. */
+static void
+drop(uint32_t i)
+{
+	uint32_t last = --count;
+
+	place[ids[i] & ~LOWAT] = 0;
+	if (i != last) {
+		fds[i] = fds[last];
+		ids[i] = ids[last];
+		place[ids[i] & ~LOWAT] = i + 1;
+	}
+}
+
 int
 poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 {
+	uint32_t i;
+
 	(void)old;
-	if (want != POLLER_READ && lowat[id]) {
-		/* Left behind, the option would travel to the backend. */
+	if (place[id] == 0) {
+		if (want == POLLER_NONE)
+			return 0;
+		ids[count] = id;
+		place[id] = ++count;
+	}
+	i = place[id] - 1;
+	if (want != POLLER_READ && (ids[i] & LOWAT)) {
 		set_lowat(fd, 1);
-		lowat[id] = 0;
+		ids[i] &= ~LOWAT;
 	}
-	if (want == POLLER_NONE) {
-		fds[id].fd = -1;
-		while (top > 0 && fds[top - 1].fd == -1)
-			top--;
-		return 0;
-	}
-	for (; top <= id; top++)
-		fds[top].fd = -1;
-	fds[id].fd = fd;
-	fds[id].events = interest(want);
-	fds[id].revents = 0;
+	fds[i].fd = fd;
+	fds[i].events = interest(want);
+	fds[i].revents = 0;
+	if (want == POLLER_NONE)
+		drop(i);
 	return 0;
 }
 
@@ -101,12 +121,14 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 bool
 poller_seen(int fd, uint32_t id, size_t n, bool local)
 {
-	fds[id].events = interest(POLLER_READ);
+	uint32_t i = place[id] - 1;
+
+	fds[i].events = interest(POLLER_READ);
 	if (local)
 		return n == 0;
-	if (n > 0 || lowat[id]) {
+	if (n > 0 || (ids[i] & LOWAT)) {
 		set_lowat(fd, (int)n + 1);
-		lowat[id] = n > 0;
+		ids[i] = n > 0 ? id | LOWAT : id;
 	}
 	return true;
 }
@@ -115,17 +137,17 @@ void
 poller_rest(int fd, uint32_t id)
 {
 	(void)fd;
-	fds[id].events = 0;
+	fds[place[id] - 1].events = 0;
 }
 
 static unsigned int
-report(uint32_t id)
+report(uint32_t i)
 {
-	short r = fds[id].revents;
+	short r = fds[i].revents;
 	unsigned int what = 0;
 
 	if (r & POLLIN)
-		what |= POLLER_IN | (lowat[id] ? POLLER_MORE : 0);
+		what |= POLLER_IN | (ids[i] & LOWAT ? POLLER_MORE : 0);
 	if (r & POLLOUT)
 		what |= POLLER_OUT;
 	if (POLLRDHUP != 0 && (r & POLLRDHUP))
@@ -139,23 +161,23 @@ int
 poller_wait(struct poller_event *events, int n, int ms)
 {
 	static uint32_t first;
-	uint32_t i, id;
+	uint32_t i, at;
 	int ready, out = 0;
 
-	ready = poll(fds, top, ms);
+	ready = poll(fds, count, ms);
 	if (ready == -1)
 		return errno == EINTR ? 0 : -1;
-	/* Begin where the last turn ended: nobody is starved by low ids. */
-	for (i = 0; i < top && out < n && ready > 0; i++) {
-		id = (first + i) % top;
-		if (fds[id].fd == -1 || fds[id].revents == 0)
+	/* Begin where the last turn ended, so that nobody is starved. */
+	for (i = 0; i < count && out < n && ready > 0; i++) {
+		at = (first + i) % count;
+		if (fds[at].revents == 0)
 			continue;
 		ready--;
-		events[out].id = id;
-		events[out++].what = report(id);
+		events[out].id = ids[at] & ~LOWAT;
+		events[out++].what = report(at);
 	}
-	if (top > 0)
-		first = (first + i) % top;
+	if (count > 0)
+		first = (first + i) % count;
 	return out;
 }
 

@@ -31,7 +31,7 @@ static const struct answer answers[] = {
 	{ 500, "Internal Server Error", "",
 	    "The backend of this path is misconfigured.\n" },
 	{ 503, "Service Unavailable", "Retry-After: 1\r\n",
-	    "The backend of this path is not available.\n" },
+	    "The service is not available now.\n" },
 	{ 505, "HTTP Version Not Supported", "",
 	    "This server speaks HTTP/1.1.\n" }
 };

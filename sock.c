@@ -326,13 +326,21 @@ sock_listen(const struct sock_addr *addr, int backlog, bool defer)
 	if (fd == -1)
 		return -1;
 	if (set_options(fd, family, defer) == -1 ||
-	    bind(fd, &addr->u.sa, addr->len) == -1 ||
-	    listen(fd, backlog) == -1) {
+	    bind(fd, &addr->u.sa, addr->len) == -1)
+		goto fail;
+	if (listen(fd, backlog) == -1) {
 		saved = errno;
-		close(fd);
+		if (family == AF_UNIX)
+			unlink(addr->u.un.sun_path);
 		errno = saved;
-		return -1;
+		goto fail;
 	}
 	set_filter(fd, family, defer);
 	return fd;
+
+fail:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
 }

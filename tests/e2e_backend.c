@@ -1,0 +1,481 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * Backends that are missing, full, wrong, or fail half-way.
+ */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+#define OTHER	"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
+
+/* More than any send buffer takes (tcp_wmem), so that a flush must wait. */
+#define FILE_LEN	((size_t)8 * 1024 * 1024)
+
+static char buf[FILE_LEN + 1024];
+
+/* Fill a listener's backlog, so that the next connect finds no room. */
+static void
+fill(const char *name, int *fds, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		fds[i] = client_unix(name);
+}
+
+static void
+close_all(int *fds, int n)
+{
+	while (n-- > 0)
+		close(fds[n]);
+}
+
+/* Another route is served meanwhile. */
+static void
+check_other(int listener)
+{
+	int client = client_open();
+	size_t len;
+	int fd;
+
+	send_text(client, OTHER);
+	fd = backend_take(listener);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 200);
+	close(client);
+}
+
+START_TEST(not_there)
+{
+	static const struct {
+		const char *socket;
+		int status;
+	} cases[] = {
+		{ "missing", 503 }, { "nodir/x", 503 }, { "stale", 503 },
+		{ "file", 500 }, { "dir", 500 }, { "dgram", 500 },
+		{ "file/x", 500 }, { "loop", 500 }
+	};
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char route[64];
+	const char *answer;
+	int fd;
+
+	close(backend_listen("stale", 1));
+	write_file("file", "");
+	mkdir("dir", 0755);
+	ck_assert_int_eq(symlink("loop", "loop"), 0);
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	strcpy(addr.sun_path, "dgram");
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	/* To wait would be in vain for what is no socket. */
+	snprintf(route, sizeof(route), "/app=%s%s", cases[_i].socket,
+	    cases[_i].status == 500 ? ",wait=1min" : "");
+	world_proxy("-r", route, NULL);
+	answer = exchange(GET);
+	ck_assert_int_eq(status_of(answer), cases[_i].status);
+	if (cases[_i].status == 503)
+		ck_contains(answer, "\r\nRetry-After: 1\r\n");
+	close(fd);
+	world_stop("cannot connect to ");
+}
+END_TEST
+
+/* As an ordinary user: root may connect to anything. */
+START_TEST(forbidden)
+{
+	int listener = backend_listen("s", 1);
+
+	ck_assert_int_eq(chmod("s", 0), 0);
+	if (geteuid() == 0)
+		world_proxy("-u", "65534:65534", "-r", "/app=s", NULL);
+	else
+		world_proxy("-r", "/app=s", NULL);
+	ck_assert_int_eq(status_of(exchange(GET)), 500);
+	close(listener);
+	world_stop("cannot connect to ");
+}
+END_TEST
+
+/* wait= spans a backend's start. */
+START_TEST(comes_later)
+{
+	int listener, client, other = backend_listen("other", 16);
+
+	world_proxy("-r", "/app=s,wait=1min", "-r", "/other=other", NULL);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert(!readable(client, 100));
+	check_other(other);
+	listener = backend_listen("s", 16);
+	close(backend_take(listener));
+	close(client);
+	close(listener);
+	close(other);
+	world_stop(NULL);
+}
+END_TEST
+
+START_TEST(does_not_come)
+{
+	int client;
+	size_t len;
+
+	world_proxy("-r", "/app=s,wait=200ms", NULL);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert(!readable(client, 100));
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 503);
+	close(client);
+	world_stop("cannot connect to ");
+}
+END_TEST
+
+/* A full backlog: nobody blocks, who waits is served in order. */
+START_TEST(full_then_served)
+{
+	enum { N = 8 };
+	int listener = backend_listen("s", 1), filler[2], client[N], i;
+	int other = backend_listen("other", 16), fd;
+	char text[64], got[64];
+
+	world_proxy("-r", "/app=s,flusher=none,connectiontimeout=1min", "-r",
+	    "/other=other", NULL);
+	fill("s", filler, 2);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		snprintf(text, sizeof(text), "GET /app/%d HTTP/1.0\r\n\r\n",
+		    i);
+		send_text(client[i], text);
+		/* It is in line before the next one comes. */
+		check_other(other);
+	}
+	for (i = 0; i < 2; i++) {
+		fd = accept(listener, NULL, NULL);
+		ck_assert_int_ne(fd, -1);
+		close(fd);
+	}
+	for (i = 0; i < N; i++) {
+		fd = backend_take(listener);
+		snprintf(text, sizeof(text), "GET /app/%d HTTP/1.0\r\n\r\n",
+		    i);
+		read_exact(fd, got, strlen(text));
+		ck_assert_int_eq(memcmp(got, text, strlen(text)), 0);
+		close(fd);
+		close(client[i]);
+	}
+	close_all(filler, 2);
+	close(listener);
+	close(other);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Past connectiontimeout: 503; the deadline is one for all that wait. */
+START_TEST(full_for_good)
+{
+	enum { N = 20 };
+	int listener = backend_listen("s", 1), filler[2], client[N], i;
+	int other = backend_listen("other", 16);
+	long start;
+	size_t len;
+
+	world_proxy("-r", "/app=s,connectiontimeout=300ms", "-r",
+	    "/other=other", NULL);
+	fill("s", filler, 2);
+	start = now_ms();
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	check_other(other);
+	for (i = 0; i < N; i++) {
+		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_assert_int_eq(status_of(buf), 503);
+		ck_assert_int_ge(now_ms() - start, 290);
+		close(client[i]);
+	}
+	close_all(filler, 2);
+	close(listener);
+	close(other);
+	world_stop("Resource temporarily unavailable");
+}
+END_TEST
+
+/* queue=N bounds those that wait; they hold one descriptor each. */
+START_TEST(queue_is_bounded)
+{
+	enum { N = 5 };
+	int listener = backend_listen("s", 1), filler[2], client[N], i, fds;
+
+	world_proxy("-r", "/app=s,queue=5,connectiontimeout=1min", NULL);
+	fill("s", filler, 2);
+	fds = world_fds();
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	world_until_fds(fds + N);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	close_all(client, N);
+	/* Hang-ups of those that are parked free them. */
+	close_all(filler, 2);
+	close(listener);
+	world_stop("too many wait");
+}
+END_TEST
+
+/* A parked client that resets is noticed; one that half-closes still waits. */
+START_TEST(parked_client)
+{
+	struct linger off = { 1, 0 };
+	int client, half, fds, listener;
+
+	world_proxy("-r", "/app=s,wait=1min", NULL);
+	fds = world_fds();
+	client = client_open();
+	send_text(client, GET "body that stays");
+	world_until_fds(fds + 1);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(client);
+	world_until_fds(fds);
+	half = client_open();
+	send_text(half, GET);
+	shutdown(half, SHUT_WR);
+	world_until_fds(fds + 1);
+	ck_assert(!readable(half, 100));
+	listener = backend_listen("s", 4);
+	close(backend_take(listener));
+	close(half);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A waiting client does not keep the process awake for more than probes. */
+START_TEST(parked_does_not_spin)
+{
+	struct linger off = { 1, 0 };
+	long sleeps;
+	int client;
+
+	world_proxy("-r", "/app=s,wait=1min", NULL);
+	client = client_open();
+	send_text(client, GET "more");
+	shutdown(client, SHUT_WR);
+	sleeps = world_sleeps();
+	ck_assert(!readable(client, 500));
+	ck_assert_int_le(world_sleeps() - sleeps, 40);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A flusher's file so large that a client can be half-way through it. */
+static void
+large_flusher(void)
+{
+	memset(buf, 'x', FILE_LEN);
+	memcpy(buf, "HTTP/1.1 200 OK\r\n\r\n", 19);
+	buf[FILE_LEN] = '\0';
+	write_file("f", buf);
+}
+
+/* 100 bytes of it have been read. */
+static void
+file_rest(int client)
+{
+	read_exact(client, buf, FILE_LEN - 100);
+}
+
+/*
+ * The backend goes away after the first byte of the head is out: the client
+ * never sees a clean end.  With a new backend in time it is served.
+ */
+START_TEST(fails_after_the_head)
+{
+	int listener = backend_listen("s", 16), client, fd;
+	const char *more = _i % 2 == 0 ? "" : ",payload=head";
+	char route[128];
+	size_t len;
+
+	large_flusher();
+	snprintf(route, sizeof(route),
+	    "/app=s,flusher=file:f,connectiontimeout=%s%s",
+	    _i < 2 ? "300ms" : "1min", more);
+	world_proxy("-r", route, NULL);
+	client = client_open_small();
+	send_text(client, GET "body");
+	read_exact(client, buf, 100);
+	ck_assert(readable(listener, WORLD_PATIENCE));
+	close(listener);
+	unlink("s");
+	file_rest(client);
+	if (_i < 2) {
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_RESET);
+		ck_assert_uint_eq(len, 0);
+		close(client);
+		world_stop("reset after its head was sent");
+		return;
+	}
+	ck_assert(!readable(client, 100));
+	listener = backend_listen("s", 16);
+	if (_i == 2) {
+		fd = backend_take(listener);
+	} else {
+		fd = backend_take_payload(listener, buf, sizeof(buf));
+		ck_assert_str_eq(buf, GET);
+	}
+	read_exact(fd, buf, 4);
+	ck_assert_int_eq(memcmp(buf, "body", 4), 0);
+	send_text(fd, "end");
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_str_eq(buf, "end");
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* The same for a socket that a folder holds: its name is in the head. */
+START_TEST(folder_fails_after_the_head)
+{
+	int listener = backend_listen("s", 16), client, fd;
+	size_t len;
+
+	large_flusher();
+	world_proxy("-c", "ProxyPass /d fd://./ flusher=file:f "
+	    "connectiontimeout=1min", NULL);
+	client = client_open_small();
+	send_text(client, "GET /d/s HTTP/1.1\r\nHost: x\r\n\r\n");
+	read_exact(client, buf, 100);
+	ck_assert(readable(listener, WORLD_PATIENCE));
+	close(listener);
+	unlink("s");
+	file_rest(client);
+	ck_assert(!readable(client, 100));
+	listener = backend_listen("s", 16);
+	fd = backend_take(listener);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A client that does not take its head in time is reset, and so is its slot. */
+START_TEST(client_does_not_read)
+{
+	int listener = backend_listen("s", 16), client, fds, conn;
+	size_t len;
+
+	large_flusher();
+	world_proxy("-r", "/app=s,flusher=file:f", "-c", "Timeout 200ms",
+	    NULL);
+	fds = world_fds();
+	client = client_open_small();
+	send_text(client, GET);
+	ck_assert(readable(listener, WORLD_PATIENCE));
+	conn = accept(listener, NULL, NULL);
+	/* A connection that ends without a message is a probe. */
+	ck_assert_int_eq(read(conn, buf, 1), 0);
+	close(conn);
+	world_until_fds(fds);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	close(client);
+	close(listener);
+	world_stop("the client does not read");
+}
+END_TEST
+
+/* A client that goes away half-way through its head. */
+START_TEST(client_gone_while_flushing)
+{
+	struct linger off = { 1, 0 };
+	int listener = backend_listen("s", 16), client, fds;
+
+	large_flusher();
+	world_proxy("-r", "/app=s,flusher=file:f", NULL);
+	fds = world_fds();
+	client = client_open_small();
+	send_text(client, GET);
+	read_exact(client, buf, 100);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(client);
+	world_until_fds(fds);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* It accepts and closes at once: sent again, or lost with it, never fatal. */
+START_TEST(closes_at_once)
+{
+	int listener = backend_listen("s", 64), client, conn, i;
+	int other = backend_listen("other", 16);
+
+	world_proxy("-r", "/app=s,connectiontimeout=300ms", "-r",
+	    "/other=other", NULL);
+	for (i = 0; i < 100; i++) {
+		client = client_open();
+		send_text(client, GET);
+		conn = accept(listener, NULL, NULL);
+		ck_assert_int_ne(conn, -1);
+		close(conn);
+		close(client);
+	}
+	check_other(other);
+	close(listener);
+	close(other);
+	ck_assert_int_eq(kill(world_pid(), 0), 0);
+	world_stop("");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_backend");
+	TCase *tc = tcase_create("backend");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, not_there, 0, 8);
+	tcase_add_test(tc, forbidden);
+	tcase_add_test(tc, comes_later);
+	tcase_add_test(tc, does_not_come);
+	tcase_add_test(tc, full_then_served);
+	tcase_add_test(tc, full_for_good);
+	tcase_add_test(tc, queue_is_bounded);
+	tcase_add_test(tc, parked_client);
+	tcase_add_test(tc, parked_does_not_spin);
+	tcase_add_test(tc, closes_at_once);
+	if (!world_torture()) {
+		/* Megabytes, byte by byte, would take minutes. */
+		tcase_add_loop_test(tc, fails_after_the_head, 0, 4);
+		tcase_add_test(tc, folder_fails_after_the_head);
+		tcase_add_test(tc, client_does_not_read);
+		tcase_add_test(tc, client_gone_while_flushing);
+	}
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

@@ -1,0 +1,210 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * fdexec behind the real fdproxy: programs as backends.  The environment's
+ * FDEXEC names it.
+ */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+static char binary[4096];
+static char buf[1024 * 1024];
+static pid_t fdexec = -1;
+
+/* Start it on a socket, with a shell script; fdproxy waits for it. */
+static void
+start(const char *name, const char *option, const char *script)
+{
+	int null;
+
+	fflush(NULL);
+	fdexec = fork();
+	ck_assert_int_ne(fdexec, -1);
+	if (fdexec != 0)
+		return;
+	null = open("fdexec.err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	dup2(null, STDERR_FILENO);
+	/* Neither may reach a program. */
+	setenv("HTTP_PROXY", "inherited", 1);
+	setenv("REQUEST_METHOD", "inherited", 1);
+	if (*option == '\0')
+		execl(binary, "fdexec", name, "sh", "-c", script, NULL);
+	else
+		execl(binary, "fdexec", option, name, "sh", "-c", script,
+		    NULL);
+	_exit(127);
+}
+
+static void
+begin(void)
+{
+	const char *name = getenv("FDEXEC");
+
+	ck_assert_ptr_nonnull(realpath(name == NULL ? "./fdexec" : name,
+	    binary));
+	world_begin();
+}
+
+/* It must end on SIGTERM, with status 0, and take its socket away. */
+static void
+stop(void)
+{
+	int status;
+
+	ck_assert_int_eq(kill(fdexec, SIGTERM), 0);
+	ck_assert_int_eq(waitpid(fdexec, &status, 0), fdexec);
+	fdexec = -1;
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_int_eq(access("s", F_OK), -1);
+	world_stop(NULL);
+}
+
+static void
+end(void)
+{
+	if (fdexec != -1) {
+		kill(fdexec, SIGKILL);
+		waitpid(fdexec, NULL, 0);
+		fdexec = -1;
+	}
+	world_end();
+}
+
+START_TEST(ucspi)
+{
+	const char *answer;
+
+	start("s", "", "echo \"$PROTO $TCPREMOTEIP $TCPLOCALIP $TCPLOCALPORT "
+	    "${REQUEST_METHOD-none} ${HTTP_PROXY-none}\"");
+	world_proxy("-r", "/app=s,wait=10s", NULL);
+	answer = exchange("GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(status_of(answer), 200);
+	snprintf(buf, sizeof(buf), "\r\n\r\nTCP 127.0.0.1 127.0.0.1 %d none "
+	    "none\n", world_port());
+	ck_contains(answer, buf);
+	stop();
+}
+END_TEST
+
+START_TEST(cgi)
+{
+	start("s", "", "echo \"$REQUEST_METHOD $REQUEST_URI $SERVER_PROTOCOL "
+	    "$QUERY_STRING $HTTP_HOST $HTTP_A_B ${HTTP_PROXY-none} "
+	    "${HTTP_C_D-none} $CONTENT_LENGTH $(head -c 4)\"");
+	world_proxy("-r", "/app=s,wait=10s,payload=head", NULL);
+	ck_contains(exchange("POST /app/x?y=z HTTP/1.1\r\nHost: h\r\n"
+	    "A-b: 1\r\na-B: 2\r\nProxy: evil\r\nC_D: evil\r\n"
+	    "Content-Length: 4\r\n\r\nbody"), "\r\n\r\nPOST /app/x?y=z "
+	    "HTTP/1.1 y=z h 1, 2 none none 4 body\n");
+	stop();
+}
+END_TEST
+
+/* A script that ignores a body does not reset its own answer. */
+START_TEST(ignored_body)
+{
+	static char body[512 * 1024];
+	int client, i;
+	size_t len;
+
+	start("s", "", "echo answer");
+	world_proxy("-r", "/app=s,wait=10s", NULL);
+	for (i = 0; i < 10; i++) {
+		client = client_open();
+		send_text(client, "POST /app HTTP/1.1\r\nHost: x\r\n"
+		    "Content-Length: 524288\r\n\r\n");
+		send_bytes(client, body, sizeof(body));
+		shutdown(client, SHUT_WR);
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_contains(buf, "\r\n\r\nanswer\n");
+		close(client);
+	}
+	stop();
+}
+END_TEST
+
+/* More clients than children: they wait, all are served. */
+START_TEST(children_are_limited)
+{
+	enum { N = 30 };
+	int client[N], i;
+	size_t len;
+
+	start("s", "-c2", "echo $$");
+	world_proxy("-r", "/app=s,wait=10s", NULL);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], "GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
+	}
+	for (i = 0; i < N; i++) {
+		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_assert_int_eq(status_of(buf), 200);
+		close(client[i]);
+	}
+	stop();
+}
+END_TEST
+
+/* Whoever connects and says nothing, or leaves, is a probe. */
+START_TEST(probes)
+{
+	int silent, i;
+
+	start("s", "", "echo served");
+	world_proxy("-r", "/app=s,wait=10s", NULL);
+	ck_contains(exchange("GET /app HTTP/1.0\r\n\r\n"), "served");
+	silent = client_unix("s");
+	for (i = 0; i < 20; i++)
+		close(client_unix("s"));
+	ck_contains(exchange("GET /app HTTP/1.0\r\n\r\n"), "served");
+	close(silent);
+	stop();
+	ck_assert_int_eq(fdexec, -1);
+}
+END_TEST
+
+/* A program that cannot be run: the client never sees an empty 200. */
+START_TEST(no_program)
+{
+	int client;
+	size_t len;
+
+	start("s", "", "exec /nowhere/program");
+	world_proxy("-r", "/app=s,wait=10s,flusher=none", NULL);
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.0\r\n\r\n");
+	read_all(client, buf, sizeof(buf), &len);
+	ck_assert_uint_eq(len, 0);
+	close(client);
+	stop();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_fdexec");
+	TCase *tc = tcase_create("fdexec");
+
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, ucspi);
+	tcase_add_test(tc, cgi);
+	tcase_add_test(tc, ignored_body);
+	tcase_add_test(tc, children_are_limited);
+	tcase_add_test(tc, probes);
+	tcase_add_test(tc, no_program);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

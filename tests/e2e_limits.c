@@ -1,0 +1,306 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * Slots, descriptors and memory when there are too many clients.
+ */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+#define HALF	"GET /app HTTP/1.1\r\nHo"
+
+static char buf[65536];
+
+/* n clients with half a head, which fdproxy has all accepted. */
+static void
+waiting(int *client, int n)
+{
+	int i, before = world_fds();
+
+	for (i = 0; i < n; i++) {
+		client[i] = client_open();
+		send_text(client[i], HALF);
+	}
+	world_until_fds(before + n);
+}
+
+static void
+close_all(int *client, int n)
+{
+	while (n-- > 0)
+		close(client[n]);
+}
+
+/* One that speaks is served, without a slot. */
+static void
+check_served(int listener)
+{
+	int client = client_open(), fd;
+	size_t len;
+
+	send_text(client, GET);
+	fd = backend_take(listener);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 200);
+	close(client);
+}
+
+/*
+ * All slots are taken: one that speaks is served at once, one more that waits
+ * takes the place of the one that has waited longest, which is told 408.
+ */
+START_TEST(oldest_head_makes_room)
+{
+	enum { N = 8 };
+	int listener = backend_listen("s", 64), client[N], more, i;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "MaxConnections 8", NULL);
+	waiting(client, N);
+	check_served(listener);
+	more = client_open();
+	send_text(more, HALF);
+	ck_assert_int_eq(read_all(client[0], buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 408);
+	for (i = 1; i < N; i++)
+		ck_assert(!readable(client[i], 0));
+	send_text(more, "st: x\r\n\r\n");
+	close(backend_take(listener));
+	close_all(client, N);
+	close(more);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* One that lingers goes first. */
+START_TEST(lingering_makes_room)
+{
+	enum { N = 4 };
+	int client[N], lingering, listener = backend_listen("s", 16), i;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "MaxConnections 4", NULL);
+	waiting(client, N - 1);
+	lingering = client_open();
+	send_text(lingering, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(read_all(lingering, buf, sizeof(buf), &len), END_FIN);
+	client[N - 1] = client_open();
+	send_text(client[N - 1], HALF);
+	for (i = 0; i < N; i++) {
+		send_text(client[i], "st: x\r\n\r\n");
+		close(backend_take(listener));
+	}
+	close_all(client, N);
+	close(lingering);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Those that wait for a backend are not sent away for others: 503. */
+START_TEST(no_room_at_all)
+{
+	enum { N = 4 };
+	int client[N], more, i, before;
+	struct linger off = { 1, 0 };
+	size_t len;
+
+	world_proxy("-r", "/app=s,wait=1min,queue=100", "-c",
+	    "MaxConnections 4", NULL);
+	before = world_fds();
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	world_until_fds(before + N);
+	more = client_open();
+	send_text(more, GET);
+	ck_assert_int_eq(read_all(more, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 503);
+	close(more);
+	for (i = 0; i < N; i++) {
+		ck_assert(!readable(client[i], 0));
+		setsockopt(client[i], SOL_SOCKET, SO_LINGER, &off,
+		    sizeof(off));
+		close(client[i]);
+	}
+	world_stop(NULL);
+}
+END_TEST
+
+/*
+ * Everything in one turn: fdproxy is stopped while clients leave and others
+ * come, so that slots are freed and wanted in the same batch of events.
+ */
+START_TEST(one_batch)
+{
+	enum { N = 40 };
+	int listener = backend_listen("s", 256), old[N], new[N], round, i;
+	char text[64], got[64];
+	int fd, count, fds;
+
+	world_proxy("-r", "/app=s,flusher=none", "-c", "MaxConnections 40",
+	    NULL);
+	fds = world_fds();
+	for (round = 0; round < 10; round++) {
+		waiting(old, N);
+		world_signal(SIGSTOP);
+		for (i = 0; i < N; i++) {
+			if (i % 2 == 0)
+				close(old[i]);
+			else
+				send_text(old[i], "st: x\r\n\r\n");
+			new[i] = client_open();
+			snprintf(text, sizeof(text), "GET /app/%02d HTTP",
+			    i);
+			send_text(new[i], text);
+		}
+		world_signal(SIGCONT);
+		for (i = 0; i < N; i++)
+			send_text(new[i], "/1.0\r\n\r\n");
+		/* Each new client is handed off once, each old at most. */
+		for (count = 0; count < N;) {
+			fd = backend_take(listener);
+			read_exact(fd, got, 16);
+			if (memcmp(got, "GET /app/", 9) == 0)
+				count++;
+			close(fd);
+		}
+		for (i = 1; i < N; i += 2)
+			close(old[i]);
+		close_all(new, N);
+		world_until_fds(fds);
+		while (readable(listener, 0))
+			close(backend_take(listener));
+	}
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/*
+ * As many silent clients as there are descriptors: who speaks is served, and
+ * when they are gone nothing is missing.
+ */
+START_TEST(few_descriptors)
+{
+	enum { N = 100 };
+	int listener = backend_listen("s", 64), client[N], i, before;
+
+	world_nofile(64);
+	world_proxy("-r", "/app=s", NULL);
+	before = world_fds();
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], HALF);
+	}
+	check_served(listener);
+	close_all(client, N);
+	world_until_fds(before);
+	check_served(listener);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Descriptors run out altogether: it pauses, says so, and comes back. */
+START_TEST(no_descriptors)
+{
+	enum { N = 64 };
+	int listener = backend_listen("s", 64), client[N], i;
+	struct rlimit low = { 12, 12 };
+
+	world_proxy("-r", "/app=s", NULL);
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &low, NULL), 0);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], HALF);
+	}
+	while (strstr(world_errors(), "no descriptors left") == NULL)
+		ck_assert(!readable(client[0], 5));
+	close_all(client, N);
+	check_served(listener);
+	close(listener);
+	world_stop("no descriptors left");
+}
+END_TEST
+
+static long
+memory(void)
+{
+	char name[64], line[256];
+	long kb = -1;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	f = fopen(name, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "RssAnon: %ld kB", &kb) == 1)
+			break;
+	fclose(f);
+	return kb;
+}
+
+/* A waiting client costs a slot, not a buffer. */
+START_TEST(memory_of_waiting)
+{
+	enum { N = 5000 };
+	static int client[N];
+	int listener = backend_listen("s", 64);
+	struct rlimit all;
+	long before;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	all.rlim_cur = all.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &all);
+	if (all.rlim_cur < 3 * N) {
+		/* Then another limit is the lesson of this machine. */
+		fprintf(stderr, "memory_of_waiting: only %lu descriptors\n",
+		    (unsigned long)all.rlim_cur);
+		ck_abort_msg("too few descriptors for this test");
+	}
+	world_proxy("-r", "/app=s", NULL);
+	check_served(listener);
+	before = memory();
+	waiting(client, N);
+	check_served(listener);
+	/* Pages are counted, of five tables. */
+	if (!world_sanitized())
+		ck_assert_int_le((memory() - before) * 1024, N * 72 + 5 * 4096);
+	close_all(client, N);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_limits");
+	TCase *tc = tcase_create("limits");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, oldest_head_makes_room);
+	tcase_add_test(tc, lingering_makes_room);
+	tcase_add_test(tc, no_room_at_all);
+	tcase_add_test(tc, one_batch);
+	tcase_add_test(tc, few_descriptors);
+	tcase_add_test(tc, no_descriptors);
+	tcase_add_test(tc, memory_of_waiting);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

@@ -1,0 +1,322 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * fdproxy as a process: options, configuration errors, signals, privileges.
+ */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static char buf[65536];
+
+static int
+exit_status(void)
+{
+	int status = world_wait();
+
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static const char *
+output(void)
+{
+	size_t n;
+	FILE *f = fopen("out", "r");
+
+	ck_assert_ptr_nonnull(f);
+	n = fread(buf, 1, sizeof(buf) - 1, f);
+	fclose(f);
+	buf[n] = '\0';
+	return buf;
+}
+
+START_TEST(version_and_help)
+{
+	world_spawn("-V", NULL);
+	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_str_eq(world_errors(), "");
+	ck_assert_int_eq(strncmp(output(), "fdproxy ", 8), 0);
+	ck_assert(strstr(buf, "(epoll)") || strstr(buf, "(kqueue)") ||
+	    strstr(buf, "(poll)"));
+	world_spawn("-h", NULL);
+	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_str_eq(world_errors(), "");
+	ck_assert_int_eq(strncmp(output(), "usage: fdproxy [-1", 18), 0);
+}
+END_TEST
+
+START_TEST(usage_errors)
+{
+	world_spawn("-x", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "usage: fdproxy ");
+	world_spawn("-l", "127.0.0.1:0", "command", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "\"command\"");
+	world_spawn(NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "nothing to listen on");
+}
+END_TEST
+
+/* Every error in one run, each with its place, and nothing is started. */
+START_TEST(configuration_errors)
+{
+	write_file("conf",
+	    "Listen 127.0.0.1:0\n"
+	    "Lisen 80\n"
+	    "# a comment that \\\n"
+	    "  goes on\n"
+	    "ProxyPass /app fd://s timeout=5\n"
+	    "ProxyPass app fd://s\n"
+	    "ProxyPassMatch ^/x$ fd://s\n"
+	    "RequestReadTimeout header=20-40,MinRate=500\n");
+	world_spawn("-1", "-f", "conf", "-l", "nowhere:80", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_str_eq(output(), "");
+	ck_contains(world_errors(), "conf:2: unknown directive");
+	ck_contains(world_errors(), "\nconf:5: ProxyPass: timeout");
+	ck_contains(world_errors(), "\nconf:6: ProxyPass: the path");
+	ck_contains(world_errors(), "\nconf:7: ProxyPassMatch");
+	ck_contains(world_errors(), "\nconf:8: RequestReadTimeout");
+	ck_contains(world_errors(), "\n-l: Listen: ");
+}
+END_TEST
+
+START_TEST(configuration_test)
+{
+	write_file("conf", "Listen 127.0.0.1:0\nProxyPass /app fd://s\n");
+	world_spawn("-t", "-f", "conf", NULL);
+	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_str_eq(world_errors(), "configuration is good\n");
+	write_file("conf", "Listen 127.0.0.1:0\nProxyPass /app fd://s x=y\n");
+	world_spawn("-t", "-f", "conf", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "conf:2: ");
+}
+END_TEST
+
+/* Relative sockets of a file are under the file's folder. */
+START_TEST(configuration_file)
+{
+	int listener = backend_listen("s", 4), client;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/conf", world_dir());
+	write_file("conf", "ProxyPass \"/app\" \\\n  'fd://s' flusher=none\n"
+	    "Include more\n");
+	write_file("more", "LogLevel debug\n");
+	world_proxy("-f", path, NULL);
+	client = client_open();
+	send_text(client, GET);
+	close(backend_take(listener));
+	close(client);
+	close(listener);
+	world_stop("passed to");
+}
+END_TEST
+
+/* A busy address: the message names it, the exit status is 1. */
+START_TEST(address_in_use)
+{
+	char address[64];
+	int live;
+
+	world_proxy("-r", "/app=s", NULL);
+	snprintf(address, sizeof(address), "127.0.0.1:%d", world_port());
+	world_stop(NULL);
+	live = backend_listen("live", 4);
+	snprintf(address, sizeof(address), "unix:%s/live", world_dir());
+	world_spawn("-l", address, NULL);
+	ck_assert_int_eq(exit_status(), 1);
+	ck_contains(world_errors(), "cannot listen on unix:/");
+	close(live);
+	/* Nobody listens any more: it is replaced. */
+	world_proxy("-l", address, NULL);
+	close(client_unix("live"));
+	world_stop(NULL);
+}
+END_TEST
+
+/* Each Listen gets its line; a bare port is every address. */
+START_TEST(addresses)
+{
+	int a, b, n;
+
+	world_proxy("-l", "0", NULL);
+	n = sscanf(world_line(1), "[::]:%d", &a);
+	if (n == 1) {
+		ck_assert_int_eq(sscanf(world_line(2), "0.0.0.0:%d", &b), 1);
+		ck_assert_int_eq(a, b);
+	} else {
+		ck_assert_int_eq(sscanf(world_line(1), "0.0.0.0:%d", &b), 1);
+	}
+	world_stop(NULL);
+}
+END_TEST
+
+/* SIGTERM: who has begun a head may end it, who is silent is closed. */
+START_TEST(graceful_stop)
+{
+	int listener = backend_listen("s", 4), silent, begun, fds;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "AcceptFilter http none", NULL);
+	fds = world_fds();
+	silent = client_open();
+	begun = client_open();
+	send_text(begun, "GET /app HTTP/1.1\r\n");
+	world_until_fds(fds + 2);
+	world_signal(_i == 0 ? SIGTERM : SIGINT);
+	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_uint_eq(len, 0);
+	send_text(begun, "Host: x\r\n\r\n");
+	close(backend_take(listener));
+	ck_assert_int_eq(exit_status(), 0);
+	close(silent);
+	close(begun);
+	close(listener);
+}
+END_TEST
+
+/* What was passed is no longer its business. */
+START_TEST(stop_leaves_passed)
+{
+	int listener = backend_listen("s", 4), client, fd;
+	size_t len;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, GET);
+	fd = backend_take(listener);
+	world_stop(NULL);
+	send_text(fd, "late");
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_contains(buf, "\r\n\r\nlate");
+	close(client);
+	close(listener);
+}
+END_TEST
+
+/* GracefulShutdownTimeout, or a second signal, ends the waiting. */
+START_TEST(stop_is_bounded)
+{
+	int client, fds;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", _i == 0 ?
+	    "GracefulShutdownTimeout 100ms" : "GracefulShutdownTimeout 0",
+	    NULL);
+	fds = world_fds();
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.1\r\n");
+	world_until_fds(fds + 1);
+	world_signal(SIGTERM);
+	if (_i == 1) {
+		while (strstr(world_errors(), "stopping") == NULL)
+			ck_assert(!readable(client, 2));
+		world_signal(SIGTERM);
+	}
+	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 503);
+	close(client);
+}
+END_TEST
+
+/* Descriptors 0 to 2 closed at the start: no client gets their numbers. */
+START_TEST(closed_descriptors)
+{
+	int listener = backend_listen("s", 4), client, i;
+	char address[128], name[64], target[64];
+	ssize_t n;
+
+	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
+	world_closed();
+	world_spawn("-l", address, "-r", "/app=s,flusher=none", NULL);
+	client = client_unix("front");
+	send_text(client, GET);
+	close(backend_take(listener));
+	for (i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "/proc/%d/fd/%d",
+		    (int)world_pid(), i);
+		n = readlink(name, target, sizeof(target) - 1);
+		ck_assert_int_gt(n, 0);
+		target[n] = '\0';
+		ck_assert_str_eq(target, "/dev/null");
+	}
+	world_signal(SIGTERM);
+	ck_assert_int_eq(exit_status(), 0);
+	close(client);
+	close(listener);
+}
+END_TEST
+
+/* The worker's ids, all of them, and its groups. */
+START_TEST(privileges)
+{
+	char name[64], line[256], uids[64] = "", gids[64] = "";
+	char groups[64] = "";
+	FILE *f;
+
+	world_proxy("-u", "65534:65533", "-r", "/app=s", NULL);
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	f = fopen(name, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		sscanf(line, "Uid:\t%63[^\n]", uids);
+		sscanf(line, "Gid:\t%63[^\n]", gids);
+		sscanf(line, "Groups:\t%63[^\n]", groups);
+	}
+	fclose(f);
+	ck_assert_str_eq(uids, "65534\t65534\t65534\t65534");
+	ck_assert_str_eq(gids, "65533\t65533\t65533\t65533");
+	ck_assert_int_eq(atoi(groups), 65533);
+	world_stop(NULL);
+}
+END_TEST
+
+START_TEST(unknown_user)
+{
+	world_spawn("-l", "127.0.0.1:0", "-u", "no-such-user", NULL);
+	ck_assert_int_eq(exit_status(), 1);
+	ck_contains(world_errors(), "unknown user no-such-user");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_process");
+	TCase *tc = tcase_create("process");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, version_and_help);
+	tcase_add_test(tc, usage_errors);
+	tcase_add_test(tc, configuration_errors);
+	tcase_add_test(tc, configuration_test);
+	tcase_add_test(tc, configuration_file);
+	tcase_add_test(tc, address_in_use);
+	tcase_add_test(tc, addresses);
+	tcase_add_loop_test(tc, graceful_stop, 0, 2);
+	tcase_add_test(tc, stop_leaves_passed);
+	tcase_add_loop_test(tc, stop_is_bounded, 0, 2);
+	tcase_add_test(tc, closed_descriptors);
+	if (geteuid() == 0)
+		tcase_add_test(tc, privileges);
+	tcase_add_test(tc, unknown_user);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

@@ -1,0 +1,347 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * Answers of fdproxy's own, and clients that never finish their head.
+ */
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "world.h"
+
+static char buf[1024 * 1024];
+
+static const struct {
+	const char *request;
+	int status;
+} statuses[] = {
+	{ "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", 404 },
+	{ "GET /app%2f HTTP/1.1\r\nHost: x\r\n\r\n", 404 },
+	{ "GET /../app HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+	{ "GET /app HTTP/1.1\r\n\r\n", 400 },
+	{ "GET /app HTTP/1.1\nHost: x\n\n", 400 },
+	{ "GET /app\r\n", 400 },
+	{ "\x16\x03\x01", 400 },
+	{ "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
+	{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 200 },
+	{ "PUT /app HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417 },
+	{ "GET /app HTTP/2.0\r\nHost: x\r\n\r\n", 505 },
+	{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505 },
+	{ "POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n", 400 }
+};
+
+START_TEST(status)
+{
+	const char *answer, *body;
+	size_t length;
+
+	world_proxy("-r", "/app=s", NULL);
+	answer = exchange(statuses[_i].request);
+	ck_assert_int_eq(status_of(answer), statuses[_i].status);
+	ck_contains(answer, "\r\nConnection: close\r\n");
+	ck_contains(answer, "\r\nDate: ");
+	body = strstr(answer, "\r\n\r\n");
+	ck_assert_ptr_nonnull(body);
+	ck_assert_int_eq(sscanf(strstr(answer, "Content-Length: "),
+	    "Content-Length: %zu", &length), 1);
+	ck_assert_uint_eq(strlen(body + 4), length);
+	if (statuses[_i].status == 405)
+		ck_contains(answer, "\r\nAllow: ");
+	world_stop(NULL);
+}
+END_TEST
+
+/* Also when the head is bad, if the method was read. */
+START_TEST(head_has_no_body)
+{
+	static const char *const requests[] = {
+		"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
+		"HEAD /app HTTP/1.1\r\nHost x\r\n\r\n",
+		"HEAD /app HTTP/1.1\r\n\r\n"
+	};
+	const char *answer;
+
+	world_proxy("-r", "/app=s", NULL);
+	answer = exchange(requests[_i]);
+	ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+	ck_assert_ptr_null(strstr(answer, "Content-Length: 0"));
+	world_stop(NULL);
+}
+END_TEST
+
+/* Lines without end are answered when they pass their limit. */
+START_TEST(limits)
+{
+	static const struct {
+		const char *start;
+		size_t more;
+		int status;
+	} cases[] = {
+		{ "GET /", 8190 - 5 + 1, 414 },
+		{ "GET / HTTP/1.1\r\nX: ", 8190 - 3 + 1, 431 }
+	};
+	size_t len;
+	int client;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, cases[_i].start);
+	memset(buf, 'a', cases[_i].more);
+	send_bytes(client, buf, cases[_i].more - 1);
+	ck_assert(!readable(client, 50));
+	send_bytes(client, buf, 1);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), cases[_i].status);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/*
+ * A body that nobody reads must not turn the answer into a reset: all of it
+ * can be sent, the answer is whole and ends in a FIN.
+ */
+START_TEST(unread_body)
+{
+	static char body[200 * 1024];
+	size_t len;
+	int client, i;
+
+	world_proxy("-r", "/app=s", NULL);
+	for (i = 0; i < 50; i++) {
+		client = client_open();
+		send_text(client, "POST /none HTTP/1.1\r\nHost: x\r\n"
+		    "Content-Length: 204800\r\n\r\n");
+		send_bytes(client, body, sizeof(body));
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_assert_int_eq(status_of(buf), 404);
+		close(client);
+	}
+	world_stop(NULL);
+}
+END_TEST
+
+/* But not for ever: who goes on sending is cut off. */
+START_TEST(linger_is_bounded)
+{
+	static char body[64 * 1024];
+	long start = now_ms();
+	int client;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, "POST /none HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (send(client, body, _i == 0 ? sizeof(body) : 1, MSG_NOSIGNAL) > 0)
+		if (_i == 1)
+			poll(NULL, 0, 100);
+	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A head that does not come in time: 408 once something has arrived. */
+START_TEST(head_timeout)
+{
+	int client;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "RequestReadTimeout header=200ms",
+	    "-c", "AcceptFilter http none", NULL);
+	client = client_open();
+	if (_i == 1)
+		send_text(client, "GET /app HTT");
+	if (_i == 2)
+		send_text(client, "HEAD /app HTTP/1.1\r\n");
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	if (_i == 0)
+		ck_assert_uint_eq(len, 0);
+	else
+		ck_assert_int_eq(status_of(buf), 408);
+	if (_i == 2)
+		ck_assert_str_eq(strstr(buf, "\r\n\r\n"), "\r\n\r\n");
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* The deadline is one for the whole head: no byte moves it. */
+START_TEST(drip_does_not_extend)
+{
+	long start = now_ms();
+	int client;
+
+	world_proxy("-r", "/app=s", "-c", "RequestReadTimeout header=300ms",
+	    NULL);
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.1\r\nX: ");
+	while (!readable(client, 20))
+		send_text(client, "a");
+	ck_assert_int_ge(now_ms() - start, 250);
+	read_exact(client, buf, 13);
+	ck_assert_int_eq(memcmp(buf, "HTTP/1.1 408 ", 13), 0);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* An end inside the head is seen at once, also behind unread bytes. */
+START_TEST(cut_short)
+{
+	static const struct {
+		const char *part;
+		int status;	/* 0: silence, and no reset */
+	} cases[] = {
+		{ "", 0 }, { "GET /ap", 0 },
+		{ "GET /app HTTP/1.1\r\nHos", 400 }
+	};
+	int client, before;
+	size_t len;
+
+	world_proxy("-r", "/app=s", NULL);
+	before = world_fds();
+	client = client_open();
+	send_text(client, cases[_i].part);
+	shutdown(client, SHUT_WR);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	if (cases[_i].status == 0)
+		ck_assert_uint_eq(len, 0);
+	else
+		ck_assert_int_eq(status_of(buf), cases[_i].status);
+	world_until_fds(before);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* One that just goes away frees its descriptor at once. */
+START_TEST(client_vanishes)
+{
+	struct linger off = { 1, 0 };
+	int client, before;
+
+	world_proxy("-r", "/app=s", NULL);
+	before = world_fds();
+	client = client_open();
+	send_text(client, "GET /ap");
+	world_until_fds(before + 1);
+	if (_i == 1)
+		setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(client);
+	world_until_fds(before);
+	world_stop(NULL);
+}
+END_TEST
+
+/*
+ * A peeked head stays readable; whoever waits for more of it must not spin.
+ * 21 pieces over a second: about one wake-up each.
+ */
+START_TEST(drip_costs_nothing)
+{
+	static const char head[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
+	int listener = backend_listen("s", 16), client, i;
+	size_t len = sizeof(head) - 1, from, to;
+	long sleeps;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	sleeps = world_sleeps();
+	for (i = 0; i < 21; i++) {
+		from = len * (size_t)i / 21;
+		to = len * (size_t)(i + 1) / 21;
+		send_bytes(client, head + from, to - from);
+		poll(NULL, 0, 50);
+	}
+	close(backend_take(listener));
+	ck_assert_int_le(world_sleeps() - sleeps, 25);
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Over AF_UNIX poll(2) cannot tell; it looks now and then. */
+START_TEST(unix_drip)
+{
+	static const char head[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
+	int listener = backend_listen("s", 16), client;
+	char address[128];
+	long sleeps;
+	size_t i;
+
+	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
+	world_proxy("-l", address, "-r", "/app=s,flusher=none", NULL);
+	client = client_unix("front");
+	sleeps = world_sleeps();
+	for (i = 0; i < sizeof(head) - 1; i++) {
+		send_bytes(client, head + i, 1);
+		poll(NULL, 0, 30);
+	}
+	close(backend_take(listener));
+	ck_assert_int_le(world_sleeps() - sleeps, 120);
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* After very many looks for one head, at most one in 10 ms. */
+START_TEST(many_pieces)
+{
+	int listener = backend_listen("s", 16), client, i;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\nX: ");
+	for (i = 0; i < 4000; i++)
+		send_text(client, "y");
+	send_text(client, "\r\n\r\n");
+	close(backend_take(listener));
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Bytes of a client in a message are escaped. */
+START_TEST(log_is_escaped)
+{
+	world_proxy("-r", "/app=s", "-v", NULL);
+	ck_assert_int_eq(status_of(exchange(
+	    "GET /\x01\"\\ HTTP/1.1\r\nHost: x\r\n\r\n")), 400);
+	world_stop("\"GET /\\x01\\x22\\x5c HTTP/1.1\": 400\n");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_reply");
+	TCase *tc = tcase_create("reply");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, status, 0,
+	    (int)(sizeof(statuses) / sizeof(*statuses)));
+	tcase_add_loop_test(tc, head_has_no_body, 0, 3);
+	tcase_add_loop_test(tc, limits, 0, 2);
+	tcase_add_test(tc, unread_body);
+	tcase_add_loop_test(tc, linger_is_bounded, 0, 2);
+	tcase_add_loop_test(tc, head_timeout, 0, 3);
+	tcase_add_test(tc, drip_does_not_extend);
+	tcase_add_loop_test(tc, cut_short, 0, 3);
+	tcase_add_loop_test(tc, client_vanishes, 0, 2);
+	tcase_add_test(tc, drip_costs_nothing);
+	tcase_add_test(tc, unix_drip);
+	tcase_add_test(tc, many_pieces);
+	tcase_add_test(tc, log_is_escaped);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

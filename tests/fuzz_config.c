@@ -1,0 +1,140 @@
+/* See LICENSE for copyright and license details. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config.h"
+#include "log.h"
+
+/*
+ * The first byte picks how the rest is read: as a file, or as one of the
+ * options.  Nothing may be opened: what names a file is left out.
+ */
+
+int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MUST(cond)							\
+	do {								\
+		if (!(cond)) {						\
+			fprintf(stderr, "%d: %s\n", __LINE__, #cond);	\
+			abort();					\
+		}							\
+	} while (0)
+
+static int reports;
+
+static void
+report(const char *line)
+{
+	static const char *const names[] = { "fuzz:", "-c: ", "-l: ", "-r: ",
+	    "-u: ", "configuration: " };
+	size_t i;
+
+	reports++;
+	MUST(strlen(line) < LOG_LINE);
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strncmp(line, names[i], strlen(names[i])) == 0)
+			return;
+	MUST(line == NULL);
+}
+
+static bool
+holds(const char *text, size_t len, const char *word)
+{
+	size_t i, n = strlen(word);
+
+	for (i = 0; i + n <= len; i++)
+		if (strncasecmp(text + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A line that goes on in the next, a quote or a backslash may stand within a
+ * word; without them it is as it will be read.
+ */
+static bool
+opens_files(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	size_t i, n = 0;
+	bool found;
+
+	MUST(text != NULL);
+	for (i = 0; i < size; i++)
+		if (data[i] != '\\' && data[i] != '\n' && data[i] != '\r' &&
+		    data[i] != '"' && data[i] != '\'')
+			text[n++] = (char)data[i];
+	found = holds(text, n, "include") || holds(text, n, "file:");
+	free(text);
+	return found;
+}
+
+static void
+check(const struct config *c, bool fine)
+{
+	const struct config_target *t;
+	size_t rest;
+	uint32_t i;
+	int n;
+
+	MUST(fine == (c->errors == 0));
+	MUST(c->errors == reports);
+	MUST(c->listeners >= 0 && c->listeners <= CONFIG_LISTENERS);
+	MUST(c->limits.line >= 16 && c->limits.line <= HTTP_HEAD_MAX);
+	MUST(c->limits.field >= 16 && c->limits.field <= HTTP_HEAD_MAX);
+	MUST(c->limits.head >= 64 && c->limits.head <= HTTP_HEAD_MAX);
+	MUST(c->limits.fields >= 1 && c->limits.fields <= 32767);
+	MUST(c->head_ms > 0 && c->flush_ms > 0 && c->backlog > 0);
+	MUST(c->nqueues <= c->ntargets);
+	for (i = 0; i < c->ntargets; i++) {
+		t = &c->targets[i];
+		MUST(*t->path == '/' && *t->where != '\0');
+		n = route_match(c->routes, t->path, strlen(t->path), &rest);
+		MUST(n >= 0 && (uint32_t)n <= i);
+		MUST(t->queue < c->nqueues);
+		if (t->kind == CONFIG_EXCLUDED)
+			continue;
+		MUST(t->addr.u.un.sun_path[0] == '/');
+		MUST(strlen(t->addr.u.un.sun_path) == t->path_len);
+		MUST((t->addr.u.un.sun_path[t->path_len - 1] == '/') ==
+		    (t->kind == CONFIG_DIRECTORY));
+		MUST(!fine || t->flush != NULL);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static void (*const options[])(struct config *c, const char *text) = {
+		config_directive, config_listen, config_route, config_user
+	};
+	struct config *c;
+	char *text;
+	unsigned int how;
+
+	if (size < 1 || opens_files(data, size))
+		return 0;
+	log_level(LOG_L_ERROR);
+	reports = 0;
+	c = config_new(report);
+	MUST(c != NULL);
+	how = data[0] % 8;
+	if (how < 4) {
+		text = malloc(size);
+		MUST(text != NULL);
+		memcpy(text, data + 1, size - 1);
+		text[size - 1] = '\0';
+		options[how](c, text);
+		free(text);
+	} else {
+		config_text(c, "fuzz", "/d", (const char *)data + 1,
+		    size - 1);
+	}
+	check(c, config_finish(c));
+	config_free(c);
+	return 0;
+}

@@ -1,0 +1,126 @@
+#!/bin/sh
+# See LICENSE for copyright and license details.
+#
+# fdproxy between public clients (curl, ab) and ordinary servers (Python's
+# http.server, Node's http, shell scripts): what users put there.  Needs curl,
+# ab and python3; strace, valgrind and node where they are.
+set -eu
+top=$(pwd)
+dir=$(mktemp -d)
+pids=
+trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
+cd "$dir"
+
+ok() { echo "ok    $*"; }
+die() {
+	echo "FAIL  $*"
+	exit 1
+}
+
+start() {	# prints nothing; the caller gets $port and $proxy
+	"$@" -1 -l 127.0.0.1:0 -f conf >port 2>err &
+	proxy=$!
+	pids="$pids $proxy"
+	until [ -s port ]; do
+		kill -0 $proxy || die "fdproxy: $(cat err)"
+	done
+	port=$(sed 's/.*://' port)
+}
+
+fds() { ls /proc/$proxy/fd | wc -l; }
+
+head -c 1048576 /dev/urandom >body
+digest=$(md5sum <body)
+cat >md5.sh <<'S'
+head -c "$CONTENT_LENGTH" | md5sum
+S
+cat >text.sh <<'S'
+echo text
+S
+"$top/fdexec" md5 sh md5.sh & pids="$pids $!"
+"$top/fdexec" text sh text.sh & pids="$pids $!"
+python3 "$top/examples/http_server.py" py & pids="$pids $!"
+python3 "$top/examples/backend.py" bepy & pids="$pids $!"
+cc -o becc "$top/examples/backend.c"
+./becc bec & pids="$pids $!"
+cat >conf <<'S'
+ProxyPass /md5 fd://md5 payload=head wait=10s
+ProxyPass /text fd://text wait=10s
+ProxyPass /py fd://py flusher=none wait=10s
+ProxyPass /bepy fd://bepy wait=10s
+ProxyPass /bec fd://bec wait=10s
+ProxyPass /node fd://node flusher=none wait=10s
+S
+start "$top/fdproxy"
+url=http://127.0.0.1:$port
+
+test "$(curl -sS $url/text)" = text || die "GET"
+test -n "$(curl -sSI $url/text)" || die "HEAD"
+test "$(curl -sS0 $url/text)" = text || die "HTTP/1.0"
+curl -sS $url/bepy >/dev/null || die "examples/backend.py"
+curl -sS $url/bec >/dev/null || die "examples/backend.c"
+ok "curl: GET, HEAD, HTTP/1.0, the example backends"
+
+test "$(curl -sS -H Expect: --data-binary @body $url/md5)" = "$digest" ||
+    die "POST of 1 MiB"
+ok "curl: POST of 1 MiB, the digest is equal"
+
+slow=0
+i=0
+while [ $i -lt 100 ]; do
+	out=$(curl -sS -H 'Expect: 100-continue' --data-binary @body \
+	    -w '%{time_total}' $url/md5)
+	case $out in "$digest"*) ;; *) die "Expect: $out" ;; esac
+	case ${out##*-} in *0.[01]*) ;; *) slow=$((slow + 1)) ;; esac
+	i=$((i + 1))
+done
+ok "curl: Expect: 100-continue with 1 MiB, 100 times; $slow over 200 ms"
+
+keep() {	# two requests over one connection
+	out=$(curl -sS -w '%{num_connects} ' -o /dev/null $url/$1/a \
+	    -o /dev/null $url/$1/b)
+	test "$out" = "1 0 " || die "$1: keep-alive: $out"
+	curl -sS --data-binary @body $url/$1/ >/dev/null || die "$1: POST"
+}
+keep py
+ok "Python's http.server with flusher=none: GET, POST, keep-alive"
+if command -v node >/dev/null; then
+	node "$top/examples/http_server.js" node 2>/dev/null & pids="$pids $!"
+	keep node
+	ok "Node's http with flusher=none: GET, POST, keep-alive"
+else
+	echo "(no node: left out)"
+fi
+
+before=$(fds)
+ab -q -n 20000 -c 200 $url/bec >ab.out 2>&1 || die "ab: $(cat ab.out)"
+grep -q '^Failed requests: *0$' ab.out || die "ab: $(cat ab.out)"
+sleep 1		# what ab left half-open
+test "$(fds)" = "$before" || die "descriptors: $before, then $(fds)"
+ok "ab -n 20000 -c 200: 0 failed, not a descriptor more"
+
+if command -v strace >/dev/null; then
+	strace -c -o calls -p $proxy 2>/dev/null & tracer=$!
+	until grep -q "TracerPid:.*[1-9]" /proc/$proxy/status; do :; done
+	ab -q -n 3000 -c 32 $url/bec >/dev/null 2>&1
+	kill -INT $tracer
+	wait $tracer || :
+	n=$(awk '$NF == "total" { print int($4) } ' calls)
+	loop=$(awk '$NF ~ /epoll_wait|poll/ { s += $4 } END { print s + 0 }' \
+	    calls)
+	test $(((n - loop) / 3000)) -le 10 || die "$n calls for 3000 requests"
+	ok "ab -c 32: $n system calls for 3000 hand-offs, $loop of the loop"
+fi
+kill $proxy
+wait $proxy || die "fdproxy ended with $?"
+
+if command -v valgrind >/dev/null; then
+	start valgrind -q --error-exitcode=9 --leak-check=full \
+	    --track-fds=no "$top/fdproxy"
+	url=http://127.0.0.1:$port
+	ab -q -n 2000 -c 50 $url/bec >ab.out 2>&1 || die "ab: $(cat ab.out)"
+	curl -sS $url/none >/dev/null
+	kill $proxy
+	wait $proxy || die "valgrind: $(cat err)"
+	ok "valgrind: no error, no leak"
+fi

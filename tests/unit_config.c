@@ -1,0 +1,1304 @@
+/* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "config.h"
+#include "log.h"
+#include "unit.h"
+
+/* All that was reported, one error a line. */
+static char reported[UNIT_FENCE];
+
+static char dir[256];
+static char start[1024];
+static struct config *config;
+
+static void
+report(const char *line)
+{
+	size_t n = strlen(reported);
+
+	MUST(strchr(line, '\n') == NULL);
+	MUST(strlen(line) < LOG_LINE);
+	if (n + strlen(line) + 2 < sizeof(reported))
+		snprintf(reported + n, sizeof(reported) - n, "%s\n", line);
+}
+
+static void
+renew(void)
+{
+	config_free(config);
+	reported[0] = '\0';
+	config = config_new(report);
+	ck_assert(config != NULL);
+}
+
+static void
+setup(void)
+{
+	char name[] = "/tmp/unit_config.XXXXXX";
+
+	config = NULL;
+	ck_assert(getcwd(start, sizeof(start)) != NULL);
+	ck_assert(mkdtemp(name) != NULL && chdir(name) == 0);
+	/* Without symbolic links in it. */
+	ck_assert(getcwd(dir, sizeof(dir)) != NULL);
+	ck_assert(mkdir("sub", 0700) == 0);
+	renew();
+}
+
+static void
+teardown(void)
+{
+	config_free(config);
+	config = NULL;
+	ck_assert(chdir(dir) == 0);
+	unlink("main.conf");
+	unlink("head");
+	unlink("sub/a.conf");
+	unlink("sub/b.conf");
+	rmdir("sub");
+	ck_assert(chdir(start) == 0);
+	rmdir(dir);
+}
+
+static void
+read_text(const char *text)
+{
+	config_text(config, "t", "/d", text, strlen(text));
+}
+
+static void
+save(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "w");
+
+	ck_assert(f != NULL);
+	ck_assert(fputs(text, f) >= 0);
+	ck_assert(fclose(f) == 0);
+}
+
+/* What is written to standard error meanwhile. */
+static int err_saved, err_reader;
+
+static void
+catch_stderr(void)
+{
+	int fd[2];
+
+	fflush(stderr);
+	ck_assert(pipe(fd) == 0);
+	err_reader = fd[0];
+	err_saved = dup(STDERR_FILENO);
+	ck_assert(dup2(fd[1], STDERR_FILENO) != -1);
+	close(fd[1]);
+}
+
+static const char *
+caught(void)
+{
+	static char text[65536];
+	size_t len = 0;
+	ssize_t n;
+
+	ck_assert(dup2(err_saved, STDERR_FILENO) != -1);
+	close(err_saved);
+	while ((n = read(err_reader, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(err_reader);
+	text[len] = '\0';
+	return text;
+}
+
+/* Lines that are fine by themselves. */
+static const char *const goods[] = {
+	"AcceptFilter http data",
+	"AcceptFilter http none",
+	"AcceptFilter HTTP Data",
+	"GracefulShutdownTimeout 0",
+	"GracefulShutdownTimeout 30",
+	"Group staff",
+	"Include main.conf",
+	"LimitRequestFieldSize 16",
+	"LimitRequestFieldSize 65535",
+	"LimitRequestFields 1",
+	"LimitRequestFields 32767",
+	"LimitRequestHead 64",
+	"LimitRequestHead 65535",
+	"LimitRequestLine 16",
+	"LimitRequestLine 65535",
+	"Listen 0",
+	"Listen 65535",
+	"Listen *:80",
+	"Listen :80",
+	"Listen 127.0.0.1:80",
+	"Listen [::]:80",
+	"Listen [2001:db8::1]:8080",
+	"Listen unix:/run/http.sock",
+	"ListenBacklog 1",
+	"ListenBacklog 2147483647",
+	"LogLevel error",
+	"LogLevel WARN",
+	"LogLevel notice",
+	"LogLevel info",
+	"LogLevel debug",
+	"MaxConnections 1",
+	"MaxConnections 10000000",
+	"ProxyPass / fd:///s",
+	"ProxyPass /a FD:///s",
+	"ProxyPass /a fd://s",
+	"ProxyPass /a fd://../s",
+	"ProxyPass /a fd:///folder/",
+	"ProxyPass /a !",
+	"ProxyPass \"/a b\" fd:///s",
+	"ProxyPass /a fd:///s flusher=flush",
+	"ProxyPass /a fd:///s FLUSHER=none",
+	"ProxyPass /a fd:///s flusher=file:/h",
+	"ProxyPass /a fd:///s connectiontimeout=0",
+	"ProxyPass /a fd:///s connectiontimeout=1500ms wait=2min",
+	"ProxyPass /a fd:///s wait=864000",
+	"ProxyPass /a fd:///s wait=14400min",
+	"ProxyPass /a fd:///s wait=864000000MS",
+	"ProxyPass /a fd:///s wait=10S",
+	"ProxyPass /a fd:///s queue=1",
+	"ProxyPass /a fd:///s queue=1000000",
+	"ProxyPass /a fd:///s payload=head",
+	"ProxyPass /a fd:///s header=\"A: b\"",
+	"ProxyPass /a fd:///s header=A:",
+	"ProxyPass /a fd:///s 'header=A: b'",
+	"RequestReadTimeout header=5",
+	"RequestReadTimeout HEADER=500ms",
+	"ServerTokens Full",
+	"ServerTokens min",
+	"ServerTokens Minimal",
+	"ServerTokens PROD",
+	"ServerTokens ProductOnly",
+	"ServerTokens None",
+	"Timeout 1ms",
+	"Timeout 10",
+	"User www",
+
+	/* The form of lines. */
+	"",
+	"\n\n",
+	"\t \r\n",
+	"# Bogus",
+	"\t# Bogus",
+	"#",
+	"lISTEN 80",
+	"  \t Listen\t\t80 \t",
+	"Listen 80\r\n",
+	"Listen \"80\"",
+	"Listen '80'",
+	"\"Listen\" 80",
+	"Listen \\\n80",
+	"Listen \\\r\n80\r\n",
+	"Lis\\\nten 8\\\n0\\\n\n",
+	"# one \\\nBogus",
+	"Listen 80\n\n\nUser www"
+};
+
+#define TIME(what, near)	what " must be a time in ms, s or min, " \
+	"at most 10 days, near \"" near "\""
+#define NUMBER(what, from, to, near)	what " must be a number from " from \
+	" to " to ", near \"" near "\""
+#define PORT	"not an [address:]port with a port from 0 to 65535"
+#define PASS	"ProxyPass /a fd:///s "
+
+/* One line, and what is said about it behind "t:1: ". */
+static const struct {
+	const char *line;
+	const char *error;
+} bads[] = {
+	{ "AcceptFilter http", "AcceptFilter: too few arguments" },
+	{ "AcceptFilter http httpready",
+	    "AcceptFilter: only \"http data\" or \"http none\"" },
+	{ "AcceptFilter https data",
+	    "AcceptFilter: only \"http data\" or \"http none\"" },
+	{ "GracefulShutdownTimeout x", TIME("GracefulShutdownTimeout", "x") },
+	{ "Group", "Group: too few arguments" },
+	{ "Group a b", "Group: too many arguments, near \"b\"" },
+	{ "Include", "Include: too few arguments" },
+	{ "Include a b", "Include: too many arguments, near \"b\"" },
+	{ "LimitRequestFieldSize 15",
+	    NUMBER("LimitRequestFieldSize", "16", "65535", "15") },
+	{ "LimitRequestFieldSize 65536",
+	    NUMBER("LimitRequestFieldSize", "16", "65535", "65536") },
+	{ "limitrequestfields 0",
+	    NUMBER("LimitRequestFields", "1", "32767", "0") },
+	{ "LimitRequestFields 32768",
+	    NUMBER("LimitRequestFields", "1", "32767", "32768") },
+	{ "LimitRequestHead 63",
+	    NUMBER("LimitRequestHead", "64", "65535", "63") },
+	{ "LimitRequestHead 65536",
+	    NUMBER("LimitRequestHead", "64", "65535", "65536") },
+	{ "LimitRequestLine 15",
+	    NUMBER("LimitRequestLine", "16", "65535", "15") },
+	{ "LimitRequestLine -16",
+	    NUMBER("LimitRequestLine", "16", "65535", "-16") },
+	{ "LimitRequestLine +16",
+	    NUMBER("LimitRequestLine", "16", "65535", "+16") },
+	{ "LimitRequestLine 0x20",
+	    NUMBER("LimitRequestLine", "16", "65535", "0x20") },
+	{ "LimitRequestLine 8k",
+	    NUMBER("LimitRequestLine", "16", "65535", "8k") },
+	{ "LimitRequestLine \"\"",
+	    NUMBER("LimitRequestLine", "16", "65535", "") },
+	{ "LimitRequestLine \" 20\"",
+	    NUMBER("LimitRequestLine", "16", "65535", " 20") },
+	{ "LimitRequestLine 18446744073709551632",
+	    NUMBER("LimitRequestLine", "16", "65535",
+	    "18446744073709551632") },
+	{ "Listen", "Listen: too few arguments" },
+	{ "Listen 80 http", "Listen: too many arguments, near \"http\"" },
+	{ "Listen 65536", "Listen: " PORT ", near \"65536\"" },
+	{ "Listen 127.0.0.1", "Listen: " PORT ", near \"127.0.0.1\"" },
+	{ "Listen 127.0.0.1:", "Listen: " PORT ", near \"127.0.0.1:\"" },
+	{ "Listen [::1]", "Listen: " PORT ", near \"[::1]\"" },
+	{ "Listen -1", "Listen: " PORT ", near \"-1\"" },
+	{ "Listen \"\"", "Listen: " PORT ", near \"\"" },
+	{ "Listen 4294967376", "Listen: " PORT ", near \"4294967376\"" },
+	{ "Listen localhost:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"localhost:80\"" },
+	{ "Listen ::1:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"::1:80\"" },
+	{ "Listen [127.0.0.1]:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"[127.0.0.1]:80\"" },
+	{ "Listen []:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"[]:80\"" },
+	{ "Listen [:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"[:80\"" },
+	{ "Listen 127.0.0.256:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"127.0.0.256:80\"" },
+	{ "Listen [1111:2222:3333:4444:5555:6666:7777:8888:999999]:80",
+	    "Listen: not a numeric address, near "
+	    "\"[1111:2222:3333:4444:5555:6666:7777:8888:999999]:80\"" },
+	{ "Listen unix:run/s", "Listen: the path of a unix: address must be "
+	    "absolute, near \"unix:run/s\"" },
+	{ "Listen unix:", "Listen: the path of a unix: address must be "
+	    "absolute, near \"unix:\"" },
+	{ "ListenBacklog 0",
+	    NUMBER("ListenBacklog", "1", "2147483647", "0") },
+	{ "ListenBacklog 2147483648",
+	    NUMBER("ListenBacklog", "1", "2147483647", "2147483648") },
+	{ "LogLevel loud", "LogLevel: one of error, warn, notice, info, "
+	    "debug, near \"loud\"" },
+	{ "LogLevel info ssl:warn",
+	    "LogLevel: too many arguments, near \"ssl:warn\"" },
+	{ "MaxConnections 0",
+	    NUMBER("MaxConnections", "1", "10000000", "0") },
+	{ "MaxConnections 10000001",
+	    NUMBER("MaxConnections", "1", "10000000", "10000001") },
+
+	{ "ProxyPass", "ProxyPass: too few arguments" },
+	{ "ProxyPass /a", "ProxyPass: too few arguments" },
+	{ "ProxyPass a fd:///s",
+	    "ProxyPass: the path must begin with '/', near \"a\"" },
+	{ "ProxyPass \"\" fd:///s",
+	    "ProxyPass: the path must begin with '/', near \"\"" },
+	{ "ProxyPass /a?b fd:///s",
+	    "ProxyPass: a path has no '?' or '#', near \"/a?b\"" },
+	{ "ProxyPass /a#b fd:///s",
+	    "ProxyPass: a path has no '?' or '#', near \"/a#b\"" },
+	{ "ProxyPass /a http://h/", "ProxyPass: the target must be fd://PATH "
+	    "or !, near \"http://h/\"" },
+	{ "ProxyPass /a /run/s", "ProxyPass: the target must be fd://PATH "
+	    "or !, near \"/run/s\"" },
+	{ "ProxyPass /a fd:/s", "ProxyPass: the target must be fd://PATH "
+	    "or !, near \"fd:/s\"" },
+	{ "ProxyPass /a \"\"", "ProxyPass: the target must be fd://PATH "
+	    "or !, near \"\"" },
+	{ "ProxyPass /a fd://", "ProxyPass: the target names no socket" },
+	{ "ProxyPass /a fd:///", "ProxyPass: the target names no socket" },
+	{ "ProxyPass /a ! flusher=none",
+	    "ProxyPass: \"!\" takes no parameters" },
+	{ PASS "connectiontimeout=", TIME("connectiontimeout", "") },
+	{ PASS "connectiontimeout=-1", TIME("connectiontimeout", "-1") },
+	{ PASS "wait=+1", TIME("wait", "+1") },
+	{ PASS "wait=1h", TIME("wait", "1h") },
+	{ PASS "wait=\"1 s\"", TIME("wait", "1 s") },
+	{ PASS "wait=1.5", TIME("wait", "1.5") },
+	{ PASS "wait=864001", TIME("wait", "864001") },
+	{ PASS "wait=14401min", TIME("wait", "14401min") },
+	{ PASS "wait=864000001ms", TIME("wait", "864000001ms") },
+	{ PASS "wait=99999999999999999999999",
+	    TIME("wait", "99999999999999999999999") },
+	{ PASS "wait=71582789min", TIME("wait", "71582789min") },
+	{ PASS "queue=0", NUMBER("queue", "1", "1000000", "0") },
+	{ PASS "queue=1000001", NUMBER("queue", "1", "1000000", "1000001") },
+	{ PASS "payload=body",
+	    "payload: only \"head\" is known, near \"body\"" },
+	{ PASS "payload=", "payload: only \"head\" is known, near \"\"" },
+	{ PASS "bogus=1",
+	    "ProxyPass: unknown parameter, near \"bogus=1\"" },
+	{ PASS "bogus", "ProxyPass: unknown parameter, near \"bogus\"" },
+	{ PASS "flusher", "ProxyPass: unknown parameter, near \"flusher\"" },
+	{ PASS "=1", "ProxyPass: unknown parameter, near \"=1\"" },
+	{ PASS "\"\"", "ProxyPass: unknown parameter, near \"\"" },
+	{ PASS "retry=0", "ProxyPass: retry is not supported: no state is "
+	    "kept, each request tries afresh; use wait=TIME" },
+	{ PASS "Timeout=5", "ProxyPass: timeout is not supported: use "
+	    "connectiontimeout=TIME" },
+	{ PASS "nocanon", "ProxyPass: nocanon is not supported: nothing of "
+	    "the URL is appended to the socket" },
+
+	{ PASS "header=A",
+	    "header: \"Name: value\" expected, near \"A\"" },
+	{ PASS "header=", "header: \"Name: value\" expected, near \"\"" },
+	{ PASS "header=\": b\"", "header: the name must be a token, the "
+	    "value without control bytes, near \": b\"" },
+	{ PASS "header=\"A B: c\"", "header: the name must be a token, the "
+	    "value without control bytes, near \"A B: c\"" },
+	{ PASS "header=\"A : c\"", "header: the name must be a token, the "
+	    "value without control bytes, near \"A : c\"" },
+	{ PASS "header=\"A: b\rc\"", "header: the name must be a token, the "
+	    "value without control bytes, near \"A: b\rc\"" },
+	{ PASS "header=\"A: b\x01\"", "header: the name must be a token, the "
+	    "value without control bytes, near \"A: b\x01\"" },
+	{ PASS "header=\"Connection: x\"", "header: Connection is fdproxy's "
+	    "own, near \"Connection: x\"" },
+	{ PASS "header=\"content-length: 1\"", "header: Content-Length is "
+	    "fdproxy's own, near \"content-length: 1\"" },
+	{ PASS "header=\"TRANSFER-Encoding:\"", "header: Transfer-Encoding "
+	    "is fdproxy's own, near \"TRANSFER-Encoding:\"" },
+	{ PASS "header=\"date: x\"", "header: Date is fdproxy's own, near "
+	    "\"date: x\"" },
+
+	{ "ProxyPassMatch", "ProxyPassMatch is not supported: ProxyPass "
+	    "serves all below its path, and a target that ends in '/' names "
+	    "a folder of sockets" },
+	{ "proxypassmatch ^/(.*)$ fd:///s", "ProxyPassMatch is not "
+	    "supported: ProxyPass serves all below its path, and a target "
+	    "that ends in '/' names a folder of sockets" },
+	{ "RequestReadTimeout 20", "RequestReadTimeout: only header=TIME, "
+	    "one deadline for the whole head, near \"20\"" },
+	{ "RequestReadTimeout body=20", "RequestReadTimeout: only "
+	    "header=TIME, one deadline for the whole head, near "
+	    "\"body=20\"" },
+	{ "RequestReadTimeout header=20-40", "RequestReadTimeout: only "
+	    "header=TIME, one deadline for the whole head, near "
+	    "\"header=20-40\"" },
+	{ "RequestReadTimeout header=20,MinRate=5", "RequestReadTimeout: "
+	    "only header=TIME, one deadline for the whole head, near "
+	    "\"header=20,MinRate=5\"" },
+	{ "RequestReadTimeout header=x", TIME("RequestReadTimeout", "x") },
+	{ "RequestReadTimeout header=0",
+	    "RequestReadTimeout: a head cannot take no time" },
+	{ "ServerTokens OSX", "ServerTokens: one of Full, Minimal, Prod, "
+	    "None, near \"OSX\"" },
+	{ "Timeout 0", "Timeout: must be more than 0" },
+	{ "Timeout 5x", TIME("Timeout", "5x") },
+	{ "User", "User: too few arguments" },
+
+	/* The form of lines. */
+	{ "Bogus", "unknown directive, near \"Bogus\"" },
+	{ "Listening 80", "unknown directive, near \"Listening\"" },
+	{ "List 80", "unknown directive, near \"List\"" },
+	{ "\"\" 80", "unknown directive, near \"\"" },
+	{ "Listen 80 # port", "Listen: too many arguments, near \"#\"" },
+	{ "Listen \"80", "a quote has no end, near \"Listen\"" },
+	{ "Listen '80\"", "a quote has no end, near \"Listen\"" },
+	{ "\"Listen 80", "a quote has no end, near \"\"" },
+	{ "Listen \"80\\\"", "a quote has no end, near \"Listen\"" },
+	{ PASS "header=\"A: b", "a quote has no end, near \"fd:///s\"" }
+};
+
+START_TEST(good)
+{
+	save("main.conf", "# nothing\n");
+	config_text(config, "t", dir, goods[_i], strlen(goods[_i]));
+	ck_assert_str_eq(reported, "");
+	ck_assert_int_eq(config->errors, 0);
+}
+END_TEST
+
+/* The exact words, in the last line of three. */
+START_TEST(bad)
+{
+	char text[1024], expected[1024];
+
+	read_text(bads[_i].line);
+	snprintf(expected, sizeof(expected), "t:1: %s\n", bads[_i].error);
+	ck_assert_str_eq(reported, expected);
+	ck_assert_int_eq(config->errors, 1);
+	ck_assert_uint_eq(config->ntargets, 0);
+
+	renew();
+	snprintf(text, sizeof(text), "# x\n\n%s\n", bads[_i].line);
+	read_text(text);
+	snprintf(expected, sizeof(expected), "t:3: %s\n", bads[_i].error);
+	ck_assert_str_eq(reported, expected);
+}
+END_TEST
+
+/* So that nobody adds a directive without a good and a bad row above. */
+START_TEST(all_directives)
+{
+	const char *name;
+	size_t i, n;
+	int j;
+
+	for (i = 0; (name = config_directive_name(i)) != NULL; i++) {
+		n = strlen(name);
+		for (j = 0; j < COUNT(goods); j++)
+			if (strncmp(goods[j], name, n) == 0 &&
+			    goods[j][n] == ' ')
+				break;
+		/* The one that is refused whatever it says. */
+		ck_assert_msg(j < COUNT(goods) ||
+		    strcmp(name, "ProxyPassMatch") == 0,
+		    "no good row for %s", name);
+		for (j = 0; j < COUNT(bads); j++)
+			if (strncasecmp(bads[j].line, name, n) == 0 &&
+			    (bads[j].line[n] == ' ' ||
+			    bads[j].line[n] == '\0'))
+				break;
+		ck_assert_msg(j < COUNT(bads), "no bad row for %s", name);
+	}
+	ck_assert_uint_gt(i, 10);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+	ck_assert_int_eq(config->listeners, 0);
+	ck_assert_uint_eq(config->ntargets, 0);
+	ck_assert_uint_eq(config->limits.line, 8190);
+	ck_assert_uint_eq(config->limits.field, 8190);
+	ck_assert_uint_eq(config->limits.fields, 100);
+	ck_assert_uint_eq(config->limits.head, 16384);
+	ck_assert_uint_eq(config->head_ms, 20000);
+	ck_assert_uint_eq(config->max_connections, 0);
+	ck_assert(config->defer);
+	ck_assert_int_eq(config->log_level, LOG_L_NOTICE);
+	ck_assert_str_eq(config->server, "fdproxy/" VERSION);
+	ck_assert(config->user == NULL && config->group == NULL);
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, "configuration: nothing to listen on: "
+	    "give Listen or -l\n");
+	config_free(NULL);
+}
+END_TEST
+
+START_TEST(values)
+{
+	char text[SOCK_TEXT];
+
+	read_text("AcceptFilter http none\n"
+	    "GracefulShutdownTimeout 2min\n"
+	    "LimitRequestLine 101\nLimitRequestFieldSize 102\n"
+	    "LimitRequestFields 103\nLimitRequestHead 104\n"
+	    "Listen 127.0.0.1:81\nListen [::1]:82\nListen unix:/x/y\n"
+	    "Listen 83\nListenBacklog 105\nLogLevel debug\n"
+	    "MaxConnections 106\nRequestReadTimeout header=107ms\n"
+	    "ServerTokens Prod\nTimeout 108\nUser u\nGroup g\nUser v\n");
+	ck_assert_str_eq(reported, "");
+	ck_assert(!config->defer);
+	ck_assert_uint_eq(config->graceful_ms, 120000);
+	ck_assert_uint_eq(config->limits.line, 101);
+	ck_assert_uint_eq(config->limits.field, 102);
+	ck_assert_uint_eq(config->limits.fields, 103);
+	ck_assert_uint_eq(config->limits.head, 104);
+	ck_assert_int_eq(config->backlog, 105);
+	ck_assert_uint_eq(config->max_connections, 106);
+	ck_assert_uint_eq(config->head_ms, 107);
+	ck_assert_uint_eq(config->flush_ms, 108000);
+	ck_assert_int_eq(config->log_level, LOG_L_DEBUG);
+	ck_assert_str_eq(config->server, "fdproxy");
+	ck_assert_str_eq(config->user, "v");
+	ck_assert_str_eq(config->group, "g");
+
+	ck_assert_int_eq(config->listeners, 5);
+	ck_assert_str_eq(sock_text(&config->listen[0], text, sizeof(text)),
+	    "127.0.0.1:81");
+	ck_assert_str_eq(sock_text(&config->listen[1], text, sizeof(text)),
+	    "[::1]:82");
+	ck_assert_str_eq(sock_text(&config->listen[2], text, sizeof(text)),
+	    "unix:/x/y");
+	ck_assert_str_eq(sock_text(&config->listen[3], text, sizeof(text)),
+	    "[::]:83");
+	ck_assert_str_eq(sock_text(&config->listen[4], text, sizeof(text)),
+	    "0.0.0.0:83");
+	ck_assert(!config->twin[2] && !config->twin[3] && config->twin[4]);
+	ck_assert(config_finish(config));
+}
+END_TEST
+
+/* A bad value leaves the one before. */
+START_TEST(values_kept)
+{
+	read_text("Timeout 5\nTimeout x\nLimitRequestLine 77\n"
+	    "LimitRequestLine 1\nLogLevel info\nLogLevel x\n"
+	    "RequestReadTimeout header=9\nRequestReadTimeout header=0\n"
+	    "GracefulShutdownTimeout 3\nGracefulShutdownTimeout x\n");
+	ck_assert_int_eq(config->errors, 5);
+	ck_assert_uint_eq(config->flush_ms, 5000);
+	ck_assert_uint_eq(config->limits.line, 77);
+	ck_assert_int_eq(config->log_level, LOG_L_INFO);
+	ck_assert_uint_eq(config->head_ms, 9000);
+	ck_assert_uint_eq(config->graceful_ms, 3000);
+	ck_assert(!config_finish(config));
+}
+END_TEST
+
+/* One run tells all that is wrong, with the lines where it stands. */
+START_TEST(many_errors)
+{
+	read_text("Listen x\n"
+	    "# comment \\\nthat goes on\n"
+	    "Bogus\n"
+	    "ProxyPass a http://b\n"
+	    "ProxyPass /a fd:///s queue=0 \\\n"
+	    "\twait=x \\\n"
+	    "\tmin=1 \\\n"
+	    "\tflusher=none\n"
+	    "Listen 80\n"
+	    "User \"www\n"
+	    "Timeout 0");
+	ck_assert_str_eq(reported,
+	    "t:1: Listen: " PORT ", near \"x\"\n"
+	    "t:4: unknown directive, near \"Bogus\"\n"
+	    "t:5: ProxyPass: the path must begin with '/', near \"a\"\n"
+	    "t:5: ProxyPass: the target must be fd://PATH or !, near "
+	    "\"http://b\"\n"
+	    "t:6: " NUMBER("queue", "1", "1000000", "0") "\n"
+	    "t:6: " TIME("wait", "x") "\n"
+	    "t:6: ProxyPass: min is not supported: there is no pool of "
+	    "connections\n"
+	    "t:11: a quote has no end, near \"User\"\n"
+	    "t:12: Timeout: must be more than 0\n");
+	ck_assert_int_eq(config->errors, 9);
+	ck_assert_uint_eq(config->ntargets, 0);
+	ck_assert_int_eq(config->listeners, 2);
+}
+END_TEST
+
+START_TEST(nul_bytes)
+{
+	config_text(config, "t", "/d", TEXT("Listen 80\0\nUser\0x\nUser y\n"
+	    "\0"));
+	ck_assert_str_eq(reported, "t:1: a NUL byte\nt:2: a NUL byte\n"
+	    "t:4: a NUL byte\n");
+	ck_assert_str_eq(config->user, "y");
+}
+END_TEST
+
+/* The text ends where memory ends, and no NUL is behind it. */
+START_TEST(text_fenced)
+{
+	static const char text[] = "User \\\n www\\x\nGroup \"a b\"";
+	size_t n;
+
+	for (n = 0; n <= sizeof(text) - 1; n++) {
+		renew();
+		config_text(config, "t", "/d", unit_fenced(text, n), n);
+	}
+	ck_assert_str_eq(reported, "");
+	ck_assert_str_eq(config->group, "a b");
+}
+END_TEST
+
+START_TEST(quoting)
+{
+	static const struct {
+		const char *line;
+		const char *user;
+	} rows[] = {
+		{ "User a\"b", "a\"b" },
+		{ "User a'b'", "a'b'" },
+		{ "User \"a b\"", "a b" },
+		{ "User 'a b'", "a b" },
+		{ "User \"a'b\"", "a'b" },
+		{ "User 'a\"b'", "a\"b" },
+		{ "User \"a\\\"b\"", "a\"b" },
+		{ "User 'a\\'b'", "a'b" },
+		{ "User \"a\\\\\"", "a\\" },
+		{ "User \"a\\'b\\n\"", "a\\'b\\n" },
+		{ "User a\\b", "a\\b" },
+		{ "User a\\\\b", "a\\\\b" },
+		{ "User k=\"a b\"", "k=a b" },
+		{ "User k='a b'c", "k=a bc" },
+		{ "User \"\"", "" },
+		{ "User \"#\"", "#" },
+		{ "User #x", "#x" },
+		{ "User a\\\nb", "ab" },
+		{ "User \"a \\\n b\"", "a  b" }
+	};
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		renew();
+		read_text(rows[i].line);
+		ck_assert_str_eq(reported, "");
+		ck_assert_str_eq(config->user, rows[i].user);
+	}
+}
+END_TEST
+
+START_TEST(long_lines)
+{
+	static char text[200000];
+	size_t n;
+	int i;
+
+	/* A line has no limit, a directive's words do. */
+	strcpy(text, "User ");
+	memset(text + 5, 'a', 100000);
+	text[100005] = '\0';
+	read_text(text);
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(strlen(config->user), 100000);
+
+	n = (size_t)sprintf(text, "ProxyPass /a fd:///s");
+	for (i = 0; i < 61; i++)
+		n += (size_t)sprintf(text + n, " queue=%d", i + 1);
+	read_text(text);
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->targets[0].queue_max, 61);
+	sprintf(text + n, " queue=1");
+	read_text(text);
+	ck_assert_str_eq(reported, "t:1: more than 64 words\n");
+
+	/* A message is never longer than a line of the log. */
+	reported[0] = '\0';
+	memset(text, 'b', 5000);
+	text[5000] = '\0';
+	read_text(text);
+	ck_assert(strncmp(reported, "t:1: unknown directive, near \"bbb",
+	    32) == 0);
+	reported[0] = '\0';
+	config_text(config, text, "/d", TEXT("Bogus"));
+	ck_assert_int_eq(config->errors, 3);
+}
+END_TEST
+
+START_TEST(too_many_listeners)
+{
+	int i;
+
+	for (i = 0; i < CONFIG_LISTENERS; i++)
+		read_text("Listen 127.0.0.1:0");
+	ck_assert_str_eq(reported, "");
+	read_text("Listen 127.0.0.1:0");
+	ck_assert_str_eq(reported, "t:1: Listen: more than 32 addresses\n");
+	ck_assert_int_eq(config->listeners, CONFIG_LISTENERS);
+}
+END_TEST
+
+START_TEST(refused_parameters)
+{
+	static const char *const names[] = { "acquire", "addressttl",
+	    "disablereuse", "enablereuse", "flushpackets", "flushwait",
+	    "interpolate", "iobuffersize", "keepalive", "lbmethod", "lbset",
+	    "loadfactor", "mapping", "max", "min", "nocanon", "noquery",
+	    "peer", "ping", "ready", "receivebuffersize", "redirect",
+	    "responsefieldsize", "retry", "route", "secret", "smax", "status",
+	    "stickysession", "timeout", "track", "ttl", "upgrade" };
+	char text[128], expected[128];
+	int i;
+
+	for (i = 0; i < COUNT(names); i++) {
+		snprintf(expected, sizeof(expected),
+		    "t:1: ProxyPass: %s is not supported: ", names[i]);
+		renew();
+		snprintf(text, sizeof(text), PASS "%s=1", names[i]);
+		read_text(text);
+		ck_assert_msg(strncmp(reported, expected, strlen(expected)) ==
+		    0, "%s", reported);
+		ck_assert_int_eq(config->errors, 1);
+		/* What is said behind the colon is of some use. */
+		ck_assert_uint_gt(strlen(reported), strlen(expected) + 10);
+		renew();
+		snprintf(text, sizeof(text), PASS "%s", names[i]);
+		text[sizeof(PASS) - 1] = (char)(names[i][0] - 'a' + 'A');
+		read_text(text);
+		ck_assert_msg(strncmp(reported, expected, strlen(expected)) ==
+		    0, "%s", reported);
+	}
+}
+END_TEST
+
+START_TEST(targets)
+{
+	const struct config_target *t;
+
+	read_text("ProxyPass /a fd:///run/a\n"
+	    "ProxyPass /b/ fd://rel/b\n"
+	    "ProxyPass /c fd:///run/dir/ queue=7 wait=3 "
+	    "connectiontimeout=1500ms payload=head flusher=none\n"
+	    "ProxyPass /d !\n"
+	    "ProxyPass /e fd:///run/a\n");
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->ntargets, 5);
+	t = config->targets;
+	ck_assert_int_eq(t[0].kind, CONFIG_SOCKET);
+	ck_assert_str_eq(t[0].addr.u.un.sun_path, "/run/a");
+	ck_assert_uint_eq(t[0].path_len, 6);
+	ck_assert_str_eq(t[0].path, "/a");
+	ck_assert_str_eq(t[0].where, "t:1");
+	ck_assert_uint_eq(t[0].connect_ms, 5000);
+	ck_assert_uint_eq(t[0].wait_ms, 0);
+	ck_assert_uint_eq(t[0].queue_max, 0);
+	ck_assert(!t[0].payload_head);
+	ck_assert_str_eq(t[1].addr.u.un.sun_path, "/d/rel/b");
+	ck_assert_int_eq(t[2].kind, CONFIG_DIRECTORY);
+	ck_assert_str_eq(t[2].addr.u.un.sun_path, "/run/dir/");
+	ck_assert_uint_eq(t[2].path_len, 9);
+	ck_assert_uint_eq(t[2].connect_ms, 1500);
+	ck_assert_uint_eq(t[2].wait_ms, 3000);
+	ck_assert_uint_eq(t[2].queue_max, 7);
+	ck_assert(t[2].payload_head);
+	ck_assert_int_eq(t[3].kind, CONFIG_EXCLUDED);
+	ck_assert_str_eq(t[4].where, "t:5");
+
+	config_listen(config, "0");
+	ck_assert(config_finish(config));
+	/* One queue for one socket, whatever routes lead to it. */
+	ck_assert_uint_eq(t[0].queue, t[4].queue);
+	ck_assert_uint_ne(t[0].queue, t[1].queue);
+	ck_assert_uint_ne(t[0].queue, t[2].queue);
+	ck_assert_uint_ne(t[1].queue, t[2].queue);
+	ck_assert(t[0].queue < config->nqueues);
+	ck_assert(t[1].queue < config->nqueues);
+	ck_assert(t[2].queue < config->nqueues);
+	ck_assert(flush_consumes(t[0].flush));
+	ck_assert(!flush_consumes(t[2].flush));
+	/* The same text is kept once. */
+	ck_assert_ptr_eq(t[0].flush, t[1].flush);
+	ck_assert_ptr_eq(t[0].flush, t[4].flush);
+}
+END_TEST
+
+/* Many routes; the index of a target is that of its route. */
+START_TEST(targets_many)
+{
+	char text[64];
+	size_t rest;
+	int i, n;
+
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "ProxyPass /r%d fd:///s%d", i,
+		    i % 10);
+		read_text(text);
+	}
+	config_listen(config, "0");
+	ck_assert(config_finish(config));
+	ck_assert_uint_eq(config->ntargets, 1000);
+	ck_assert_uint_eq(config->nqueues, 10);
+	for (i = 0; i < 1000; i++) {
+		n = snprintf(text, sizeof(text), "/r%d", i);
+		ck_assert_int_eq(route_match(config->routes, text, (size_t)n,
+		    &rest), i);
+		ck_assert_str_eq(config->targets[i].path, text);
+		ck_assert_uint_eq(config->targets[i].queue,
+		    config->targets[i % 10].queue);
+	}
+}
+END_TEST
+
+START_TEST(targets_too_many)
+{
+	char text[64], expected[128];
+	int i;
+
+	config_listen(config, "0");
+	for (i = 0; i <= CONFIG_SOCKETS; i++) {
+		snprintf(text, sizeof(text), "ProxyPass /r%d fd:///s%d", i,
+		    i);
+		read_text(text);
+	}
+	/* One more route to a socket that is there counts for nothing. */
+	read_text("ProxyPass /s fd:///s0");
+	ck_assert_str_eq(reported, "");
+	ck_assert(!config_finish(config));
+	snprintf(expected, sizeof(expected), "configuration: more than %d "
+	    "different sockets\n", CONFIG_SOCKETS);
+	ck_assert_str_eq(reported, expected);
+}
+END_TEST
+
+/* sun_path holds a byte less than its size; a byte more is refused. */
+START_TEST(socket_too_long)
+{
+	size_t most = sizeof(config->targets->addr.u.un.sun_path) - 1;
+	char path[256] = "/", text[512], expected[512];
+
+	memset(path + 1, 's', most - 1);
+	path[most] = '\0';
+	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path);
+	read_text(text);
+	snprintf(text, sizeof(text), "Listen unix:%s", path);
+	read_text(text);
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->targets[0].path_len, most);
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+
+	/* What is relative counts with its folder. */
+	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path + 3);
+	read_text(text);
+	ck_assert_str_eq(reported, "");
+	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path + 2);
+	read_text(text);
+	snprintf(expected, sizeof(expected), "t:1: ProxyPass: the path of "
+	    "the socket is longer than %zu bytes, near \"/d/%s\"\n", most,
+	    path + 2);
+	ck_assert_str_eq(reported, expected);
+
+	reported[0] = '\0';
+	path[most] = 's';
+	path[most + 1] = '\0';
+	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path);
+	read_text(text);
+	snprintf(expected, sizeof(expected), "t:1: ProxyPass: the path of "
+	    "the socket is longer than %zu bytes, near \"%s\"\n", most, path);
+	ck_assert_str_eq(reported, expected);
+	reported[0] = '\0';
+	snprintf(text, sizeof(text), "Listen unix:%s", path);
+	read_text(text);
+	snprintf(expected, sizeof(expected), "t:1: Listen: the path of the "
+	    "socket is too long, near \"unix:%s\"\n", path);
+	ck_assert_str_eq(reported, expected);
+}
+END_TEST
+
+/* All that target i's flusher writes. */
+static const char *
+flushed(uint32_t i)
+{
+	static char text[8192];
+	struct flush *f = config->targets[i].flush;
+	uint32_t offset = flush_start(f, false);
+	int pair[2];
+	ssize_t n;
+	size_t len = 0;
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	while (flush_write(f, pair[0], 0, &offset) == FLUSH_AGAIN)
+		;
+	close(pair[0]);
+	while ((n = read(pair[1], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(pair[1]);
+	text[len] = '\0';
+	return text;
+}
+
+#define FIRST	"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+#define LAST	"Connection: close\r\n\r\n"
+
+START_TEST(headers)
+{
+	read_text("Listen 0\n"
+	    "ProxyPass /a fd:///s header=\"A: b\" HEADER='C:\t d e '\n"
+	    "ProxyPass /b fd:///s header=\"server: mine\"\n"
+	    "ProxyPass /c fd:///s header=A:\n"
+	    "ProxyPass /d fd:///s header=\"A: b\" header=\"C: d e \"\n"
+	    "ServerTokens Prod\n");
+	ck_assert_str_eq(reported, "");
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(flushed(0), FIRST "Server: fdproxy\r\nA: b\r\n"
+	    "C: d e \r\n" LAST);
+	ck_assert_str_eq(flushed(1), FIRST "server: mine\r\n" LAST);
+	ck_assert_str_eq(flushed(2), FIRST "Server: fdproxy\r\nA: \r\n"
+	    LAST);
+	ck_assert_ptr_eq(config->targets[0].flush, config->targets[3].flush);
+}
+END_TEST
+
+START_TEST(headers_long)
+{
+	char text[8192];
+	size_t n, i;
+
+	/* Each is 100 bytes with its CRLF; 40 fit in 4096 and 41 do not. */
+	for (i = 40; i < 42; i++) {
+		size_t k;
+
+		renew();
+		n = (size_t)sprintf(text, "ProxyPass /a fd:///s");
+		for (k = 0; k < i; k++)
+			n += (size_t)sprintf(text + n, " header=\"A: %095d\"",
+			    1);
+		read_text(text);
+		ck_assert_str_eq(reported, i == 40 ? "" :
+		    "t:1: header: more than 4096 bytes of headers\n");
+	}
+}
+END_TEST
+
+START_TEST(server_tokens)
+{
+	static const struct {
+		const char *line;
+		const char *server;
+	} rows[] = {
+		{ "", "Server: fdproxy/" VERSION "\r\n" },
+		{ "ServerTokens Full", "Server: fdproxy/" VERSION "\r\n" },
+		{ "ServerTokens Prod", "Server: fdproxy\r\n" },
+		{ "ServerTokens None", "" }
+	};
+	char expected[256];
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		renew();
+		read_text("Listen 0\nProxyPass / fd:///s\n");
+		read_text(rows[i].line);
+		ck_assert(config_finish(config));
+		snprintf(expected, sizeof(expected), FIRST "%s" LAST,
+		    rows[i].server);
+		ck_assert_str_eq(flushed(0), expected);
+	}
+}
+END_TEST
+
+START_TEST(flushers)
+{
+	char expected[512];
+
+	snprintf(expected, sizeof(expected),
+	    "t:2: ProxyPass: unknown flusher; there are flush, none, "
+	    "file:PATH, near \"x\"\n"
+	    "t:3: ProxyPass: header= has no effect with this flusher, near "
+	    "\"none\"\n"
+	    "t:4: ProxyPass: the flusher's file cannot be read: %s, near "
+	    "\"file:/d/none\"\n"
+	    "t:6: ProxyPass: unknown flusher; there are flush, none, "
+	    "file:PATH, near \"\"\n", strerror(ENOENT));
+	read_text("Listen 0\n"
+	    "ProxyPass /a fd:///s flusher=x\n"
+	    "ProxyPass /b fd:///s flusher=none header=\"A: b\"\n"
+	    "ProxyPass /c fd:///s flusher=file:none\n"
+	    "ProxyPass /d fd:///s\n"
+	    "ProxyPass /e fd:///s flusher=\n");
+	ck_assert_str_eq(reported, "");
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, expected);
+
+	renew();
+	save("head", "HTTP/1.1 202 Yes\r\n\r\nx");
+	config_text(config, "t", dir,
+	    TEXT("Listen 0\nProxyPass / fd:///s flusher=file:head\n"));
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(flushed(0), "HTTP/1.1 202 Yes\r\n\r\nx");
+
+	renew();
+	save("head", "hello\n");
+	config_text(config, "t", dir,
+	    TEXT("Listen 0\nProxyPass / fd:///s flusher=file:head\n"));
+	ck_assert(!config_finish(config));
+	snprintf(expected, sizeof(expected), "t:2: ProxyPass: the flusher's "
+	    "file is not a response head: HTTP/1.1, lines that end in CRLF, "
+	    "an empty line, near \"file:%s/head\"\n", dir);
+	ck_assert_str_eq(reported, expected);
+}
+END_TEST
+
+/* Relative to the folder of the file in which it stands. */
+START_TEST(include)
+{
+	char path[512], expected[2048];
+
+	save("main.conf", "User a\nInclude sub/a.conf\nBogus1\n"
+	    "ProxyPass /m fd://m.sock\n");
+	save("sub/a.conf", "Include b.conf\nBogus2\n"
+	    "ProxyPass /a fd://a.sock\n");
+	save("sub/b.conf", "\nBogus3\nUser b\nListen 0\n");
+	snprintf(path, sizeof(path), "%s/main.conf", dir);
+	config_file(config, path);
+	snprintf(expected, sizeof(expected),
+	    "%s/sub/b.conf:2: unknown directive, near \"Bogus3\"\n"
+	    "%s/sub/a.conf:2: unknown directive, near \"Bogus2\"\n"
+	    "%s/main.conf:3: unknown directive, near \"Bogus1\"\n",
+	    dir, dir, dir);
+	ck_assert_str_eq(reported, expected);
+	ck_assert_str_eq(config->user, "b");
+	ck_assert_uint_eq(config->ntargets, 2);
+	snprintf(path, sizeof(path), "%s/sub/a.sock", dir);
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+	snprintf(path, sizeof(path), "%s/m.sock", dir);
+	ck_assert_str_eq(config->targets[1].addr.u.un.sun_path, path);
+	snprintf(path, sizeof(path), "%s/sub/a.conf:3", dir);
+	ck_assert_str_eq(config->targets[0].where, path);
+
+	/* The configuration named by a relative path itself. */
+	renew();
+	config_file(config, "main.conf");
+	ck_assert_int_eq(config->errors, 3);
+	ck_assert(strstr(reported, "\nmain.conf:3: unknown") != NULL);
+	snprintf(path, sizeof(path), "%s/m.sock", dir);
+	ck_assert_str_eq(config->targets[1].addr.u.un.sun_path, path);
+	snprintf(path, sizeof(path), "%s/sub/a.sock", dir);
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+	renew();
+	config_file(config, "sub/a.conf");
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+	renew();
+	config_directive(config, "Include sub/a.conf");
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+}
+END_TEST
+
+START_TEST(include_fails)
+{
+	char expected[1024];
+
+	save("main.conf", "\nInclude none.conf\nInclude sub\nUser u\n");
+	config_file(config, "main.conf");
+	snprintf(expected, sizeof(expected),
+	    "main.conf:2: cannot read %s/none.conf: %s\n"
+	    "main.conf:3: cannot read %s/sub: %s\n", dir, strerror(ENOENT),
+	    dir, strerror(EISDIR));
+	ck_assert_str_eq(reported, expected);
+	ck_assert_str_eq(config->user, "u");
+
+	renew();
+	config_file(config, "none.conf");
+	snprintf(expected, sizeof(expected), "-f: cannot read none.conf: "
+	    "%s\n", strerror(ENOENT));
+	ck_assert_str_eq(reported, expected);
+
+	/* One that includes itself comes to an end. */
+	renew();
+	save("main.conf", "Include main.conf\n");
+	config_file(config, "main.conf");
+	snprintf(expected, sizeof(expected), "%s/main.conf:1: Include: "
+	    "deeper than 16 files\n", dir);
+	ck_assert_str_eq(reported, expected);
+}
+END_TEST
+
+START_TEST(standard_input)
+{
+	char path[512];
+	int fd, saved = dup(STDIN_FILENO);
+
+	save("main.conf", "ProxyPass / fd://s\nBogus\n");
+	fd = open("main.conf", O_RDONLY);
+	ck_assert(fd != -1);
+	ck_assert(dup2(fd, STDIN_FILENO) != -1);
+	close(fd);
+	config_file(config, "-");
+	if (saved != -1) {
+		ck_assert(dup2(saved, STDIN_FILENO) != -1);
+		close(saved);
+	}
+	ck_assert_str_eq(reported, "-:2: unknown directive, near "
+	    "\"Bogus\"\n");
+	snprintf(path, sizeof(path), "%s/s", dir);
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+}
+END_TEST
+
+/* -c, -l, -r and -u: messages have the option's name and no line. */
+START_TEST(options)
+{
+	static const struct {
+		void (*set)(struct config *c, const char *text);
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{ config_directive, "User a", "" },
+		{ config_directive, "  # User a", "" },
+		{ config_directive, "", "" },
+		{ config_directive, "User \"a b\"", "" },
+		{ config_directive, "Bogus",
+		    "-c: unknown directive, near \"Bogus\"\n" },
+		{ config_directive, "User",
+		    "-c: User: too few arguments\n" },
+		{ config_directive, "User 'a",
+		    "-c: a quote has no end, near \"User\"\n" },
+		{ config_listen, "80", "" },
+		{ config_listen, "[::1]:80", "" },
+		{ config_listen, "unix:/a b", "" },
+		{ config_listen, "", "-l: Listen: " PORT ", near \"\"\n" },
+		{ config_listen, "80 81",
+		    "-l: Listen: " PORT ", near \"80 81\"\n" },
+		{ config_user, "a", "" },
+		{ config_user, "a:b", "" },
+		{ config_route, "/a=/s", "" },
+		{ config_route, "/a=s", "" },
+		{ config_route, "/a=fd:///s", "" },
+		{ config_route, "/a=FD:///s,flusher=none", "" },
+		{ config_route, "/a=!", "" },
+		{ config_route, "/a=/s,queue=5,wait=1,payload=head", "" },
+		{ config_route, "/a=/s,header=A: b", "" },
+		{ config_route, "/a b=/s t", "" },
+		{ config_route, "/a",
+		    "-r: PATH=SOCKET expected, near \"/a\"\n" },
+		{ config_route, "",
+		    "-r: PATH=SOCKET expected, near \"\"\n" },
+		{ config_route, "/a=",
+		    "-r: ProxyPass: the target names no socket\n" },
+		{ config_route, "/a=/",
+		    "-r: ProxyPass: the target names no socket\n" },
+		{ config_route, "/a=,queue=1",
+		    "-r: ProxyPass: the target names no socket\n" },
+		{ config_route, "=/s", "-r: ProxyPass: the path must begin "
+		    "with '/', near \"\"\n" },
+		{ config_route, "a=/s", "-r: ProxyPass: the path must begin "
+		    "with '/', near \"a\"\n" },
+		{ config_route, "/a=fd:/s", "-r: ProxyPass: the target must "
+		    "be fd://PATH or !, near \"fd:/s\"\n" },
+		{ config_route, "/a=/s,", "-r: ProxyPass: unknown parameter, "
+		    "near \"\"\n" },
+		{ config_route, "/a=/s,queue=0,x=1", "-r: " NUMBER("queue",
+		    "1", "1000000", "0") "\n-r: ProxyPass: unknown "
+		    "parameter, near \"x=1\"\n" },
+		{ config_route, "/a=!,queue=1",
+		    "-r: ProxyPass: \"!\" takes no parameters\n" }
+	};
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		renew();
+		rows[i].set(config, rows[i].text);
+		ck_assert_str_eq(reported, rows[i].error);
+	}
+}
+END_TEST
+
+START_TEST(option_values)
+{
+	static char text[65536];
+	char path[512];
+	int i;
+
+	config_route(config, "/a=sub/s,flusher=none,wait=250ms,queue=3");
+	config_route(config, "/b=/abs/s,payload=head,header=A: b=c");
+	config_route(config, "/c=dir/");
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->ntargets, 3);
+	snprintf(path, sizeof(path), "%s/sub/s", dir);
+	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
+	ck_assert_str_eq(config->targets[0].where, "-r");
+	ck_assert_uint_eq(config->targets[0].wait_ms, 250);
+	ck_assert_uint_eq(config->targets[0].queue_max, 3);
+	ck_assert_str_eq(config->targets[1].addr.u.un.sun_path, "/abs/s");
+	ck_assert(config->targets[1].payload_head);
+	ck_assert_int_eq(config->targets[2].kind, CONFIG_DIRECTORY);
+
+	config_user(config, "www");
+	ck_assert_str_eq(config->user, "www");
+	ck_assert(config->group == NULL);
+	config_user(config, "web:staff");
+	ck_assert_str_eq(config->user, "web");
+	ck_assert_str_eq(config->group, "staff");
+	config_directive(config, "User \"a b\"");
+	ck_assert_str_eq(config->user, "a b");
+	config_directive(config, "ProxyPass /d fd://x");
+	snprintf(path, sizeof(path), "%s/x", dir);
+	ck_assert_str_eq(config->targets[3].addr.u.un.sun_path, path);
+
+	config_listen(config, "0");
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(flushed(1), FIRST "Server: fdproxy/" VERSION "\r\n"
+	    "A: b=c\r\n" LAST);
+
+	/* More commas than words. */
+	renew();
+	strcpy(text, "/a=/s");
+	for (i = 0; i < 200; i++)
+		strcat(text, ",queue=1");
+	config_route(config, text);
+	ck_assert_int_ge(config->errors, 1);
+	ck_assert_uint_eq(config->ntargets, 0);
+}
+END_TEST
+
+/* Routes that nothing can reach are told, and are no error. */
+START_TEST(never_reached)
+{
+	const char *text;
+
+	read_text("Listen 0\n"
+	    "ProxyPass /app fd:///s\n"
+	    "ProxyPass /app/x fd:///s\n"
+	    "ProxyPass /app fd:///t\n"
+	    "ProxyPass /apple fd:///s\n"
+	    "ProxyPass /b/ fd:///s\n"
+	    "ProxyPass /b fd:///s\n"
+	    "ProxyPass /b/c !\n"
+	    "ProxyPass /d//e fd:///s\n"
+	    "ProxyPass /f/../g fd:///s\n"
+	    "ProxyPass /h/. fd:///s\n"
+	    "ProxyPass /.. fd:///s\n"
+	    "ProxyPass /..i/.j fd:///s\n"
+	    "ProxyPass / fd:///s\n"
+	    "ProxyPass /k fd:///s\n");
+	catch_stderr();
+	log_name("fdproxy");
+	log_level(LOG_L_NOTICE);
+	ck_assert(config_finish(config));
+	text = caught();
+#define NEVER	" never matches: request paths have no empty or dot segments\n"
+	ck_assert_str_eq(text,
+	    "fdproxy: warn: t:3: /app/x is never reached: /app (t:2) comes "
+	    "first\n"
+	    "fdproxy: warn: t:4: /app is never reached: /app (t:2) comes "
+	    "first\n"
+	    "fdproxy: warn: t:8: /b/c is never reached: /b/ (t:6) comes "
+	    "first\n"
+	    "fdproxy: warn: t:9: /d//e" NEVER
+	    "fdproxy: warn: t:10: /f/../g" NEVER
+	    "fdproxy: warn: t:11: /h/." NEVER
+	    "fdproxy: warn: t:12: /.." NEVER
+	    "fdproxy: warn: t:15: /k is never reached: / (t:14) comes "
+	    "first\n");
+	ck_assert_str_eq(reported, "");
+}
+END_TEST
+
+START_TEST(all_reached)
+{
+	read_text("Listen 0\nProxyPass /a/b fd:///s\nProxyPass /a !\n"
+	    "ProxyPass /ab fd:///s\nProxyPass /a%20b fd:///s\n"
+	    "ProxyPass / fd:///s\n");
+	catch_stderr();
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(caught(), "");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("config");
+	TCase *t = tcase_create("all");
+
+	tcase_set_timeout(t, 30);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, good, 0, COUNT(goods));
+	tcase_add_loop_test(t, bad, 0, COUNT(bads));
+	tcase_add_test(t, all_directives);
+	tcase_add_test(t, defaults);
+	tcase_add_test(t, values);
+	tcase_add_test(t, values_kept);
+	tcase_add_test(t, many_errors);
+	tcase_add_test(t, nul_bytes);
+	tcase_add_test(t, text_fenced);
+	tcase_add_test(t, quoting);
+	tcase_add_test(t, long_lines);
+	tcase_add_test(t, too_many_listeners);
+	tcase_add_test(t, refused_parameters);
+	tcase_add_test(t, targets);
+	tcase_add_test(t, targets_many);
+	tcase_add_test(t, targets_too_many);
+	tcase_add_test(t, socket_too_long);
+	tcase_add_test(t, headers);
+	tcase_add_test(t, headers_long);
+	tcase_add_test(t, server_tokens);
+	tcase_add_test(t, flushers);
+	tcase_add_test(t, include);
+	tcase_add_test(t, include_fails);
+	tcase_add_test(t, standard_input);
+	tcase_add_test(t, options);
+	tcase_add_test(t, option_values);
+	tcase_add_test(t, never_reached);
+	tcase_add_test(t, all_reached);
+	suite_add_tcase(s, t);
+	return unit_run(s);
+}

@@ -1,0 +1,475 @@
+/* See LICENSE for copyright and license details. */
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "fdpass.h"
+#include "unit.h"
+
+#define FDS_MAX	512
+
+static char dir[64], path[128];
+static struct sock_addr addr;
+static int pair[2];
+static int open_before;
+
+static int
+count_open(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < FDS_MAX; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void
+setup(void)
+{
+	open_before = count_open();
+	strcpy(dir, "/tmp/unit_fdpass.XXXXXX");
+	ck_assert(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/s", dir);
+	ck_assert(sock_unix(&addr, path, strlen(path)));
+	ck_assert(sock_pair(pair) == 0);
+}
+
+/* Whatever happens in a test, no descriptor is left over. */
+static void
+teardown(void)
+{
+	unlink(path);
+	rmdir(dir);
+	if (pair[0] != -1)
+		close(pair[0]);
+	if (pair[1] != -1)
+		close(pair[1]);
+	ck_assert_int_eq(count_open(), open_before);
+}
+
+/* Bytes and n descriptors in one message, as any program may send them. */
+static void
+send_many(int sock, const void *data, size_t len, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		unsigned char bytes[CMSG_SPACE(16 * sizeof(int))];
+	} control;
+	struct iovec iov = { (void *)(size_t)data, len };
+	struct msghdr msg;
+	struct cmsghdr *cmsg;
+
+	ck_assert(n <= 16);
+	memset(&msg, 0, sizeof(msg));
+	memset(&control, 0, sizeof(control));
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
+	msg.msg_control = control.bytes;
+	msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	cmsg = CMSG_FIRSTHDR(&msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	ck_assert(sendmsg(sock, &msg, 0) == (ssize_t)len);
+}
+
+static bool
+same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 &&
+	    x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A NUL byte and a descriptor, of the same open file. */
+START_TEST(one_byte)
+{
+	char byte = 'x', data[4];
+	int client[2], fd = -7;
+
+	ck_assert(sock_pair(client) == 0);
+	ck_assert_int_eq(fdpass_send(pair[0], client[0], "", 1), 1);
+	/* Ours may be closed; theirs lives. */
+	close(client[0]);
+	ck_assert_int_eq(fdpass_recv(pair[1], data, sizeof(data), &fd), 1);
+	ck_assert_int_eq(data[0], '\0');
+	ck_assert_int_ne(fd, -1);
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	/* O_NONBLOCK is not set on the way. */
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert(write(client[1], &byte, 1) == 1);
+	byte = '\0';
+	ck_assert(read(fd, &byte, 1) == 1);
+	ck_assert_int_eq(byte, 'x');
+	close(fd);
+	close(client[1]);
+
+	/* Then the sender closes: a clean end. */
+	close(pair[0]);
+	pair[0] = -1;
+	ck_assert_int_eq(fdpass_recv(pair[1], data, sizeof(data), &fd), 0);
+	ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
+/* The bytes behind the first one arrive in order, however they are sent. */
+START_TEST(payload)
+{
+	static const char text[] = "\0GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+	char data[64];
+	size_t len = sizeof(text) - 1, got = 0;
+	ssize_t n, sent;
+	int fd, first = -1;
+
+	sent = fdpass_send(pair[0], pair[0], text, len);
+	ck_assert(sent >= 1 && sent <= (ssize_t)len);
+	ck_assert(send(pair[0], text + sent, len - (size_t)sent, 0) ==
+	    (ssize_t)len - sent);
+	while (got < len) {
+		n = fdpass_recv(pair[1], data + got, sizeof(data) - got, &fd);
+		ck_assert_int_gt(n, 0);
+		if (got == 0) {
+			ck_assert_int_ne(fd, -1);
+			first = fd;
+		} else {
+			ck_assert_int_eq(fd, -1);
+		}
+		got += (size_t)n;
+	}
+	ck_assert_uint_eq(got, len);
+	ck_assert(memcmp(data, text, len) == 0);
+	ck_assert(same_file(first, pair[0]));
+	close(first);
+}
+END_TEST
+
+/* More than fits: a count, and never a wait. */
+START_TEST(payload_long)
+{
+	static char text[4 * 1024 * 1024], data[sizeof(text)];
+	size_t got = 0;
+	ssize_t n, sent;
+	int fd, fds = 0;
+
+	memset(text, 'a', sizeof(text));
+	sent = fdpass_send(pair[0], pair[1], text, sizeof(text));
+	ck_assert(sent >= 1 && sent < (ssize_t)sizeof(text));
+	close(pair[0]);
+	pair[0] = -1;
+	while ((n = fdpass_recv(pair[1], data, sizeof(data), &fd)) > 0) {
+		got += (size_t)n;
+		if (fd != -1) {
+			fds++;
+			close(fd);
+		}
+	}
+	ck_assert_int_eq(n, 0);
+	ck_assert_uint_eq(got, (size_t)sent);
+	ck_assert_int_eq(fds, 1);
+}
+END_TEST
+
+/* A message without a descriptor, and one byte of one that has more. */
+START_TEST(without)
+{
+	char data[2];
+	int fd = 5;
+
+	ck_assert(send(pair[0], "ab", 2, 0) == 2);
+	ck_assert_int_eq(fdpass_recv(pair[1], data, 1, &fd), 1);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(data[0], 'a');
+	ck_assert_int_eq(fdpass_recv(pair[1], data, 2, &fd), 1);
+	ck_assert_int_eq(data[0], 'b');
+
+	ck_assert(sock_nonblock(pair[1], true) == 0);
+	ck_assert_int_eq(fdpass_recv(pair[1], data, 1, &fd), -1);
+	ck_assert(errno == EAGAIN || errno == EWOULDBLOCK);
+	ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
+/* Of several, the first is taken and the others are closed. */
+START_TEST(surplus)
+{
+	int fds[16], fd, i, n = _i, before;
+	char byte;
+
+	for (i = 0; i < n; i++) {
+		fds[i] = open("/dev/null", O_RDONLY);
+		ck_assert(fds[i] != -1);
+	}
+	close(fds[0]);
+	fds[0] = dup(pair[0]);
+	before = count_open();
+	send_many(pair[0], "", 1, fds, (size_t)n);
+	ck_assert_int_eq(fdpass_recv(pair[1], &byte, 1, &fd), 1);
+	ck_assert_int_ne(fd, -1);
+	ck_assert(same_file(fd, pair[0]));
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	ck_assert_int_eq(count_open(), before + 1);
+	close(fd);
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+}
+END_TEST
+
+/* A receiver without room: the descriptor is lost, and that is told. */
+START_TEST(no_room)
+{
+	struct rlimit limit, saved;
+	int fds[FDS_MAX], n = 0, fd;
+	char byte = 'x';
+
+	ck_assert_int_eq(fdpass_send(pair[0], pair[0], "", 1), 1);
+	ck_assert(getrlimit(RLIMIT_NOFILE, &saved) == 0);
+	limit = saved;
+	limit.rlim_cur = 64;
+	ck_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	while ((fd = dup(pair[0])) != -1)
+		fds[n++] = fd;
+	errno = 0;
+	ck_assert_int_eq(fdpass_recv(pair[1], &byte, 1, &fd), -1);
+	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_int_eq(fd, -1);
+	while (n > 0)
+		close(fds[--n]);
+	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
+}
+END_TEST
+
+START_TEST(nobody)
+{
+	close(pair[1]);
+	pair[1] = -1;
+	ck_assert_int_eq(fdpass_send(pair[0], STDIN_FILENO, "", 1), -1);
+	ck_assert(errno == EPIPE || errno == ECONNRESET);
+	ck_assert(fcntl(pair[0], F_GETFD) != -1);
+}
+END_TEST
+
+/* A full socket says so at once, also when it is a blocking one. */
+START_TEST(full)
+{
+	static char dots[65536];
+	ssize_t n;
+
+	while ((n = send(pair[0], dots, sizeof(dots), MSG_DONTWAIT)) > 0)
+		;
+	while ((n = send(pair[0], dots, 1, MSG_DONTWAIT)) > 0)
+		;
+	ck_assert_int_eq(fdpass_send(pair[0], pair[0], "", 1), -1);
+	ck_assert(errno == EAGAIN || errno == EWOULDBLOCK);
+}
+END_TEST
+
+START_TEST(bad_descriptor)
+{
+	int fd = dup(pair[0]);
+
+	close(fd);
+	ck_assert_int_eq(fdpass_send(pair[0], fd, "", 1), -1);
+	ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+/* Connecting, for a whole hand-off. */
+START_TEST(handoff)
+{
+	int listener, sock, peer, fd;
+	char byte = 'x';
+
+	listener = sock_listen(&addr, 5, false);
+	ck_assert(listener != -1);
+	sock = fdpass_connect(&addr);
+	ck_assert(sock != -1);
+	ck_assert(fcntl(sock, F_GETFD) & FD_CLOEXEC);
+	ck_assert(fcntl(sock, F_GETFL) & O_NONBLOCK);
+	/* All of it before the backend has even accepted. */
+	ck_assert_int_eq(fdpass_send(sock, pair[0], "", 1), 1);
+	close(sock);
+	peer = sock_accept(listener);
+	ck_assert(peer != -1);
+	ck_assert_int_eq(fdpass_recv(peer, &byte, 1, &fd), 1);
+	ck_assert_int_eq(byte, '\0');
+	ck_assert(same_file(fd, pair[0]));
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	close(fd);
+
+	/* A connection that ends without a message is a probe. */
+	sock = fdpass_connect(&addr);
+	ck_assert(sock != -1);
+	close(sock);
+	close(peer);
+	peer = sock_accept(listener);
+	ck_assert_int_eq(fdpass_recv(peer, &byte, 1, &fd), 0);
+	ck_assert_int_eq(fd, -1);
+	close(peer);
+	close(listener);
+}
+END_TEST
+
+#ifdef __linux__
+START_TEST(backlog)
+{
+	int fds[8], listener, n, before;
+
+	listener = sock_listen(&addr, 1, false);
+	ck_assert(listener != -1);
+	before = count_open();
+	for (n = 0; n < COUNT(fds); n++) {
+		fds[n] = fdpass_connect(&addr);
+		if (fds[n] == -1)
+			break;
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_FULL);
+	ck_assert(n > 0 && n < COUNT(fds));
+	/* A refused try leaves no descriptor. */
+	ck_assert_int_eq(count_open(), before + n);
+	while (n > 0)
+		close(fds[--n]);
+	close(listener);
+}
+END_TEST
+#endif
+
+static void
+refused(int error, enum fdpass_state state)
+{
+	int before = count_open();
+
+	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(errno, error);
+	ck_assert_int_eq(fdpass_state(error, &addr), state);
+	ck_assert_int_eq(count_open(), before);
+}
+
+START_TEST(absent)
+{
+	int fd;
+
+	refused(ENOENT, FDPASS_ABSENT);
+
+	/* Left over from a process that is gone. */
+	fd = sock_listen(&addr, 1, false);
+	ck_assert(fd != -1);
+	close(fd);
+#ifdef __linux__
+	refused(ECONNREFUSED, FDPASS_ABSENT);
+#else
+	refused(ECONNREFUSED, FDPASS_FULL);
+#endif
+}
+END_TEST
+
+START_TEST(broken)
+{
+	struct sock_addr below;
+	char name[160];
+	int fd;
+
+	/* What is no socket will not become one by waiting. */
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	ck_assert(fd != -1);
+	close(fd);
+	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_BROKEN);
+
+	snprintf(name, sizeof(name), "%s/below", path);
+	ck_assert(sock_unix(&below, name, strlen(name)));
+	ck_assert_int_eq(fdpass_connect(&below), -1);
+	ck_assert_int_eq(errno, ENOTDIR);
+	ck_assert_int_eq(fdpass_state(errno, &below), FDPASS_BROKEN);
+
+	unlink(path);
+	ck_assert(symlink(path, path) == 0);
+	refused(ELOOP, FDPASS_BROKEN);
+
+	unlink(path);
+	ck_assert(mkdir(path, 0700) == 0);
+	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_BROKEN);
+	rmdir(path);
+}
+END_TEST
+
+/* A socket of another type. */
+START_TEST(datagram)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	ck_assert(fd != -1);
+	ck_assert(bind(fd, &addr.u.sa, addr.len) == 0);
+	refused(EPROTOTYPE, FDPASS_BROKEN);
+	close(fd);
+}
+END_TEST
+
+START_TEST(forbidden)
+{
+	int fd;
+
+	if (geteuid() == 0)
+		return;
+	fd = sock_listen(&addr, 1, false);
+	ck_assert(fd != -1);
+	ck_assert(chmod(path, 0) == 0);
+	refused(EACCES, FDPASS_BROKEN);
+	close(fd);
+}
+END_TEST
+
+START_TEST(states)
+{
+	static const struct {
+		int error;
+		enum fdpass_state state;
+	} rows[] = {
+		{ EAGAIN, FDPASS_FULL }, { EMFILE, FDPASS_FULL },
+		{ ENFILE, FDPASS_FULL }, { ENOBUFS, FDPASS_FULL },
+		{ ENOMEM, FDPASS_FULL }, { EINTR, FDPASS_FULL },
+		{ ENOENT, FDPASS_ABSENT }, { EACCES, FDPASS_BROKEN },
+		{ EPROTOTYPE, FDPASS_BROKEN }, { ENOTDIR, FDPASS_BROKEN },
+		{ ELOOP, FDPASS_BROKEN }, { ENOTSOCK, FDPASS_BROKEN },
+		{ EINVAL, FDPASS_BROKEN }
+	};
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++)
+		ck_assert_int_eq(fdpass_state(rows[i].error, &addr),
+		    rows[i].state);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("fdpass");
+	TCase *t = tcase_create("all");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, one_byte);
+	tcase_add_test(t, payload);
+	tcase_add_test(t, payload_long);
+	tcase_add_test(t, without);
+	tcase_add_loop_test(t, surplus, 1, 17);
+	tcase_add_test(t, no_room);
+	tcase_add_test(t, nobody);
+	tcase_add_test(t, full);
+	tcase_add_test(t, bad_descriptor);
+	tcase_add_test(t, handoff);
+#ifdef __linux__
+	tcase_add_test(t, backlog);
+#endif
+	tcase_add_test(t, absent);
+	tcase_add_test(t, broken);
+	tcase_add_test(t, datagram);
+	tcase_add_test(t, forbidden);
+	tcase_add_test(t, states);
+	suite_add_tcase(s, t);
+	return unit_run(s);
+}

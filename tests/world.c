@@ -1,0 +1,589 @@
+/* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define ARGS_MAX	64
+#define BUFFER		(4 * 1024 * 1024)
+
+static char dir[64];
+static char binary[4096];
+static char lines[4096];
+static char errors[65536];
+static pid_t pid = -1;
+static int port;
+static int fds_at_start;
+static unsigned int nofile;
+static bool closed;
+static int home = -1;
+
+long
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+bool
+readable(int fd, int ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	int n;
+
+	do {
+		n = poll(&p, 1, ms);
+	} while (n == -1 && errno == EINTR);
+	return n == 1;
+}
+
+static void
+must_be_readable(int fd, const char *what)
+{
+	ck_assert_msg(readable(fd, WORLD_PATIENCE), "no %s within %d ms; "
+	    "fdproxy says: %s", what, WORLD_PATIENCE, world_errors());
+}
+
+static void
+nap(void)
+{
+	poll(NULL, 0, 2);
+}
+
+void
+world_begin(void)
+{
+	const char *name = getenv("FDPROXY");
+
+	if (name == NULL)
+		name = "./fdproxy";
+	ck_assert_ptr_nonnull(realpath(name, binary));
+	strcpy(dir, "/tmp/fdproxy.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chmod(dir, 0755), 0);
+	home = open(".", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(chdir(dir), 0);
+	signal(SIGPIPE, SIG_IGN);
+	nofile = 0;
+	closed = false;
+	port = 0;
+}
+
+void
+world_end(void)
+{
+	struct dirent *entry;
+	DIR *d;
+
+	if (pid != -1) {
+		kill(pid, SIGKILL);
+		world_wait();
+	}
+	d = opendir(dir);
+	while (d != NULL && (entry = readdir(d)) != NULL)
+		if (unlinkat(dirfd(d), entry->d_name, 0) == -1)
+			unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+	if (d != NULL)
+		closedir(d);
+	if (fchdir(home) == 0)
+		rmdir(dir);
+	close(home);
+}
+
+const char *
+world_dir(void)
+{
+	return dir;
+}
+
+void
+world_nofile(unsigned int limit)
+{
+	nofile = limit;
+}
+
+void
+world_closed(void)
+{
+	closed = true;
+}
+
+pid_t
+world_pid(void)
+{
+	return pid;
+}
+
+int
+world_port(void)
+{
+	return port;
+}
+
+static void
+start(char **argv, int out)
+{
+	struct rlimit limit;
+	int err;
+
+	fflush(NULL);
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid != 0)
+		return;
+	err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	dup2(err, STDERR_FILENO);
+	if (out != -1)
+		dup2(out, STDOUT_FILENO);
+	/* Whatever the test has open is none of fdproxy's business. */
+	for (err = closed ? 0 : 3; err < 256; err++)
+		close(err);
+	if (nofile > 0) {
+		limit.rlim_cur = limit.rlim_max = nofile;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	execv(binary, argv);
+	_exit(127);
+}
+
+static int
+collect(char **argv, int n, const char *arg, va_list ap)
+{
+	for (; arg != NULL && n < ARGS_MAX - 1; arg = va_arg(ap, const char *))
+		argv[n++] = (char *)(size_t)arg;
+	argv[n] = NULL;
+	return n;
+}
+
+void
+world_spawn(const char *arg, ...)
+{
+	char *argv[ARGS_MAX];
+	va_list ap;
+	int out;
+
+	argv[0] = binary;
+	va_start(ap, arg);
+	collect(argv, 1, arg, ap);
+	va_end(ap);
+	out = open("out", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	start(argv, out);
+	close(out);
+}
+
+const char *
+world_line(int n)
+{
+	static char line[256];
+	const char *p = lines, *end;
+
+	for (; n > 0 && p != NULL; n--) {
+		p = strchr(p, '\n');
+		p = p == NULL ? NULL : p + 1;
+	}
+	if (p == NULL || (end = strchr(p, '\n')) == NULL)
+		return "";
+	snprintf(line, sizeof(line), "%.*s", (int)(end - p), p);
+	return line;
+}
+
+void
+world_proxy(const char *arg, ...)
+{
+	char one[] = "-1", listen_flag[] = "-l", address[] = "127.0.0.1:0";
+	char *argv[ARGS_MAX] = { binary, one, listen_flag, address };
+	size_t len = 0;
+	va_list ap;
+	ssize_t n;
+	int fd[2];
+
+	va_start(ap, arg);
+	collect(argv, 4, arg, ap);
+	va_end(ap);
+	ck_assert_int_eq(pipe(fd), 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	start(argv, fd[1]);
+	close(fd[1]);
+	do {
+		must_be_readable(fd[0], "address line");
+		n = read(fd[0], lines + len, sizeof(lines) - 1 - len);
+		ck_assert_int_ge(n, 0);
+		len += (size_t)n;
+	} while (n > 0);
+	close(fd[0]);
+	lines[len] = '\0';
+	ck_assert_msg(sscanf(lines, "127.0.0.1:%d\n", &port) == 1,
+	    "fdproxy printed \"%s\" and says: %s", lines, world_errors());
+	/* It has ended the pipe; let it finish doing so. */
+	do {
+		fds_at_start = world_fds();
+		nap();
+	} while (world_fds() != fds_at_start);
+}
+
+const char *
+world_errors(void)
+{
+	ssize_t n;
+	int fd = open("err", O_RDONLY);
+
+	if (fd == -1)
+		return "";
+	n = read(fd, errors, sizeof(errors) - 1);
+	close(fd);
+	errors[n > 0 ? n : 0] = '\0';
+	return errors;
+}
+
+int
+world_fds(void)
+{
+	char name[64];
+	int n = 0;
+	DIR *d;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
+	d = opendir(name);
+	if (d == NULL)
+		return -1;
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+void
+world_until_fds(int n)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	while (world_fds() != n && now_ms() < end)
+		nap();
+	ck_assert_int_eq(world_fds(), n);
+}
+
+long
+world_sleeps(void)
+{
+	char name[64], line[256];
+	long n = -1;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
+	f = fopen(name, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
+void
+world_signal(int sig)
+{
+	ck_assert_int_eq(kill(pid, sig), 0);
+}
+
+int
+world_wait(void)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+	int status = -1;
+	pid_t got;
+
+	while ((got = waitpid(pid, &status, WNOHANG)) == 0 && now_ms() < end)
+		nap();
+	if (got == 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	pid = -1;
+	return status;
+}
+
+void
+world_stop(const char *text)
+{
+	int status;
+
+	if (fds_at_start != -1)
+		world_until_fds(fds_at_start);
+	world_signal(SIGTERM);
+	status = world_wait();
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	    "fdproxy ended with status %x: %s", status, world_errors());
+	if (text == NULL)
+		ck_assert_str_eq(world_errors(),
+		    "fdproxy: notice: stopping; 0 clients wait\n");
+	else
+		ck_contains(world_errors(), text);
+}
+
+static socklen_t
+unix_address(struct sockaddr_un *addr, const char *name)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->sun_family = AF_UNIX;
+	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", name);
+	return sizeof(*addr);
+}
+
+static int
+cloexec(int fd)
+{
+	ck_assert_int_ne(fd, -1);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+int
+backend_listen(const char *name, int backlog)
+{
+	struct sockaddr_un addr;
+	socklen_t len = unix_address(&addr, name);
+	int fd = cloexec(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	unlink(name);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(chmod(name, 0777), 0);
+	ck_assert_int_eq(listen(fd, backlog), 0);
+	return fd;
+}
+
+int
+backend_take_payload(int listener, char *buf, size_t size)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(8 * sizeof(int))];
+	} control;
+	char first[65536];
+	struct iovec iov = { first, sizeof(first) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *cmsg;
+	size_t len;
+	ssize_t n;
+	int conn, fd;
+
+	must_be_readable(listener, "connection to the backend");
+	conn = cloexec(accept(listener, NULL, NULL));
+	must_be_readable(conn, "hand-off");
+	n = recvmsg(conn, &msg, 0);
+	ck_assert_int_ge(n, 1);
+	ck_assert_int_eq(first[0], '\0');
+	cmsg = CMSG_FIRSTHDR(&msg);
+	ck_assert_ptr_nonnull(cmsg);
+	ck_assert_int_eq(cmsg->cmsg_type, SCM_RIGHTS);
+	ck_assert_uint_eq(cmsg->cmsg_len, CMSG_LEN(sizeof(int)));
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+	ck_assert_ptr_null(CMSG_NXTHDR(&msg, cmsg));
+	for (len = (size_t)n; n > 0; len += (size_t)n) {
+		must_be_readable(conn, "end of the hand-off");
+		n = read(conn, first + len, sizeof(first) - len);
+		ck_assert_int_ge(n, 0);
+	}
+	ck_assert_uint_le(len - 1, size);
+	if (size > 0) {
+		memcpy(buf, first + 1, len - 1);
+		buf[len - 1] = '\0';
+	}
+	close(conn);
+	return cloexec(fd);
+}
+
+int
+backend_take(int listener)
+{
+	return backend_take_payload(listener, NULL, 0);
+}
+
+static int
+open_tcp(int rcvbuf)
+{
+	struct sockaddr_in addr;
+	int fd = cloexec(socket(AF_INET, SOCK_STREAM, 0)), on = 1;
+
+	if (rcvbuf > 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	memset(&addr, 0, sizeof(addr));
+	addr.sin_family = AF_INET;
+	addr.sin_port = htons((uint16_t)port);
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+	    0);
+	return fd;
+}
+
+int
+client_open(void)
+{
+	return open_tcp(0);
+}
+
+int
+client_open_small(void)
+{
+	return open_tcp(4096);
+}
+
+int
+client_unix(const char *name)
+{
+	struct sockaddr_un addr;
+	socklen_t len = unix_address(&addr, name);
+	int fd = cloexec(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	long end = now_ms() + WORLD_PATIENCE;
+
+	/* A file that is bound need not be listening yet. */
+	while (connect(fd, (struct sockaddr *)&addr, len) == -1) {
+		ck_assert_int_lt(now_ms(), end);
+		nap();
+	}
+	return fd;
+}
+
+void
+send_bytes(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		n = send(fd, p, len, MSG_NOSIGNAL);
+		ck_assert_msg(n > 0, "send: %s", strerror(errno));
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+void
+send_text(int fd, const char *text)
+{
+	send_bytes(fd, text, strlen(text));
+}
+
+enum ending
+read_all(int fd, char *buf, size_t size, size_t *len)
+{
+	ssize_t n;
+
+	*len = 0;
+	for (;;) {
+		must_be_readable(fd, "end of the answer");
+		n = read(fd, buf + *len, size - 1 - *len);
+		if (n > 0) {
+			*len += (size_t)n;
+			ck_assert_uint_lt(*len, size - 1);
+			continue;
+		}
+		buf[*len] = '\0';
+		if (n == 0)
+			return END_FIN;
+		ck_assert_int_eq(errno, ECONNRESET);
+		return END_RESET;
+	}
+}
+
+void
+read_exact(int fd, char *buf, size_t len)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		must_be_readable(fd, "data");
+		n = read(fd, buf, len);
+		ck_assert_msg(n > 0, "read: %s", n == 0 ? "end" :
+		    strerror(errno));
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
+const char *
+exchange(const char *request)
+{
+	static char answer[65536];
+	size_t len;
+	int fd = client_open();
+
+	send_text(fd, request);
+	ck_assert_int_eq(read_all(fd, answer, sizeof(answer), &len), END_FIN);
+	close(fd);
+	return answer;
+}
+
+int
+status_of(const char *answer)
+{
+	int status = -1;
+
+	ck_assert_msg(sscanf(answer, "HTTP/1.1 %d ", &status) == 1,
+	    "not an answer: \"%s\"", answer);
+	return status;
+}
+
+void
+write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "w");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs(text, f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+static bool
+build_is(const char *kind)
+{
+	const char *name = getenv("FDPROXY");
+
+	return name != NULL && strstr(name, kind) != NULL;
+}
+
+bool
+world_torture(void)
+{
+	return build_is("torture");
+}
+
+bool
+world_sanitized(void)
+{
+	return build_is("-test") || build_is("torture");
+}
+
+int
+world_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,127 @@
+/* See LICENSE for copyright and license details. */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * The world of one end-to-end test: a folder of its own, the real fdproxy
+ * (the environment's FDPROXY, or ./fdproxy) started in it on port 0, and the
+ * test itself as client and as backend.  One thread: what the other side saw
+ * is asserted on as it comes.  Whatever does not happen within WORLD_PATIENCE
+ * fails the test; nothing sleeps for a fixed time.
+ */
+
+#define WORLD_PATIENCE	10000	/* ms */
+
+/* Begin and end; the folder is removed.  world_end() stops what still runs. */
+void	world_begin(void);
+void	world_end(void);
+
+/* The folder of the test, absolute. */
+const char	*world_dir(void);
+
+/*
+ * Start fdproxy in the folder with -1, -l 127.0.0.1:0 and the given arguments,
+ * up to a NULL; returns when it has printed its address.
+ */
+void	world_proxy(const char *arg, ...);
+
+/* The same without -1 and -l, and not waiting for anything. */
+void	world_spawn(const char *arg, ...);
+
+/* Limits that the next fdproxy starts with; 0: as we have. */
+void	world_nofile(unsigned int limit);
+
+/* The next fdproxy starts with descriptors 0 to 2 closed. */
+void	world_closed(void);
+
+pid_t	world_pid(void);
+int	world_port(void);
+
+/* The n-th (from 0) line that it printed at its start. */
+const char	*world_line(int n);
+
+/*
+ * Stop it with SIGTERM; it must exit 0, having as many descriptors open as
+ * after its start.  What it wrote to standard error must be empty, or hold
+ * the text, if that is not NULL.
+ */
+void	world_stop(const char *text);
+
+/* Send a signal; wait for the end: the status of waitpid(2). */
+void	world_signal(int sig);
+int	world_wait(void);
+
+/* What it has written to standard error so far, or till its end. */
+const char	*world_errors(void);
+
+/* How many descriptors it has open, and wait until there are n. */
+int	world_fds(void);
+void	world_until_fds(int n);
+
+/* How often it has been put to sleep by the system (voluntary switches). */
+long	world_sleeps(void);
+
+/* ---- backends ---- */
+
+/* A listening socket called name in the folder. */
+int	backend_listen(const char *name, int backlog);
+
+/*
+ * Accept the next hand-off: the client's descriptor.  The message must be one
+ * NUL byte with one descriptor and then the end; with size > 0 a payload may
+ * follow the NUL byte, copied to buf and terminated.
+ */
+int	backend_take(int listener);
+int	backend_take_payload(int listener, char *buf, size_t size);
+
+/* Whether somebody connects within ms milliseconds. */
+bool	readable(int fd, int ms);
+
+/* ---- clients ---- */
+
+int	client_open(void);
+int	client_open_small(void);	/* with a tiny receive buffer */
+int	client_unix(const char *name);
+
+void	send_text(int fd, const char *text);
+void	send_bytes(int fd, const void *data, size_t len);
+
+/* Read until the end of input; how it ended. */
+enum ending { END_FIN, END_RESET };
+enum ending	read_all(int fd, char *buf, size_t size, size_t *len);
+
+/* Read exactly len bytes. */
+void	read_exact(int fd, char *buf, size_t len);
+
+/* A request on a new connection, its whole answer, which must end in a FIN. */
+const char	*exchange(const char *request);
+
+/* The status of such an answer. */
+int	status_of(const char *answer);
+
+/* A file in the folder. */
+void	write_file(const char *name, const char *text);
+
+/*
+ * Whether fdproxy is a build that sends byte by byte, or one with sanitizers,
+ * whose memory is not its own (by the file's name).
+ */
+bool	world_torture(void);
+bool	world_sanitized(void);
+
+/* Monotonic milliseconds. */
+long	now_ms(void);
+
+/* Run a test case's suite; the exit status. */
+int	world_run(Suite *suite);
+
+#define ck_contains(text, part)						\
+	ck_assert_msg(strstr((text), (part)) != NULL,			\
+	    "\"%s\" does not hold \"%s\"", (text), (part))
+
+#endif
