@@ -63,7 +63,7 @@ format(char *dst, uint32_t wall)
 	uint32_t era, of_era, year, of_year, month;
 
 	memcpy(dst, "Thu, 01 Jan 1970 00:00:00 GMT", CLOCK_DATE_LEN + 1);
-	memcpy(dst, days + day % 7 * 3, 3);
+	memcpy(dst, &days[(size_t)(day % 7) * 3], 3);
 	day += 719468;
 	era = day / 146097;
 	of_era = day % 146097;
@@ -73,7 +73,7 @@ format(char *dst, uint32_t wall)
 	month = (5 * of_year + 2) / 153;
 	year += era * 400 + (month >= 10 ? 1 : 0);
 	two(dst + 5, of_year - (153 * month + 2) / 5 + 1);
-	memcpy(dst + 8, months + month * 3, 3);
+	memcpy(dst + 8, &months[(size_t)month * 3], 3);
 	two(dst + 12, year / 100);
 	two(dst + 14, year % 100);
 	two(dst + 17, second / 3600);

@@ -20,8 +20,8 @@
 #define WORDS_MAX	64		/* in one directive */
 #define DEPTH_MAX	16		/* of Include */
 #define FILES_MAX	1000
-#define FILE_MAX_BYTES	(64 * 1024 * 1024)
-#define TIME_MAX	(10 * 86400 * 1000u)	/* ms; clocks wrap later */
+#define FILE_MAX_BYTES	((size_t)64 * 1024 * 1024)
+#define TIME_MAX	864000000ul	/* ms; clocks wrap later */
 
 /* Where the reader stands. */
 struct reader {
@@ -622,7 +622,7 @@ run(struct reader *r, char **words, int n)
 		d = &directives[i];
 		if (strcasecmp(words[0], d->name) != 0)
 			continue;
-		words[0] = (char *)(size_t)d->name;
+		words[0] = (char *)d->name;
 		if (n - 1 < d->min)
 			wrong(r, "%s: too few arguments", d->name);
 		else if (n - 1 > d->max)
@@ -873,7 +873,7 @@ void
 config_listen(struct config *config, const char *address)
 {
 	char name[] = "Listen";
-	char *words[] = { name, (char *)(size_t)address, NULL };
+	char *words[] = { name, (char *)address, NULL };
 
 	option(config, "-l", words, 2);
 }
@@ -1004,7 +1004,7 @@ number_queues(struct config *c)
 	struct config_target **sorted;
 	uint32_t i;
 
-	sorted = calloc(c->ntargets + 1, sizeof(struct config_target *));
+	sorted = calloc(c->ntargets + 1, sizeof(*sorted));
 	if (sorted == NULL)
 		return false;
 	for (i = 0; i < c->ntargets; i++)

@@ -857,18 +857,16 @@ recall(struct conn *c)
 
 	now.of = NULL;
 	now.len = 0;
-	if (c->other != -1) {
-		n = recv(c->other, scratch, config->limits.head + 1,
-		    MSG_PEEK | MSG_DONTWAIT);
-		if (n <= 1 || http_parse_head(scratch + 1, (size_t)n - 1,
-		    &scan, &config->limits, &head) <= 0)
-			return false;
-		now.len = (size_t)n - 1;
-	}
-	if (t->kind == CONFIG_DIRECTORY)
-		return route(c, &head) == 0;
 	now.addr = t->addr;
-	return true;
+	if (c->other == -1)
+		return true;
+	n = recv(c->other, scratch, config->limits.head + 1,
+	    MSG_PEEK | MSG_DONTWAIT);
+	if (n <= 1 || http_parse_head(scratch + 1, (size_t)n - 1, &scan,
+	    &config->limits, &head) <= 0)
+		return false;
+	now.len = (size_t)n - 1;
+	return t->kind == CONFIG_SOCKET || route(c, &head) == 0;
 }
 
 enum conn_want

@@ -81,7 +81,7 @@ fdpass_send(int sock, int fd, const void *data, size_t len)
 #endif
 	memset(&control, 0, sizeof(control));
 	memset(&msg, 0, sizeof(msg));
-	iov.iov_base = (void *)(size_t)data;
+	iov.iov_base = (void *)data;
 	iov.iov_len = len;
 	msg.msg_iov = &iov;
 	msg.msg_iovlen = 1;

@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,19 @@ stop(void)
 }
 
 static void
+log_stats(void)
+{
+	const struct stats *s = stats_get();
+
+	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
+	    PRIu64 ", head timeouts %" PRIu64 ", evicted %" PRIu64
+	    ", retries %" PRIu64 ", resets %" PRIu64 ", gone %" PRIu64
+	    ", pauses %" PRIu64 ", waiting %u", s->accepted, s->passed,
+	    s->answered, s->timeouts, s->evicted, s->retries, s->resets,
+	    s->gone, s->paused, conn_count());
+}
+
+static void
 take_signals(void)
 {
 	int sig;
@@ -319,7 +333,7 @@ take_signals(void)
 		if (sig == PROC_TERM)
 			stop();
 		else if (sig == PROC_STATS)
-			stats_log();
+			log_stats();
 	}
 }
 

@@ -12,7 +12,7 @@
 #include "sock.h"
 
 /* A file is kept in memory; it is meant to be a head and the body's start. */
-#define FILE_MAX_BYTES	(16 * 1024 * 1024)
+#define FILE_MAX_BYTES	(16L * 1024 * 1024)
 
 #define CONTINUE	"HTTP/1.1 100 Continue\r\n\r\n"
 #define CONTINUE_LEN	(sizeof(CONTINUE) - 1)

@@ -99,9 +99,8 @@ put(const char *line, size_t len)
 {
 	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
 
-	if (careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT)))
-		dropped++;
-	else if (write(STDERR_FILENO, line, len) == -1)
+	if ((careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))) ||
+	    write(STDERR_FILENO, line, len) == -1)
 		dropped++;
 }
 

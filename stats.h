@@ -20,7 +20,4 @@ struct stats {
 /* The counters themselves: count by adding to them. */
 struct stats	*stats_get(void);
 
-/* One line at level notice. */
-void		 stats_log(void);
-
 #endif

@@ -16,7 +16,7 @@ for modules; do
 			status=1
 		done
 		for symbol in $(nm -u $m.o | awk '{ print $NF }'); do
-			for other in $everything $*; do
+			for other in $*; do
 				case "$below $m " in
 				*" $other "*) continue ;;
 				esac

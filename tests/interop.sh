@@ -18,6 +18,7 @@ die() {
 }
 
 start() {	# prints nothing; the caller gets $port and $proxy
+	rm -f port
 	"$@" -1 -l 127.0.0.1:0 -f conf >port 2>err &
 	proxy=$!
 	pids="$pids $proxy"
