@@ -206,6 +206,51 @@ world_line(int n)
 	return line;
 }
 
+/* Whether a descriptor of fdproxy is /dev/null. */
+static bool
+is_null(int fd)
+{
+	char name[64], target[64];
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)pid, fd);
+	n = readlink(name, target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = '\0';
+	return strcmp(target, "/dev/null") == 0;
+}
+
+/*
+ * Descriptor 1 has become /dev/null, by way of another that is closed again:
+ * from now on the number of descriptors means something.
+ */
+static bool
+announced(void)
+{
+	int fd;
+
+	for (fd = 3; fd < 32; fd++)
+		if (is_null(fd))
+			return false;
+	return is_null(1);
+}
+
+int
+world_fds(void)
+{
+	char name[64];
+	int n = 0;
+	DIR *d;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
+	d = opendir(name);
+	if (d == NULL)
+		return -1;
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
 void
 world_proxy(const char *arg, ...)
 {
@@ -233,11 +278,9 @@ world_proxy(const char *arg, ...)
 	lines[len] = '\0';
 	ck_assert_msg(sscanf(lines, "127.0.0.1:%d\n", &port) == 1,
 	    "fdproxy printed \"%s\" and says: %s", lines, world_errors());
-	/* It has ended the pipe; let it finish doing so. */
-	do {
-		fds_at_start = world_fds();
+	while (!announced())
 		nap();
-	} while (world_fds() != fds_at_start);
+	fds_at_start = world_fds();
 }
 
 const char *
@@ -252,23 +295,6 @@ world_errors(void)
 	close(fd);
 	errors[n > 0 ? n : 0] = '\0';
 	return errors;
-}
-
-int
-world_fds(void)
-{
-	char name[64];
-	int n = 0;
-	DIR *d;
-
-	snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
-	d = opendir(name);
-	if (d == NULL)
-		return -1;
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n - 2;
 }
 
 void
