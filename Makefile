@@ -88,7 +88,7 @@ UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_flush build/unit_fdpass build/unit_config
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
-	build/e2e_process build/e2e_fdexec
+	build/e2e_process build/e2e_service build/e2e_fdexec
 
 TEST_CC = $(COMPILE) -I. -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -179,6 +179,9 @@ build/e2e_limits: build/.made tests/e2e_limits.c tests/world.c $(TEST_HDR)
 
 build/e2e_process: build/.made tests/e2e_process.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_process.c tests/world.c $(LINK_TEST)
+
+build/e2e_service: build/.made tests/e2e_service.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_service.c tests/world.c $(LINK_TEST)
 
 build/e2e_fdexec: build/.made tests/e2e_fdexec.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_fdexec.c tests/world.c $(LINK_TEST)

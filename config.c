@@ -125,29 +125,47 @@ duration(struct reader *r, const char *what, const char *text, uint32_t *ms)
 	return false;
 }
 
+/* addr: to bind, or NULL for the descriptor. */
+static void
+add_listener(struct reader *r, const struct sock_addr *addr, int fd, bool twin)
+{
+	struct config *c = r->config;
+	int i;
+
+	for (i = 0; fd != -1 && i < c->listeners; i++)
+		if (c->inherited[i] == fd)
+			return;
+	if (c->listeners == CONFIG_LISTENERS) {
+		wrong(r, "Listen: more than %d addresses", CONFIG_LISTENERS);
+		return;
+	}
+	if (addr != NULL)
+		c->listen[c->listeners] = *addr;
+	c->inherited[c->listeners] = fd;
+	c->twin[c->listeners++] = twin;
+}
+
 static void
 set_listen(struct reader *r, char **words, int n)
 {
-	struct config *c = r->config;
 	struct sock_addr addr[2];
 	const char *error;
+	unsigned long fd;
 	int i, got;
 
 	(void)n;
+	if (strncmp(words[1], "fd:", 3) == 0) {
+		if (number(r, "Listen fd:", words[1] + 3, 0, INT_MAX, &fd))
+			add_listener(r, NULL, (int)fd, false);
+		return;
+	}
 	error = sock_parse(words[1], addr, &got);
 	if (error != NULL) {
 		wrong(r, "Listen: %s, near \"%s\"", error, words[1]);
 		return;
 	}
-	for (i = 0; i < got; i++) {
-		if (c->listeners == CONFIG_LISTENERS) {
-			wrong(r, "Listen: more than %d addresses",
-			    CONFIG_LISTENERS);
-			return;
-		}
-		c->twin[c->listeners] = i > 0;
-		c->listen[c->listeners++] = addr[i];
-	}
+	for (i = 0; i < got; i++)
+		add_listener(r, &addr[i], -1, i > 0);
 }
 
 static void
@@ -894,6 +912,14 @@ config_user(struct config *config, const char *user)
 		set_string(&r, &config->group, colon + 1);
 		*colon = '\0';
 	}
+}
+
+void
+config_inherit(struct config *config, int fd)
+{
+	struct reader r = { config, "LISTEN_FDS", 0, "", 0 };
+
+	add_listener(&r, NULL, fd, false);
 }
 
 /* PATH=TARGET[,key=value ...]; a target without a scheme is a socket's path. */

@@ -54,6 +54,7 @@ struct config_flush {
 
 struct config {
 	struct sock_addr listen[CONFIG_LISTENERS];
+	int inherited[CONFIG_LISTENERS];	/* a descriptor, or -1 */
 	bool twin[CONFIG_LISTENERS];	/* IPv4 half of the one before */
 	int listeners;
 	struct route_table *routes;
@@ -100,6 +101,12 @@ void		 config_directive(struct config *config, const char *text);
 void		 config_listen(struct config *config, const char *address);
 void		 config_route(struct config *config, const char *route);
 void		 config_user(struct config *config, const char *user);
+
+/*
+ * A listening socket that we were started with, as Listen fd:N; one that is
+ * named already stays as it is.
+ */
+void		 config_inherit(struct config *config, int fd);
 
 /*
  * When all is read: make the flushers, number the sockets, warn about routes

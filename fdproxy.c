@@ -9,7 +9,9 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +61,8 @@ static struct {
 
 static const char usage[] =
     "usage: fdproxy [-1htVv] [-c directive] [-f file] [-l address] "
-    "[-r route]\n"
-    "               [-u user[:group]]\n";
+    "[-N fd]\n"
+    "               [-r route] [-u user[:group]]\n";
 
 static void
 help(void)
@@ -71,7 +73,8 @@ help(void)
 	    "  -c directive  one line of configuration\n"
 	    "  -f file       configuration file (-: standard input)\n"
 	    "  -h            this help\n"
-	    "  -l address    listen on [address:]port or unix:/path\n"
+	    "  -l address    listen on [address:]port, unix:/path or fd:N\n"
+	    "  -N fd         write a newline to fd when ready, and close it\n"
 	    "  -r route      PATH=SOCKET[,key=value ...], or PATH=!\n"
 	    "  -t            test the configuration and exit\n"
 	    "  -u user       become user[:group] once listening\n"
@@ -269,7 +272,8 @@ close_listeners(void)
 		addr = &server.config->listen[i];
 		if (server.listeners[i] == -1)
 			continue;
-		if (addr->u.sa.sa_family == AF_UNIX)
+		if (addr->u.sa.sa_family == AF_UNIX &&
+		    server.config->inherited[i] == -1)
 			unlink(addr->u.un.sun_path);
 		close(server.listeners[i]);
 		server.listeners[i] = -1;
@@ -303,6 +307,7 @@ stop(void)
 		return;
 	}
 	server.stopping = true;
+	proc_notify("STOPPING=1");
 	log_notice("stopping; %u clients wait", conn_count());
 	close_listeners();
 	end_clients(false);
@@ -417,6 +422,49 @@ cannot_listen(const struct sock_addr *addr)
 }
 
 /*
+ * A socket as descriptor 0 is moved away, so that 0 is never a listener nor
+ * a client.
+ */
+static int
+inherit(int i)
+{
+	struct sock_addr *addr = &server.config->listen[i];
+	int fd = server.config->inherited[i];
+
+	if (sock_inherit(fd, addr) == -1) {
+		log_error("cannot listen on descriptor %d: %s", fd,
+		    errno == EINVAL ? "it is no listening stream socket" :
+		    strerror(errno));
+		return -1;
+	}
+	if (fd <= STDERR_FILENO) {
+		server.listeners[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		proc_null(fd);
+	} else {
+		server.listeners[i] = fd;
+	}
+	server.local[i] = addr->u.sa.sa_family == AF_UNIX;
+	return server.listeners[i] == -1 ? -1 : 0;
+}
+
+/*
+ * What the one who started us left for us: by LISTEN_FDS, or, if nothing else
+ * is configured, descriptor 0 if it listens.
+ */
+static void
+adopt_listeners(void)
+{
+	struct sock_addr addr;
+	int i, n = proc_listen_fds();
+
+	for (i = 0; i < n; i++)
+		config_inherit(server.config, PROC_LISTEN_FD + i);
+	if (server.config->listeners == 0 &&
+	    sock_inherit(STDIN_FILENO, &addr) == 0)
+		config_inherit(server.config, STDIN_FILENO);
+}
+
+/*
  * The IPv4 half of "every address" gets the port of the IPv6 half, also when
  * the system chose it.  A machine without IPv6 has the IPv4 half alone.
  */
@@ -427,6 +475,8 @@ listen_one(int i)
 	struct sock_addr *addr = &c->listen[i], bound;
 	int fd;
 
+	if (c->inherited[i] != -1)
+		return inherit(i);
 	if (c->twin[i] && server.listeners[i - 1] != -1)
 		addr->u.in.sin_port = htons((uint16_t)
 		    sock_port(&c->listen[i - 1]));
@@ -527,17 +577,38 @@ version(void)
 	printf("fdproxy %s (%s)\n", VERSION, poller_name());
 }
 
+struct options {
+	bool print;
+	bool test;
+	int verbose;
+	int ready_fd;		/* or -1 */
+};
+
+/* The number of an open descriptor, or -1 after a message. */
+static int
+descriptor(const char *text)
+{
+	char *rest;
+	long fd = strtol(text, &rest, 10);
+
+	if (*text >= '0' && *text <= '9' && *rest == '\0' && fd <= INT_MAX &&
+	    fcntl((int)fd, F_GETFD) != -1)
+		return (int)fd;
+	fprintf(stderr, "fdproxy: \"%s\" is not an open descriptor\n", text);
+	return -1;
+}
+
 /* Returns -1 to go on, or an exit status. */
 static int
-options(int argc, char **argv, bool *print, bool *test, int *verbose)
+options(int argc, char **argv, struct options *opt)
 {
 	struct config *c = server.config;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "1c:f:hl:r:tu:Vv")) != -1) {
+	while ((ch = getopt(argc, argv, "1c:f:hl:N:r:tu:Vv")) != -1) {
 		switch (ch) {
 		case '1':
-			*print = true;
+			opt->print = true;
 			break;
 		case 'c':
 			config_directive(c, optarg);
@@ -551,11 +622,16 @@ options(int argc, char **argv, bool *print, bool *test, int *verbose)
 		case 'l':
 			config_listen(c, optarg);
 			break;
+		case 'N':
+			opt->ready_fd = descriptor(optarg);
+			if (opt->ready_fd == -1)
+				return 2;
+			break;
 		case 'r':
 			config_route(c, optarg);
 			break;
 		case 't':
-			*test = true;
+			opt->test = true;
 			break;
 		case 'u':
 			config_user(c, optarg);
@@ -564,7 +640,7 @@ options(int argc, char **argv, bool *print, bool *test, int *verbose)
 			version();
 			return 0;
 		case 'v':
-			(*verbose)++;
+			opt->verbose++;
 			break;
 		default:
 			fputs(usage, stderr);
@@ -581,26 +657,30 @@ options(int argc, char **argv, bool *print, bool *test, int *verbose)
 static int
 run(int argc, char **argv)
 {
-	bool print = false, test = false;
-	int status, verbose = 0;
+	struct options opt = { .ready_fd = -1 };
+	int status, level;
 
-	status = options(argc, argv, &print, &test, &verbose);
+	status = options(argc, argv, &opt);
 	if (status != -1)
 		return status;
+	adopt_listeners();
 	if (!config_finish(server.config))
 		return 2;
-	verbose += server.config->log_level;
-	log_level(verbose < LOG_L_DEBUG ? (enum log_level)verbose :
-	    LOG_L_DEBUG);
+	level = server.config->log_level + opt.verbose;
+	log_level(level < LOG_L_DEBUG ? (enum log_level)level : LOG_L_DEBUG);
 	reply_server(server.config->server);
-	if (test) {
+	if (opt.test) {
 		fprintf(stderr, "configuration is good\n");
 		return 0;
 	}
+	proc_notify_open();
 	if (!start())
 		return 1;
-	if (print)
+	if (opt.print)
 		announce();
+	if (opt.ready_fd != -1)
+		proc_ready(opt.ready_fd);
+	proc_notify("READY=1");
 	log_nonblocking(true);
 	status = loop();
 	end_clients(true);

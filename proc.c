@@ -40,6 +40,82 @@ proc_null(int fd)
 	close(null);
 }
 
+/* A decimal number, or false. */
+static bool
+numeric(const char *text, unsigned long *id)
+{
+	char *end;
+
+	errno = 0;
+	*id = strtoul(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
+	    *id < UINT_MAX;
+}
+
+int
+proc_listen_fds(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	unsigned long n = 0, id;
+
+	if (pid == NULL || fds == NULL || !numeric(pid, &id) ||
+	    id != (unsigned long)getpid() || !numeric(fds, &n) ||
+	    n > INT_MAX - PROC_LISTEN_FD)
+		n = 0;
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return (int)n;
+}
+
+static int supervisor = -1;
+
+void
+proc_notify_open(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr;
+	size_t len;
+
+	/* Others than sd_notify's put a number there: not for us. */
+	if (path == NULL || (*path != '/' && *path != '@'))
+		return;
+	len = strlen(path);
+	memset(&addr, 0, sizeof(addr));
+	addr.sun_family = AF_UNIX;
+	if (len < sizeof(addr.sun_path)) {
+		memcpy(addr.sun_path, path, len);
+		if (*path == '@')
+			addr.sun_path[0] = '\0';
+		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
+	}
+	unsetenv("NOTIFY_SOCKET");
+	len += offsetof(struct sockaddr_un, sun_path);
+	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
+	    connect(supervisor, (struct sockaddr *)&addr,
+	    (socklen_t)len) == -1) {
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+		supervisor = -1;
+	}
+}
+
+void
+proc_notify(const char *state)
+{
+	if (supervisor != -1 && send(supervisor, state, strlen(state),
+	    MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+}
+
+void
+proc_ready(int fd)
+{
+	if (write(fd, "\n", 1) != 1)
+		log_warn("cannot tell descriptor %d: %s", fd,
+		    strerror(errno));
+	close(fd);
+}
+
 unsigned int
 proc_raise_nofile(void)
 {
@@ -57,18 +133,6 @@ proc_raise_nofile(void)
 	if (limit.rlim_cur > INT_MAX)
 		return INT_MAX;
 	return (unsigned int)limit.rlim_cur;
-}
-
-/* A decimal id, or false. */
-static bool
-numeric(const char *text, unsigned long *id)
-{
-	char *end;
-
-	errno = 0;
-	*id = strtoul(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
-	    *id < UINT_MAX;
 }
 
 static bool

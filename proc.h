@@ -44,4 +44,23 @@ int	proc_signal(void);
 /* Make /dev/null of a descriptor that is no longer ours to use. */
 void	proc_null(int fd);
 
+/*
+ * How many listening sockets, from descriptor PROC_LISTEN_FD on, the one who
+ * started us left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
+ * The variables are taken out of the environment.
+ */
+#define PROC_LISTEN_FD	3
+int	proc_listen_fds(void);
+
+/*
+ * Find the supervisor in NOTIFY_SOCKET (sd_notify(3)), while its path can be
+ * reached, and take it out of the environment.  proc_notify() then tells it
+ * how we are: "READY=1", "STOPPING=1"; without one it does nothing.
+ */
+void	proc_notify_open(void);
+void	proc_notify(const char *state);
+
+/* Write a newline to fd and close it: we are ready, s6 fashion. */
+void	proc_ready(int fd);
+
 #endif

@@ -316,6 +316,31 @@ set_filter(int fd, int family, bool defer)
 }
 
 int
+sock_inherit(int fd, struct sock_addr *addr)
+{
+	int type = 0, listening = 0, on = 1;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+		return -1;
+	len = sizeof(listening);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == -1)
+		return -1;
+	if (type != SOCK_STREAM || !listening) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (sock_name(fd, addr) == -1 || sock_cloexec(fd) == -1 ||
+	    sock_nonblock(fd, true) == -1)
+		return -1;
+	if (addr->u.sa.sa_family != AF_UNIX) {
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+	return 0;
+}
+
+int
 sock_listen(const struct sock_addr *addr, int backlog, bool defer)
 {
 	int family = addr->u.sa.sa_family, fd, saved;

@@ -67,6 +67,13 @@ int		 sock_listen(const struct sock_addr *addr, int backlog,
 		    bool defer);
 
 /*
+ * Make a listening stream socket that we were started with like one of
+ * sock_listen(), and find its address.  0, or -1 with errno: EINVAL if it does
+ * not listen.
+ */
+int		 sock_inherit(int fd, struct sock_addr *addr);
+
+/*
  * Take a connection.  It is blocking whatever the listener is: O_NONBLOCK
  * belongs to the open file and would travel with it to a backend.  Returns
  * the descriptor, or -1 with errno.

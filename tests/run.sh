@@ -41,7 +41,7 @@ for fuzz in http_parse route config; do
 done
 run synopsis sh tests/synopsis.sh
 for build in fdproxy-test fdproxy-test-poll fdproxy-torture; do
-	for e2e in pass reply backend limits process; do
+	for e2e in pass reply backend limits process service; do
 		run "e2e_$e2e ($build)" env FDPROXY=build/$build \
 		    build/e2e_$e2e
 	done

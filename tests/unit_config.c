@@ -260,6 +260,8 @@ static const struct {
 	{ "Listen [::1]", "Listen: " PORT ", near \"[::1]\"" },
 	{ "Listen -1", "Listen: " PORT ", near \"-1\"" },
 	{ "Listen \"\"", "Listen: " PORT ", near \"\"" },
+	{ "Listen fd:x", "Listen fd: must be a number from 0 to 2147483647, "
+	    "near \"x\"" },
 	{ "Listen 4294967376", "Listen: " PORT ", near \"4294967376\"" },
 	{ "Listen localhost:80", "Listen: not a numeric address (IPv6 goes "
 	    "in brackets), near \"localhost:80\"" },

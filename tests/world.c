@@ -33,6 +33,10 @@ static int port;
 static int fds_at_start;
 static unsigned int nofile;
 static bool closed;
+static int kept = -1;
+static int kept_as;
+static const char *environment[4][2];
+static int environment_len;
 static int home = -1;
 
 long
@@ -85,6 +89,8 @@ world_begin(void)
 	signal(SIGPIPE, SIG_IGN);
 	nofile = 0;
 	closed = false;
+	kept = -1;
+	environment_len = 0;
 	port = 0;
 }
 
@@ -139,6 +145,34 @@ world_port(void)
 	return port;
 }
 
+void
+world_inherit(int fd, int as)
+{
+	/* Out of the way of what it may become. */
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+	ck_assert_int_ne(kept, -1);
+	kept_as = as;
+}
+
+void
+world_environment(const char *name, const char *value)
+{
+	environment[environment_len][0] = name;
+	environment[environment_len++][1] = value;
+}
+
+static void
+set_environment(void)
+{
+	char self[16];
+	int i;
+
+	snprintf(self, sizeof(self), "%d", (int)getpid());
+	for (i = 0; i < environment_len; i++)
+		setenv(environment[i][0], strcmp(environment[i][1], "self") ==
+		    0 ? self : environment[i][1], 1);
+}
+
 static void
 start(char **argv, int out)
 {
@@ -148,15 +182,25 @@ start(char **argv, int out)
 	fflush(NULL);
 	pid = fork();
 	ck_assert_int_ne(pid, -1);
-	if (pid != 0)
+	if (pid != 0) {
+		if (kept != -1)
+			close(kept);
+		kept = -1;
 		return;
+	}
 	err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	dup2(err, STDERR_FILENO);
 	if (out != -1)
 		dup2(out, STDOUT_FILENO);
 	/* Whatever the test has open is none of fdproxy's business. */
 	for (err = closed ? 0 : 3; err < 256; err++)
-		close(err);
+		if (err != kept)
+			close(err);
+	if (kept != -1) {
+		dup2(kept, kept_as);
+		close(kept);
+	}
+	set_environment();
 	if (nofile > 0) {
 		limit.rlim_cur = limit.rlim_max = nofile;
 		setrlimit(RLIMIT_NOFILE, &limit);

@@ -39,6 +39,13 @@ void	world_nofile(unsigned int limit);
 /* The next fdproxy starts with descriptors 0 to 2 closed. */
 void	world_closed(void);
 
+/*
+ * The next fdproxy inherits fd as descriptor number as, and finds name in its
+ * environment; a value of "self" is its process id.
+ */
+void	world_inherit(int fd, int as);
+void	world_environment(const char *name, const char *value);
+
 pid_t	world_pid(void);
 int	world_port(void);
 

@@ -1,0 +1,206 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * fdproxy under a supervisor: listening sockets that it inherits, and how it
+ * says that it is ready.
+ */
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static char buf[65536];
+
+/* A listening socket of the supervisor's, and a client of it. */
+static int
+supervisor_listen(struct sockaddr_in *addr)
+{
+	socklen_t len = sizeof(*addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	memset(addr, 0, sizeof(*addr));
+	addr->sin_family = AF_INET;
+	addr->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)addr, len), 0);
+	ck_assert_int_eq(listen(fd, 16), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)addr, &len), 0);
+	return fd;
+}
+
+static void
+check_served(const struct sockaddr_in *addr, int backend)
+{
+	int client = socket(AF_INET, SOCK_STREAM, 0), fd;
+	size_t len;
+
+	ck_assert_int_eq(connect(client, (const struct sockaddr *)addr,
+	    sizeof(*addr)), 0);
+	send_text(client, GET);
+	fd = backend_take(backend);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 200);
+	close(client);
+}
+
+static int
+exit_status(void)
+{
+	int status = world_wait();
+
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* systemd's way, s6's way, and by name. */
+START_TEST(inherits)
+{
+	int backend = backend_listen("s", 4), fd;
+	struct sockaddr_in addr;
+
+	fd = supervisor_listen(&addr);
+	switch (_i) {
+	case 0:
+		world_environment("LISTEN_FDS", "1");
+		world_environment("LISTEN_PID", "self");
+		world_environment("LISTEN_FDNAMES", "web");
+		world_inherit(fd, 3);
+		world_spawn("-r", "/app=s", NULL);
+		break;
+	case 1:
+		world_inherit(fd, 0);
+		world_spawn("-r", "/app=s", NULL);
+		break;
+	default:
+		world_inherit(fd, 7);
+		world_spawn("-r", "/app=s", "-l", "fd:7", NULL);
+		break;
+	}
+	check_served(&addr, backend);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(exit_status(), 0);
+	close(fd);
+	close(backend);
+}
+END_TEST
+
+/* Variables that were meant for another process are not ours. */
+START_TEST(not_ours)
+{
+	struct sockaddr_in addr;
+	int fd = supervisor_listen(&addr);
+
+	world_environment("LISTEN_FDS", "1");
+	world_environment("LISTEN_PID", "1");
+	world_inherit(fd, 3);
+	world_spawn("-r", "/app=s", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "nothing to listen on");
+	close(fd);
+}
+END_TEST
+
+START_TEST(not_a_listener)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	world_inherit(pair[0], 5);
+	world_spawn("-l", "fd:5", NULL);
+	ck_assert_int_eq(exit_status(), 1);
+	ck_contains(world_errors(), "descriptor 5: it is no listening");
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* READY=1 comes when clients can connect, STOPPING=1 with the signal. */
+START_TEST(notify)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	char path[128];
+	ssize_t n;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify",
+	    world_dir());
+	snprintf(path, sizeof(path), "%s", addr.sun_path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	world_environment("NOTIFY_SOCKET", path);
+	snprintf(buf, sizeof(buf), "unix:%s/front", world_dir());
+	world_spawn("-l", buf, "-r", "/app=s", NULL);
+	ck_assert(readable(fd, WORLD_PATIENCE));
+	n = recv(fd, buf, sizeof(buf) - 1, 0);
+	buf[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(buf, "READY=1");
+	memset(&addr, 0, sizeof(addr));
+	addr.sun_family = AF_UNIX;
+	strcpy(addr.sun_path, "front");
+	n = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect((int)n, (struct sockaddr *)&addr,
+	    sizeof(addr)), 0);
+	close((int)n);
+	world_signal(SIGTERM);
+	ck_assert(readable(fd, WORLD_PATIENCE));
+	n = recv(fd, buf, sizeof(buf) - 1, 0);
+	buf[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(buf, "STOPPING=1");
+	ck_assert_int_eq(exit_status(), 0);
+	close(fd);
+}
+END_TEST
+
+/* s6's way: a newline on a descriptor, then its end. */
+START_TEST(ready_descriptor)
+{
+	int pair[2];
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	world_inherit(pair[1], 6);
+	close(pair[1]);
+	world_spawn("-N", "6", "-l", "127.0.0.1:0", NULL);
+	ck_assert(readable(pair[0], WORLD_PATIENCE));
+	n = read(pair[0], buf, sizeof(buf));
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(buf[0], '\n');
+	ck_assert(readable(pair[0], WORLD_PATIENCE));
+	ck_assert_int_eq(read(pair[0], buf, 1), 0);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(exit_status(), 0);
+	close(pair[0]);
+	world_spawn("-N", "9", "-l", "127.0.0.1:0", NULL);
+	ck_assert_int_eq(exit_status(), 2);
+	ck_contains(world_errors(), "\"9\" is not an open descriptor");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_service");
+	TCase *tc = tcase_create("service");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, inherits, 0, 3);
+	tcase_add_test(tc, not_ours);
+	tcase_add_test(tc, not_a_listener);
+	tcase_add_test(tc, notify);
+	tcase_add_test(tc, ready_descriptor);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}
