@@ -210,6 +210,17 @@ set_group(struct reader *r, char **words, int n)
 }
 
 static void
+set_chroot(struct reader *r, char **words, int n)
+{
+	(void)n;
+	if (*words[1] != '/')
+		wrong(r, "ChrootDir: an absolute path expected, near \"%s\"",
+		    words[1]);
+	else
+		set_string(r, &r->config->chroot, words[1]);
+}
+
+static void
 set_log_level(struct reader *r, char **words, int n)
 {
 	int level = log_level_named(words[1]);
@@ -603,6 +614,7 @@ set_proxy_pass(struct reader *r, char **words, int n)
 /* Alphabetical; the manual page describes each of them. */
 static const struct directive directives[] = {
 	{ "AcceptFilter", 2, 2, set_accept_filter },
+	{ "ChrootDir", 1, 1, set_chroot },
 	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
 	{ "Group", 1, 1, set_group },
 	{ "Include", 1, 1, set_include },
@@ -1012,6 +1024,7 @@ config_free(struct config *config)
 	route_free(config->routes);
 	free(config->user);
 	free(config->group);
+	free(config->chroot);
 	free(config);
 }
 

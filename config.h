@@ -73,6 +73,7 @@ struct config {
 	const char *server;	/* the Server field, "" for none */
 	char *user;		/* or NULL */
 	char *group;
+	char *chroot;		/* or NULL */
 	int files;		/* included */
 	int errors;
 	void (*report)(const char *line);

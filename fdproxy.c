@@ -439,7 +439,7 @@ inherit(int i)
 	}
 	if (fd <= STDERR_FILENO) {
 		server.listeners[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		proc_null(fd);
+		proc_null(fd, proc_open_null());
 	} else {
 		server.listeners[i] = fd;
 	}
@@ -509,7 +509,7 @@ open_listeners(void)
 }
 
 static void
-announce(void)
+announce(int null)
 {
 	char text[SOCK_TEXT];
 	int i;
@@ -519,7 +519,7 @@ announce(void)
 			printf("%s\n", sock_text(&server.config->listen[i],
 			    text, sizeof(text)));
 	fflush(stdout);
-	proc_null(STDOUT_FILENO);
+	proc_null(STDOUT_FILENO, null);
 }
 
 /* All memory for running is taken here. */
@@ -557,7 +557,8 @@ start(void)
 
 	if (!open_listeners())
 		return false;
-	if (!proc_drop(server.config->user, server.config->group))
+	if (!proc_drop(server.config->user, server.config->group,
+	    server.config->chroot))
 		return false;
 	if (!allocate())
 		return false;
@@ -658,7 +659,7 @@ static int
 run(int argc, char **argv)
 {
 	struct options opt = { .ready_fd = -1 };
-	int status, level;
+	int status, level, null = -1;
 
 	status = options(argc, argv, &opt);
 	if (status != -1)
@@ -674,10 +675,12 @@ run(int argc, char **argv)
 		return 0;
 	}
 	proc_notify_open();
+	if (opt.print)
+		null = proc_open_null();
 	if (!start())
 		return 1;
 	if (opt.print)
-		announce();
+		announce(null);
 	if (opt.ready_fd != -1)
 		proc_ready(opt.ready_fd);
 	proc_notify("READY=1");

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "log.h"
 #include "proc.h"
@@ -29,13 +32,19 @@ proc_sane_fds(void)
 	return true;
 }
 
-void
-proc_null(int fd)
+int
+proc_open_null(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
 
-	if (null == -1)
+void
+proc_null(int fd, int null)
+{
+	if (null == -1) {
+		close(fd);
 		return;
+	}
 	dup2(null, fd);
 	close(null);
 }
@@ -188,19 +197,32 @@ set_groups(const char *name, gid_t gid)
 	return setgroups(1, &gid) == 0;
 }
 
-bool
-proc_drop(const char *user, const char *group)
+/* The names are looked up before the root changes: they are files' words. */
+static bool
+change_root(const char *root)
 {
-	uid_t uid = getuid();
-	gid_t gid = getgid();
-	const char *name = NULL;
-
-	if (user == NULL && group == NULL)
+	if (root == NULL || (chroot(root) == 0 && chdir("/") == 0))
 		return true;
-	if (user != NULL && !find_user(user, &uid, &gid, &name))
+	log_error("cannot make %s the root: %s", root, strerror(errno));
+	return false;
+}
+
+static bool
+no_new_privileges(void)
+{
+#ifdef PR_SET_NO_NEW_PRIVS
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+		log_error("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 		return false;
-	if (group != NULL && !find_group(group, &gid))
-		return false;
+	}
+#endif
+	return true;
+}
+
+static bool
+change_ids(const char *user, const char *group, const char *name, uid_t uid,
+    gid_t gid)
+{
 	if (!set_groups(name, gid) || setgid(gid) == -1 || setuid(uid) == -1) {
 		log_error("cannot become user %s, group %s: %s",
 		    user == NULL ? "(same)" : user,
@@ -213,6 +235,25 @@ proc_drop(const char *user, const char *group)
 		return false;
 	}
 	return true;
+}
+
+bool
+proc_drop(const char *user, const char *group, const char *root)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+	const char *name = NULL;
+
+	if (user != NULL && !find_user(user, &uid, &gid, &name))
+		return false;
+	if (group != NULL && !find_group(group, &gid))
+		return false;
+	if (!change_root(root))
+		return false;
+	if ((user != NULL || group != NULL) &&
+	    !change_ids(user, group, name, uid, gid))
+		return false;
+	return no_new_privileges();
 }
 
 static int signal_pipe[2] = { -1, -1 };

@@ -21,11 +21,13 @@ bool	proc_sane_fds(void);
 unsigned int	proc_raise_nofile(void);
 
 /*
- * Become user and group for good (NULL: as we are; a name, or a number): the
- * user's groups are set, and it is checked that there is no way back.  user
- * without group: the user's own.  False after a message.
+ * Make root the file system's root, then become user and group, for good
+ * (NULL: as we are; a name, or a number): the user's groups are set, and it is
+ * checked that there is no way back.  user without group: the user's own.
+ * Nothing that is executed later can have more rights (Linux).  False after a
+ * message.
  */
-bool	proc_drop(const char *user, const char *group);
+bool	proc_drop(const char *user, const char *group, const char *root);
 
 enum proc_signal {
 	PROC_TERM = 't',		/* SIGTERM, SIGINT */
@@ -41,8 +43,12 @@ int	proc_signals(void);
 /* The next signal that came: an enum proc_signal, or -1. */
 int	proc_signal(void);
 
-/* Make /dev/null of a descriptor that is no longer ours to use. */
-void	proc_null(int fd);
+/*
+ * Open /dev/null, while its path can be reached; then make it of fd, which is
+ * no longer ours to use, and close null.  -1 is passed on, and then fd closed.
+ */
+int	proc_open_null(void);
+void	proc_null(int fd, int null);
 
 /*
  * How many listening sockets, from descriptor PROC_LISTEN_FD on, the one who

@@ -287,6 +287,39 @@ START_TEST(privileges)
 }
 END_TEST
 
+/* In a root of its own; the backend's socket is found in there. */
+START_TEST(new_root)
+{
+	char name[64], root[128] = "", directive[128], line[256], privs[8] = "";
+	int listener = backend_listen("s", 4), client;
+	ssize_t n;
+	FILE *f;
+
+	/* The leak checker needs /proc at its end. */
+	world_environment("ASAN_OPTIONS", "detect_leaks=0");
+	snprintf(directive, sizeof(directive), "ChrootDir %s", world_dir());
+	world_proxy("-u", "65534", "-c", directive, "-c",
+	    "ProxyPass /app fd:///s", NULL);
+	snprintf(name, sizeof(name), "/proc/%d/root", (int)world_pid());
+	n = readlink(name, root, sizeof(root) - 1);
+	root[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(root, world_dir());
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	f = fopen(name, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		sscanf(line, "NoNewPrivs:\t%7s", privs);
+	fclose(f);
+	ck_assert_str_eq(privs, "1");
+	client = client_open();
+	send_text(client, GET);
+	close(backend_take(listener));
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
 START_TEST(unknown_user)
 {
 	world_spawn("-l", "127.0.0.1:0", "-u", "no-such-user", NULL);
@@ -314,8 +347,10 @@ main(void)
 	tcase_add_test(tc, stop_leaves_passed);
 	tcase_add_loop_test(tc, stop_is_bounded, 0, 2);
 	tcase_add_test(tc, closed_descriptors);
-	if (geteuid() == 0)
+	if (geteuid() == 0) {
 		tcase_add_test(tc, privileges);
+		tcase_add_test(tc, new_root);
+	}
 	tcase_add_test(tc, unknown_user);
 	suite_add_tcase(suite, tc);
 	return world_run(suite);
