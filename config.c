@@ -221,6 +221,21 @@ set_chroot(struct reader *r, char **words, int n)
 }
 
 static void
+set_error_log(struct reader *r, char **words, int n)
+{
+	char path[4096];
+
+	(void)n;
+	if (strcmp(words[1], "stderr") == 0 ||
+	    strcmp(words[1], "syslog") == 0 || *words[1] == '/') {
+		set_string(r, &r->config->error_log, words[1]);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", r->dir, words[1]);
+	set_string(r, &r->config->error_log, path);
+}
+
+static void
 set_log_level(struct reader *r, char **words, int n)
 {
 	int level = log_level_named(words[1]);
@@ -615,6 +630,7 @@ set_proxy_pass(struct reader *r, char **words, int n)
 static const struct directive directives[] = {
 	{ "AcceptFilter", 2, 2, set_accept_filter },
 	{ "ChrootDir", 1, 1, set_chroot },
+	{ "ErrorLog", 1, 1, set_error_log },
 	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
 	{ "Group", 1, 1, set_group },
 	{ "Include", 1, 1, set_include },
@@ -1025,6 +1041,7 @@ config_free(struct config *config)
 	free(config->user);
 	free(config->group);
 	free(config->chroot);
+	free(config->error_log);
 	free(config);
 }
 

@@ -70,6 +70,7 @@ struct config {
 	int backlog;
 	bool defer;		/* AcceptFilter http data */
 	int log_level;
+	char *error_log;	/* for log_open(), or NULL */
 	const char *server;	/* the Server field, "" for none */
 	char *user;		/* or NULL */
 	char *group;

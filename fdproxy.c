@@ -337,6 +337,8 @@ take_signals(void)
 	while ((sig = proc_signal()) != -1) {
 		if (sig == PROC_TERM)
 			stop();
+		else if (sig == PROC_REOPEN)
+			log_reopen();
 		else if (sig == PROC_STATS)
 			log_stats();
 	}
@@ -674,6 +676,12 @@ run(int argc, char **argv)
 		fprintf(stderr, "configuration is good\n");
 		return 0;
 	}
+	if (server.config->error_log != NULL &&
+	    !log_open(server.config->error_log)) {
+		log_error("cannot open %s: %s", server.config->error_log,
+		    strerror(errno));
+		return 1;
+	}
 	proc_notify_open();
 	if (opt.print)
 		null = proc_open_null();
@@ -705,6 +713,7 @@ main(int argc, char **argv)
 		log_error("out of memory");
 	else
 		status = run(argc, argv);
+	log_open("stderr");	/* the name of its file goes now */
 	conn_release();
 	deadline_close();
 	config_free(server.config);

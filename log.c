@@ -1,10 +1,13 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -20,6 +23,9 @@ static const char *const names[LOG_L_COUNT] = {
 static const char *program = "fdproxy";
 static enum log_level threshold = LOG_L_NOTICE;
 static bool careful;
+static const char *sink = "stderr";
+static int out = STDERR_FILENO;
+static bool datagrams;		/* out is the system's log */
 static unsigned long dropped;
 
 void
@@ -90,33 +96,104 @@ log_quote(char *dst, size_t size, const char *src, size_t len)
 	return dst;
 }
 
+/* By hand: syslog(3) blocks when its reader does. */
+static int
+open_syslog(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX,
+	    .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (fd != -1 && connect(fd, (struct sockaddr *)&addr,
+	    sizeof(addr)) == -1) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+bool
+log_open(const char *name)
+{
+	bool syslog = strcmp(name, "syslog") == 0;
+	int fd;
+
+	if (strcmp(name, "stderr") == 0)
+		fd = STDERR_FILENO;
+	else if (syslog)
+		fd = open_syslog();
+	else
+		fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+		    O_NOCTTY | O_NONBLOCK, 0644);
+	if (fd == -1)
+		return false;
+	fcntl(fd, F_SETFD, fd == STDERR_FILENO ? 0 : FD_CLOEXEC);
+	if (out != STDERR_FILENO)
+		close(out);
+	out = fd;
+	sink = name;
+	datagrams = syslog;
+	return true;
+}
+
+void
+log_reopen(void)
+{
+	if (!log_open(sink))
+		log_error("cannot open %s again: %s", sink, strerror(errno));
+}
+
 /*
  * Never set O_NONBLOCK on descriptor 2: it is shared with whoever started us.
  * A pipe that is writable takes PIPE_BUF bytes whole, and LOG_LINE is less.
  */
-static void
-put(const char *line, size_t len)
+static bool
+would_block(void)
 {
-	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
+	struct pollfd p = { out, POLLOUT, 0 };
 
-	if ((careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))) ||
-	    write(STDERR_FILENO, line, len) == -1)
+	return careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
+}
+
+/* One line; a disk that is full loses it, and it is counted. */
+static void
+put(enum log_level level, const char *line, size_t len)
+{
+	/* Facility 3 (daemon), RFC 3164 4.1.1. */
+	static const char *const priorities[LOG_L_COUNT] = {
+		"<27>", "<28>", "<29>", "<30>", "<31>"
+	};
+	char packet[LOG_LINE + 4];
+	ssize_t n;
+
+	if (would_block()) {
+		dropped++;
+		return;
+	}
+	if (datagrams) {
+		memcpy(packet, priorities[level], 4);
+		memcpy(packet + 4, line, len - 1);
+		n = send(out, packet, len + 3, MSG_DONTWAIT);
+	} else {
+		n = write(out, line, len);
+	}
+	if (n == -1)
 		dropped++;
 }
 
 static void
 report_dropped(void)
 {
-	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
+	unsigned long n = dropped;
 	char line[80];
-	int n;
 
-	if (dropped == 0 || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
+	if (n == 0 || would_block())
 		return;
-	n = snprintf(line, sizeof(line), "%.32s: warn: %lu log lines dropped\n",
-	    program, dropped);
 	dropped = 0;
-	put(line, (size_t)n);
+	put(LOG_L_WARN, line, (size_t)snprintf(line, sizeof(line),
+	    "%.32s: warn: %lu log lines dropped\n", program, n));
+	if (dropped > 0)
+		dropped += n;
 }
 
 static void
@@ -139,7 +216,7 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 	}
 	line[n++] = '\n';
 	report_dropped();
-	put(line, n);
+	put(level, line, n);
 	errno = saved;
 }
 

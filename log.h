@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /*
- * Messages on standard error, one line each, never longer than LOG_LINE
+ * Messages on standard error, or elsewhere, one line each, never longer than LOG_LINE
  * bytes, control bytes escaped.  errno is kept by every function here.
  */
 
@@ -36,6 +36,16 @@ void	log_level(enum log_level level);
 
 /* The level of that name (letters of either case), or -1. */
 int	log_level_named(const char *name);
+
+/*
+ * Write messages to a file from now on ("/path", appended to, made if it is
+ * not there), to the system's log ("syslog"), or again to standard error
+ * ("stderr").  The name must stay.  False with errno; then all is as before.
+ */
+bool	log_open(const char *name);
+
+/* Open the file of log_open() anew, since it may have been renamed. */
+void	log_reopen(void);
 
 /*
  * From now on a line that could block is dropped and counted; the count is

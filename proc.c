@@ -265,11 +265,11 @@ on_signal(int sig)
 	char c = PROC_TERM;
 	int saved = errno;
 
+	if (sig == SIGUSR1)
+		c = PROC_REOPEN;
 #ifdef SIGINFO
 	if (sig == SIGINFO)
 		c = PROC_STATS;
-#else
-	(void)sig;
 #endif
 	if (write(signal_pipe[1], &c, 1) == -1) {
 		/* Full: a signal waits to be seen already. */
@@ -297,7 +297,8 @@ proc_signals(void)
 	sa.sa_handler = on_signal;
 	sa.sa_flags = SA_RESTART;
 	if (sigaction(SIGTERM, &sa, NULL) == -1 ||
-	    sigaction(SIGINT, &sa, NULL) == -1)
+	    sigaction(SIGINT, &sa, NULL) == -1 ||
+	    sigaction(SIGUSR1, &sa, NULL) == -1)
 		return -1;
 #ifdef SIGINFO
 	if (sigaction(SIGINFO, &sa, NULL) == -1)

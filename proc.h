@@ -31,6 +31,7 @@ bool	proc_drop(const char *user, const char *group, const char *root);
 
 enum proc_signal {
 	PROC_TERM = 't',		/* SIGTERM, SIGINT */
+	PROC_REOPEN = 'r',		/* SIGUSR1 */
 	PROC_STATS = 's'		/* SIGINFO where there is one */
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -188,6 +189,37 @@ START_TEST(ready_descriptor)
 }
 END_TEST
 
+/* A log file is appended to, and after SIGUSR1 another of the same name. */
+START_TEST(error_log)
+{
+	struct stat st;
+
+	world_proxy("-r", "/app=missing", "-c", "ErrorLog log", NULL);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	ck_assert_int_eq(stat("log", &st), 0);
+	ck_assert_int_gt(st.st_size, 0);
+	ck_assert_int_eq(rename("log", "log.0"), 0);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	ck_assert_int_eq(access("log", F_OK), -1);
+	world_signal(SIGUSR1);
+	do {
+		ck_assert_int_eq(status_of(exchange(GET)), 503);
+	} while (stat("log", &st) == -1 || st.st_size == 0);
+	world_stop("");
+	ck_assert_str_eq(world_errors(), "");
+}
+END_TEST
+
+/* A disk that is full loses lines, and no client. */
+START_TEST(full_log)
+{
+	world_proxy("-r", "/app=missing", "-c", "ErrorLog /dev/full", NULL);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	world_stop("");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -201,6 +233,8 @@ main(void)
 	tcase_add_test(tc, not_a_listener);
 	tcase_add_test(tc, notify);
 	tcase_add_test(tc, ready_descriptor);
+	tcase_add_test(tc, error_log);
+	tcase_add_test(tc, full_log);
 	suite_add_tcase(suite, tc);
 	return world_run(suite);
 }

@@ -119,6 +119,8 @@ static const char *const goods[] = {
 	"AcceptFilter http none",
 	"AcceptFilter HTTP Data",
 	"ChrootDir /var/empty",
+	"ErrorLog stderr",
+	"ErrorLog /var/log/fdproxy.log",
 	"GracefulShutdownTimeout 0",
 	"GracefulShutdownTimeout 30",
 	"Group staff",
@@ -222,6 +224,7 @@ static const struct {
 	    "AcceptFilter: only \"http data\" or \"http none\"" },
 	{ "ChrootDir here", "ChrootDir: an absolute path expected, near "
 	    "\"here\"" },
+	{ "ErrorLog", "ErrorLog: too few arguments" },
 	{ "GracefulShutdownTimeout x", TIME("GracefulShutdownTimeout", "x") },
 	{ "Group", "Group: too few arguments" },
 	{ "Group a b", "Group: too many arguments, near \"b\"" },
