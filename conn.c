@@ -12,13 +12,6 @@
 #include "reply.h"
 #include "stats.h"
 
-/*
- * Slots beyond those that may be taken, so that a client can be evicted and
- * another kept in the same turn, although a slot that was freed is not used
- * again before the next one: events of the turn may still name it.
- */
-#define SPARE		64
-
 /* Queues for sockets that directory targets find at run time. */
 #define FOUND_QUEUES	32
 
@@ -77,10 +70,15 @@ static uint32_t nlists;
 static char *scratch;		/* a NUL byte, then a head */
 static char *path;		/* normal form of a request path */
 
+/*
+ * The spare slots let a client be evicted and another kept in the same turn,
+ * although a slot that was freed is not used again before the next one: events
+ * of the turn may still name it.
+ */
 uint32_t
-conn_slots(uint32_t max)
+conn_slots(uint32_t max, uint32_t arrivals)
 {
-	return max + SPARE;
+	return max + arrivals;
 }
 
 static uint32_t
@@ -90,19 +88,19 @@ count_lists(const struct config *c)
 }
 
 uint32_t
-conn_deadlines(const struct config *c, uint32_t max)
+conn_deadlines(const struct config *c, uint32_t max, uint32_t arrivals)
 {
-	return conn_slots(max) + count_lists(c);
+	return conn_slots(max, arrivals) + count_lists(c);
 }
 
 bool
-conn_open(const struct config *c, uint32_t max, uint32_t id)
+conn_open(const struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
 {
 	uint32_t i;
 
 	config = c;
 	count_max = max;
-	nslots = conn_slots(max);
+	nslots = conn_slots(max, arrivals);
 	unused = count = 0;
 	free_slots = freed_slots = NOBODY;
 	first_id = id;
@@ -201,15 +199,16 @@ unlink_slot(struct conn *c)
 	c->list = NO_LIST;
 }
 
+/* Before another slot, or at the end before NOBODY. */
 static void
-link_slot(struct conn *c, uint32_t list, bool front)
+link_slot(struct conn *c, uint32_t list, uint32_t before)
 {
 	struct list *l = &lists[list];
 	uint32_t i = (uint32_t)conn_index(c);
 
 	c->list = (uint16_t)list;
-	c->prev = front ? NOBODY : l->last;
-	c->next = front ? l->first : NOBODY;
+	c->next = before;
+	c->prev = before == NOBODY ? l->last : slots[before].prev;
 	if (c->prev == NOBODY)
 		l->first = i;
 	else
@@ -279,6 +278,17 @@ static bool
 in_queue(const struct conn *c)
 {
 	return c->list != NO_LIST && c->list >= LIST_QUEUES;
+}
+
+/* The first in line behind those that have their head already. */
+static uint32_t
+first_uncommitted(const struct list *l)
+{
+	uint32_t i = l->first;
+
+	while (i != NOBODY && slots[i].state == CONN_COMMITTED)
+		i = slots[i].next;
+	return i;
 }
 
 /* Its backend took this client: the next in line may try at once. */
@@ -364,6 +374,7 @@ write_reply(struct conn *c)
 static enum conn_want
 answer(struct conn *c, int status)
 {
+	c->resting = c->tired = false;
 	c->state = CONN_REPLY;
 	c->status = (uint16_t)status;
 	c->u.out.offset = 0;
@@ -559,6 +570,7 @@ peek(const struct conn *c)
 {
 	ssize_t n;
 
+	now.of = NULL;
 	do {
 		n = recv(c->fd, scratch + 1, config->limits.head,
 		    MSG_PEEK | MSG_DONTWAIT);
@@ -725,6 +737,15 @@ stash(const char *data, size_t len)
 	return -1;
 }
 
+/* Its backend gets less than the whole head; it cannot be told. */
+static enum conn_want
+cut_tail(const struct conn *c, const char *why)
+{
+	log_error("%s: a payload was cut short: %s",
+	    target_of(c)->addr.u.un.sun_path, why);
+	return CONN_CLOSE;
+}
+
 /* The rest of a payload that the backend's buffer had no room for. */
 static enum conn_want
 send_tail(struct conn *c)
@@ -739,9 +760,11 @@ send_tail(struct conn *c)
 	if (n <= 0)
 		return CONN_CLOSE;
 	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset);
-	if (recv(c->other, scratch + 1, offset, MSG_DONTWAIT) == -1 ||
-	    result == FLUSH_FAILED)
-		return CONN_CLOSE;
+	if (result == FLUSH_FAILED)
+		return cut_tail(c, strerror(errno));
+	if (offset > 0 && recv(c->other, scratch + 1, offset,
+	    MSG_DONTWAIT) == -1)
+		return cut_tail(c, strerror(errno));
 	return CONN_WRITE;
 }
 
@@ -758,15 +781,15 @@ passed(struct conn *c, int backend, const char *rest, size_t len)
 	stats_get()->passed++;
 	queue_open(c);
 	close(c->fd);
+	if (c->other != -1)
+		close(c->other);
+	c->other = -1;
 	c->fd = backend;
 	if (len == 0 || flush_bytes(backend, rest, len, &offset) != FLUSH_AGAIN)
 		return CONN_CLOSE;
 	c->other = stash(rest + offset, len - offset);
-	if (c->other == -1) {
-		log_error("%s: a payload was cut short: %s", backend_text(c),
-		    strerror(errno));
-		return CONN_CLOSE;
-	}
+	if (c->other == -1)
+		return cut_tail(c, strerror(errno));
 	c->state = CONN_TAIL;
 	c->deadline = clock_ms() + target_of(c)->connect_ms;
 	return CONN_WRITE;
@@ -809,6 +832,7 @@ failed(struct conn *c, int error)
 		return unreachable(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends");
+	lists[queue].absent = fdpass_state(error, &now.addr) == FDPASS_ABSENT;
 	if (c->state != CONN_COMMITTED && !commit(c))
 		return reset(c, strerror(errno));
 	if (!clock_before(clock_ms(), c->deadline))
@@ -896,6 +920,8 @@ retry_committed(struct conn *c)
 		return reset(c, "its payload is lost");
 	now.backend = fdpass_connect(&now.addr);
 	if (now.backend == -1) {
+		lists[c->list].absent = fdpass_state(errno, &now.addr) ==
+		    FDPASS_ABSENT;
 		queue_back_off(c->list);
 		return CONN_PARK;
 	}
@@ -938,6 +964,8 @@ late(struct conn *c)
 	case CONN_COMMITTED:
 		recall(c);
 		return reset(c, "the backend does not take it");
+	case CONN_TAIL:
+		return cut_tail(c, "the backend does not read");
 	default:
 		return CONN_CLOSE;
 	}
@@ -1038,6 +1066,8 @@ conn_victim(void)
 {
 	uint32_t i = lists[LIST_LINGER].first;
 
+	if (free_slots == NOBODY && unused == nslots)
+		return NULL;	/* what it frees is for the next turn */
 	if (i == NOBODY)
 		i = lists[LIST_HEAD].first;
 	return i == NOBODY ? NULL : &slots[i];
@@ -1077,7 +1107,11 @@ conn_refuse(struct conn *c)
 		break;
 	case CONN_FLUSH:
 	case CONN_COMMITTED:
+		now.addr = target_of(c)->addr;
 		reset(c, "no room to wait");
+		break;
+	case CONN_TAIL:
+		cut_tail(c, "no room to wait");
 		break;
 	default:
 		break;
@@ -1096,12 +1130,14 @@ conn_settle(struct conn *c)
 	else if (c->state == CONN_QUEUED || c->state == CONN_COMMITTED)
 		list = c->u.queue;
 	if (c->list != list) {
-		queue_open(c);
+		if (c->state == CONN_FLUSH)
+			queue_open(c);
 		unlink_slot(c);
 		if (list != NO_LIST)
-			link_slot(c, list, c->state == CONN_COMMITTED);
+			link_slot(c, list, c->state == CONN_COMMITTED ?
+			    first_uncommitted(&lists[list]) : NOBODY);
 	}
-	if (!c->resting)
+	if (c->state != CONN_HEAD || !c->resting)
 		deadline_set(first_id + (uint32_t)conn_index(c), c->deadline);
 }
 

@@ -40,16 +40,14 @@ enum conn_want {
 	CONN_SAME		/* go on as before */
 };
 
-/* Why it is moved on, or'ed together. */
+/* Why it is moved on, or'ed together; 0: there is something to do. */
 enum {
-	CONN_IN = 1,		/* something arrived */
-	CONN_OUT = 2,		/* there is room to write */
-	CONN_END = 4,		/* it sends no more */
-	CONN_GONE = 8,		/* error or hang-up */
-	CONN_MORE = 16,		/* more than was seen, or else its end */
-	CONN_WAKE = 32,		/* a rest is over */
-	CONN_PROBE = 64,	/* look whether its backend is back */
-	CONN_LATE = 128		/* its time is over */
+	CONN_END = 1,		/* it sends no more */
+	CONN_GONE = 2,		/* error or hang-up */
+	CONN_MORE = 4,		/* more than was seen, or else its end */
+	CONN_WAKE = 8,		/* a rest is over */
+	CONN_PROBE = 16,	/* look whether its backend is back */
+	CONN_LATE = 32		/* its time is over */
 };
 
 struct conn {
@@ -93,17 +91,19 @@ struct conn {
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 /*
- * Allocate for config: slots for max clients that wait, lists, scratch.
- * Deadlines of ids from first_id on are used (see conn_deadlines()).  config
- * must stay.  False without memory.
+ * Allocate for config: slots for max clients that wait, lists, scratch.  At
+ * most arrivals new clients come in one turn of the loop.  Deadlines of ids
+ * from first_id on are used (see conn_deadlines()).  config must stay.  False
+ * without memory.
  */
 bool		 conn_open(const struct config *config, uint32_t max,
-		    uint32_t first_id);
+		    uint32_t arrivals, uint32_t first_id);
 void		 conn_release(void);
 
-/* How many slots, and how many deadlines, max clients and config take. */
-uint32_t	 conn_slots(uint32_t max);
-uint32_t	 conn_deadlines(const struct config *config, uint32_t max);
+/* How many slots, and how many deadlines, these take. */
+uint32_t	 conn_slots(uint32_t max, uint32_t arrivals);
+uint32_t	 conn_deadlines(const struct config *config, uint32_t max,
+		    uint32_t arrivals);
 
 /* A turn of the loop begins: slots freed in the last one may be used again. */
 void		 conn_turn(void);

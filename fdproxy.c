@@ -85,17 +85,22 @@ help(void)
 
 /* ---- the loop: what conn wants, and the poller does ---- */
 
-static void
+static bool
 watch(struct conn *c, enum poller_want want)
 {
 	uint32_t id;
 
 	if (want == POLLER_NONE && c->watched == POLLER_NONE)
-		return;
+		return true;
 	id = ID_SLOTS + (uint32_t)conn_index(c);
-	if (poller_set(c->fd, id, c->watched, want) == -1)
+	if (poller_set(c->fd, id, c->watched, want) == -1 &&
+	    want != POLLER_NONE) {
 		log_error("%s: %s", poller_name(), strerror(errno));
+		c->watched = POLLER_NONE;
+		return false;
+	}
 	c->watched = (uint8_t)want;
+	return true;
 }
 
 static void
@@ -130,10 +135,13 @@ static void
 wait_for(struct conn *c, enum conn_want want)
 {
 	uint32_t id = ID_SLOTS + (uint32_t)conn_index(c);
+	bool watched;
 
 	switch (want) {
 	case CONN_READ:
-		watch(c, POLLER_READ);
+		watched = watch(c, POLLER_READ);
+		if (!watched)
+			break;
 		if (!poller_seen(c->fd, id, conn_seen(c), c->local)) {
 			conn_rest(c, true);
 			poller_rest(c->fd, id);
@@ -145,15 +153,16 @@ wait_for(struct conn *c, enum conn_want want)
 	case CONN_WRITE:
 		/* A short write need not mean that there is no room: once
 		   more from the start, so that no edge is missed. */
-		if (c->watched != POLLER_NONE)
-			watch(c, POLLER_HANGUP);
-		watch(c, POLLER_WRITE);
+		watched = watch(c, POLLER_HANGUP) && watch(c, POLLER_WRITE);
 		break;
 	default:
-		watch(c, POLLER_HANGUP);
+		watched = watch(c, POLLER_HANGUP);
 		break;
 	}
-	conn_settle(c);
+	if (watched)
+		conn_settle(c);
+	else
+		end(c);
 }
 
 static void
@@ -184,10 +193,6 @@ reasons(unsigned int what)
 {
 	unsigned int why = 0;
 
-	if (what & POLLER_IN)
-		why |= CONN_IN;
-	if (what & POLLER_OUT)
-		why |= CONN_OUT;
 	if (what & POLLER_END)
 		why |= CONN_END;
 	if (what & POLLER_GONE)
@@ -205,21 +210,28 @@ watch_listeners(enum poller_want want)
 	int i;
 
 	for (i = 0; i < server.config->listeners; i++) {
-		if (server.listeners[i] == -1)
+		if (server.listeners[i] == -1 || server.watched[i] == want)
 			continue;
 		if (poller_set(server.listeners[i], (uint32_t)i,
-		    server.watched[i], want) == -1)
+		    server.watched[i], want) == -1 && want != POLLER_NONE) {
 			log_error("%s: %s", poller_name(), strerror(errno));
+			server.watched[i] = POLLER_NONE;
+			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
+			continue;
+		}
 		server.watched[i] = want;
 	}
 }
 
-/* Without descriptors accept(2) fails at once, for ever: come back later. */
+/*
+ * Without descriptors, or with a listener that somebody shut down, accept(2)
+ * fails at once, for ever: come back later.
+ */
 static void
 pause_listeners(void)
 {
-	log_warn("no descriptors left: %s; accepting again in %d ms",
-	    strerror(errno), PAUSE_MS);
+	log_warn("cannot accept: %s; again in %d ms", strerror(errno),
+	    PAUSE_MS);
 	stats_get()->paused++;
 	watch_listeners(POLLER_NONE);
 	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
@@ -235,7 +247,7 @@ accept_clients(uint32_t i)
 		fd = sock_accept(server.listeners[i]);
 		if (fd != -1) {
 			conn_start(&c, fd, server.local[i]);
-			serve(&c, conn_advance(&c, CONN_IN));
+			serve(&c, conn_advance(&c, 0));
 			continue;
 		}
 		switch (errno) {
@@ -244,16 +256,23 @@ accept_clients(uint32_t i)
 		case EWOULDBLOCK:
 #endif
 			return;
-		case EMFILE:
-		case ENFILE:
-		case ENOBUFS:
-		case ENOMEM:
-			pause_listeners();
-			return;
-		default:
+		case EINTR:
+		case EPERM:		/* a firewall */
+		case EPROTO:
+		case ECONNABORTED:
+		case ECONNRESET:
+		case ENETDOWN:
+		case ENETUNREACH:
+		case EHOSTUNREACH:
+		case ENOPROTOOPT:
+		case EOPNOTSUPP:
+		case ETIMEDOUT:
 			/* The connection's own trouble, not the listener's
 			   (accept(2): treat network errors like EAGAIN). */
 			break;
+		default:
+			pause_listeners();
+			return;
 		}
 	}
 }
@@ -267,7 +286,6 @@ close_listeners(void)
 	int i;
 
 	watch_listeners(POLLER_NONE);
-	deadline_clear(TIMER_PAUSE);
 	for (i = 0; i < server.config->listeners; i++) {
 		addr = &server.config->listen[i];
 		if (server.listeners[i] == -1)
@@ -291,11 +309,15 @@ end_clients(bool all)
 		c = conn_at(i);
 		if (c->state == CONN_FREE)
 			continue;
-		if (all)
+		if (all) {
 			conn_refuse(c);
-		else if (c->state != CONN_HEAD || conn_seen(c) > 0)
+			end(c);
 			continue;
-		end(c);
+		}
+		/* What came in this moment is not overlooked. */
+		serve(c, conn_advance(c, 0));
+		if (c->state == CONN_HEAD && conn_seen(c) == 0)
+			end(c);
 	}
 }
 
@@ -310,6 +332,7 @@ stop(void)
 	proc_notify("STOPPING=1");
 	log_notice("stopping; %u clients wait", conn_count());
 	close_listeners();
+	deadline_clear(TIMER_PAUSE);
 	end_clients(false);
 	if (server.config->graceful_ms > 0)
 		deadline_set(TIMER_STOP,
@@ -531,6 +554,7 @@ allocate(void)
 	struct config *c = server.config;
 	unsigned int limit = proc_raise_nofile();
 	uint32_t max = c->max_connections, room;
+	uint32_t arrivals = ACCEPTS * (uint32_t)c->listeners;
 
 	room = limit > RESERVE + 2 ? (limit - RESERVE) / 2 : 1;
 	if (max == 0)
@@ -540,12 +564,12 @@ allocate(void)
 		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
 		max = room;
 	}
-	if (!deadline_open(TIMER_CONN + conn_deadlines(c, max)) ||
-	    !conn_open(c, max, TIMER_CONN)) {
+	if (!deadline_open(TIMER_CONN + conn_deadlines(c, max, arrivals)) ||
+	    !conn_open(c, max, arrivals, TIMER_CONN)) {
 		log_error("out of memory");
 		return false;
 	}
-	if (poller_open(ID_SLOTS + conn_slots(max)) == -1) {
+	if (poller_open(ID_SLOTS + conn_slots(max, arrivals)) == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		return false;
 	}
@@ -685,8 +709,10 @@ run(int argc, char **argv)
 	proc_notify_open();
 	if (opt.print)
 		null = proc_open_null();
-	if (!start())
+	if (!start()) {
+		close_listeners();
 		return 1;
+	}
 	if (opt.print)
 		announce(null);
 	if (opt.ready_fd != -1)

@@ -46,11 +46,15 @@ poller_close(void)
 /*
  * Each want takes one filter, so a descriptor never has two: that makes one
  * report a descriptor, and a change of direction is one delete and one add.
+ * The write filter's EV_EOF is a hang-up; that of the read filter would be a
+ * half-close as well, which is legal.
  */
 static short
 filter(enum poller_want want)
 {
-	return want == POLLER_WRITE ? EVFILT_WRITE : EVFILT_READ;
+	if (want == POLLER_WRITE || want == POLLER_HANGUP)
+		return EVFILT_WRITE;
+	return EVFILT_READ;
 }
 
 static int
@@ -65,8 +69,9 @@ change(int fd, uint32_t id, short what, unsigned short flags,
 }
 
 /*
- * Under POLLER_HANGUP a low-water mark that no socket reaches keeps arrivals
- * away, where NOTE_LOWAT is known; elsewhere they are reported and do no harm.
+ * Under POLLER_HANGUP a low-water mark that no socket reaches keeps "there is
+ * room" away, where NOTE_LOWAT is known; elsewhere that is reported once and
+ * does no harm.
  */
 static int
 add(int fd, uint32_t id, enum poller_want want)
@@ -81,9 +86,6 @@ add(int fd, uint32_t id, enum poller_want want)
 	if (want == POLLER_HANGUP) {
 		fflags = NOTE_LOWAT;
 		data = INT_MAX;
-	} else if (want == POLLER_READ) {
-		fflags = NOTE_LOWAT;
-		data = 1;
 	}
 #endif
 	return change(fd, id, filter(want), flags, fflags, data);

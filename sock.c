@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -247,6 +248,12 @@ sock_text(const struct sock_addr *addr, char *dst, size_t size)
 	return dst;
 }
 
+#ifdef __linux__
+#define TRIES	1
+#else
+#define TRIES	5
+#endif
+
 /*
  * A socket file that is left over from a dead process is taken away.  The
  * probe does not block: on a full backlog somebody is listening.
@@ -255,7 +262,7 @@ static int
 clear_stale(const struct sock_addr *addr)
 {
 	struct stat st;
-	int fd, error;
+	int fd, error = 0, tries;
 
 	if (lstat(addr->u.un.sun_path, &st) == -1)
 		return errno == ENOENT ? 0 : -1;
@@ -263,11 +270,18 @@ clear_stale(const struct sock_addr *addr)
 		errno = EEXIST;
 		return -1;
 	}
-	fd = sock_stream();
-	if (fd == -1)
-		return -1;
-	error = connect(fd, &addr->u.sa, addr->len) == -1 ? errno : 0;
-	close(fd);
+	/* Off Linux, refused may also mean that its backlog is full now. */
+	for (tries = 0; tries < TRIES; tries++) {
+		fd = sock_stream();
+		if (fd == -1)
+			return -1;
+		error = connect(fd, &addr->u.sa, addr->len) == -1 ? errno : 0;
+		close(fd);
+		if (error != ECONNREFUSED)
+			break;
+		if (TRIES > 1)
+			poll(NULL, 0, 20);
+	}
 	if (error == ECONNREFUSED)
 		return unlink(addr->u.un.sun_path);
 	errno = EADDRINUSE;

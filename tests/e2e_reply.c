@@ -191,6 +191,58 @@ START_TEST(drip_does_not_extend)
 }
 END_TEST
 
+/*
+ * The deadline comes while the client is given a rest, after very many pieces:
+ * it is answered, lingers, and is gone like any other.
+ */
+START_TEST(late_while_resting)
+{
+	int client, before;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "RequestReadTimeout header=400ms",
+	    NULL);
+	before = world_fds();
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.1\r\nX: ");
+	while (!readable(client, 2))
+		send_text(client, "a");
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 408);
+	world_until_fds(before);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* The end of an AF_UNIX client is seen at once as well, and so its deadline. */
+START_TEST(unix_cut_short)
+{
+	int client, before;
+	char address[128];
+	long start;
+	size_t len;
+
+	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
+	world_proxy("-l", address, "-r", "/app=s", "-c", _i == 0 ?
+	    "RequestReadTimeout header=1min" :
+	    "RequestReadTimeout header=300ms", NULL);
+	before = world_fds();
+	client = client_unix("front");
+	send_text(client, "GET /app HTTP/1.1\r\nHos");
+	world_until_fds(before + 1);
+	start = now_ms();
+	if (_i == 0)
+		shutdown(client, SHUT_WR);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), _i == 0 ? 400 : 408);
+	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
+	world_until_fds(before);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
 /* An end inside the head is seen at once, also behind unread bytes. */
 START_TEST(cut_short)
 {
@@ -336,7 +388,9 @@ main(void)
 	tcase_add_loop_test(tc, linger_is_bounded, 0, 2);
 	tcase_add_loop_test(tc, head_timeout, 0, 3);
 	tcase_add_test(tc, drip_does_not_extend);
+	tcase_add_test(tc, late_while_resting);
 	tcase_add_loop_test(tc, cut_short, 0, 3);
+	tcase_add_loop_test(tc, unix_cut_short, 0, 2);
 	tcase_add_loop_test(tc, client_vanishes, 0, 2);
 	tcase_add_test(tc, drip_costs_nothing);
 	tcase_add_test(tc, unix_drip);

@@ -114,6 +114,37 @@ START_TEST(not_ours)
 }
 END_TEST
 
+/* Whoever shares a listener may shut it down: no spinning, and others live. */
+START_TEST(shut_down)
+{
+	int backend = backend_listen("s", 4), fd, client, conn;
+	struct sockaddr_in addr;
+	long sleeps;
+	size_t len;
+
+	fd = supervisor_listen(&addr);
+	world_inherit(fd, 7);
+	world_proxy("-r", "/app=s", "-l", "fd:7", NULL);
+	check_served(&addr, backend);
+	ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+	while (strstr(world_errors(), "cannot accept") == NULL)
+		ck_assert(!readable(backend, 5));
+	sleeps = world_sleeps();
+	ck_assert(!readable(backend, 300));
+	ck_assert_int_le(world_sleeps() - sleeps, 30);
+	client = client_open();
+	send_text(client, GET);
+	conn = backend_take(backend);
+	shutdown(conn, SHUT_WR);
+	close(conn);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	close(client);
+	close(fd);
+	close(backend);
+	world_stop("cannot accept");
+}
+END_TEST
+
 START_TEST(not_a_listener)
 {
 	int pair[2];
@@ -230,6 +261,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, inherits, 0, 3);
 	tcase_add_test(tc, not_ours);
+	tcase_add_test(tc, shut_down);
 	tcase_add_test(tc, not_a_listener);
 	tcase_add_test(tc, notify);
 	tcase_add_test(tc, ready_descriptor);

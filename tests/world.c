@@ -490,7 +490,7 @@ backend_take(int listener)
 }
 
 static int
-open_tcp(int rcvbuf)
+open_tcp(int number, int rcvbuf)
 {
 	struct sockaddr_in addr;
 	int fd = cloexec(socket(AF_INET, SOCK_STREAM, 0)), on = 1;
@@ -500,7 +500,7 @@ open_tcp(int rcvbuf)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	memset(&addr, 0, sizeof(addr));
 	addr.sin_family = AF_INET;
-	addr.sin_port = htons((uint16_t)port);
+	addr.sin_port = htons((uint16_t)number);
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
 	    0);
@@ -510,13 +510,19 @@ open_tcp(int rcvbuf)
 int
 client_open(void)
 {
-	return open_tcp(0);
+	return open_tcp(port, 0);
+}
+
+int
+client_port(int other)
+{
+	return open_tcp(other, 0);
 }
 
 int
 client_open_small(void)
 {
-	return open_tcp(4096);
+	return open_tcp(port, 4096);
 }
 
 int

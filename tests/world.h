@@ -92,6 +92,7 @@ bool	readable(int fd, int ms);
 /* ---- clients ---- */
 
 int	client_open(void);
+int	client_port(int other);		/* of another listener */
 int	client_open_small(void);	/* with a tiny receive buffer */
 int	client_unix(const char *name);
 
