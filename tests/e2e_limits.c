@@ -294,30 +294,28 @@ memory(void)
 /* A waiting client costs a slot, not a buffer. */
 START_TEST(memory_of_waiting)
 {
-	enum { N = 5000 };
-	static int client[N];
-	int listener = backend_listen("s", 64);
+	enum { MAX = 5000 };
+	static int client[MAX];
+	int listener = backend_listen("s", 64), n = MAX;
 	struct rlimit all;
 	long before;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
 	all.rlim_cur = all.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &all);
-	if (all.rlim_cur < 3 * N) {
-		/* Then another limit is the lesson of this machine. */
-		fprintf(stderr, "memory_of_waiting: only %lu descriptors\n",
-		    (unsigned long)all.rlim_cur);
-		ck_abort_msg("too few descriptors for this test");
-	}
+	/* Fewer where descriptors are: a slot takes two of fdproxy's. */
+	if (all.rlim_cur < 3 * MAX)
+		n = (int)(all.rlim_cur - 100) / 3;
+	ck_assert_int_gt(n, 50);
 	world_proxy("-r", "/app=s", NULL);
 	check_served(listener);
 	before = memory();
-	waiting(client, N);
+	waiting(client, n);
 	check_served(listener);
 	/* Pages are counted, of five tables. */
 	if (!world_sanitized())
-		ck_assert_int_le((memory() - before) * 1024, N * 72 + 5 * 4096);
-	close_all(client, N);
+		ck_assert_int_le((memory() - before) * 1024, n * 72 + 5 * 4096);
+	close_all(client, n);
 	close(listener);
 	world_stop(NULL);
 }
