@@ -26,8 +26,8 @@ SRC = fdproxy.c clock.c config.c conn.c fdpass.c flush.c http_parse.c log.c \
 OBJ = fdproxy.o clock.o config.o conn.o fdpass.o flush.o http_parse.o log.o \
 	poller_epoll.o poller_kqueue.o poller_poll.o proc.o reply.o route.o \
 	sock.o stats.o
-EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c sock.c
-EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o sock.o
+EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c proc.c sock.c
+EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o proc.o sock.o
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 

@@ -26,6 +26,7 @@
 #include "fdpass.h"
 #include "http_parse.h"
 #include "log.h"
+#include "proc.h"
 #include "sock.h"
 
 #ifndef VERSION
@@ -756,21 +757,6 @@ loop(void)
 
 /* ---- start ---- */
 
-/* So that no client ever gets one of the descriptors 0 to 2. */
-static bool
-sane_fds(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd == -1)
-			return false;
-	} while (fd <= STDERR_FILENO);
-	close(fd);
-	return true;
-}
-
 static void
 on_signal(int sig)
 {
@@ -987,7 +973,7 @@ main(int argc, char **argv)
 	int status;
 
 	log_name("fdexec");
-	if (!sane_fds())
+	if (!proc_sane_fds())
 		return 1;
 	status = options(argc, argv);
 	if (status != -1)

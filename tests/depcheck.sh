@@ -5,7 +5,7 @@
 # header of, or calls into, a module of its own level or of one above it.
 status=0
 level=0
-below=" compat "
+below=" "
 for modules; do
 	for m in $modules; do
 		for h in $(sed -n 's/^#include "\(.*\)\.h"$/\1/p' $m.c $m.h \
