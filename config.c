@@ -80,6 +80,17 @@ copy(struct reader *r, const char *text)
 	return p;
 }
 
+/* A path of the file as it is meant: relative ones are under its folder. */
+static bool
+absolute(struct reader *r, const char *path, char *dst, size_t size)
+{
+	if (snprintf(dst, size, "%s%s%s", *path == '/' ? "" : r->dir,
+	    *path == '/' ? "" : "/", path) < (int)size)
+		return true;
+	wrong(r, "a path is longer than %zu bytes", size - 1);
+	return false;
+}
+
 /* A decimal number from min to max; false, with a message, if not. */
 static bool
 number(struct reader *r, const char *what, const char *text, unsigned long min,
@@ -182,9 +193,8 @@ set_include(struct reader *r, char **words, int n)
 		wrong(r, "Include: more than %d files", FILES_MAX);
 		return;
 	}
-	snprintf(path, sizeof(path), "%s%s%s",
-	    *words[1] == '/' ? "" : r->dir, *words[1] == '/' ? "" : "/",
-	    words[1]);
+	if (!absolute(r, words[1], path, sizeof(path)))
+		return;
 	read_file(r, path);
 }
 
@@ -227,12 +237,12 @@ set_error_log(struct reader *r, char **words, int n)
 
 	(void)n;
 	if (strcmp(words[1], "stderr") == 0 ||
-	    strcmp(words[1], "syslog") == 0 || *words[1] == '/') {
+	    strcmp(words[1], "syslog") == 0) {
 		set_string(r, &r->config->error_log, words[1]);
 		return;
 	}
-	snprintf(path, sizeof(path), "%s/%s", r->dir, words[1]);
-	set_string(r, &r->config->error_log, path);
+	if (absolute(r, words[1], path, sizeof(path)))
+		set_string(r, &r->config->error_log, path);
 }
 
 static void
@@ -515,8 +525,8 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 		return false;
 	}
 	target += 5;
-	snprintf(path, sizeof(path), "%s%s%s", *target == '/' ? "" : r->dir,
-	    *target == '/' ? "" : "/", target);
+	if (!absolute(r, target, path, sizeof(path)))
+		return false;
 	if (*target == '\0' || strcmp(target, "/") == 0) {
 		wrong(r, "ProxyPass: the target names no socket");
 		return false;

@@ -37,28 +37,11 @@ fill(const char *name, int *fds, int n)
 		fds[i] = client_unix(name);
 }
 
-static void
-close_all(int *fds, int n)
-{
-	while (n-- > 0)
-		close(fds[n]);
-}
-
 /* Another route is served meanwhile. */
 static void
 check_other(int listener)
 {
-	int client = client_open();
-	size_t len;
-	int fd;
-
-	send_text(client, OTHER);
-	fd = backend_take(listener);
-	shutdown(fd, SHUT_WR);
-	close(fd);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), 200);
-	close(client);
+	check_served(client_open(), listener, OTHER);
 }
 
 START_TEST(not_there)

@@ -33,29 +33,6 @@ waiting(int *client, int n)
 	world_until_fds(before + n);
 }
 
-static void
-close_all(int *client, int n)
-{
-	while (n-- > 0)
-		close(client[n]);
-}
-
-/* One that speaks is served, without a slot. */
-static void
-check_served(int listener)
-{
-	int client = client_open(), fd;
-	size_t len;
-
-	send_text(client, GET);
-	fd = backend_take(listener);
-	shutdown(fd, SHUT_WR);
-	close(fd);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), 200);
-	close(client);
-}
-
 /*
  * All slots are taken: one that speaks is served at once, one more that waits
  * takes the place of the one that has waited longest, which is told 408.
@@ -68,7 +45,7 @@ START_TEST(oldest_head_makes_room)
 
 	world_proxy("-r", "/app=s", "-c", "MaxConnections 8", NULL);
 	waiting(client, N);
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	more = client_open();
 	send_text(more, HALF);
 	ck_assert_int_eq(read_all(client[0], buf, sizeof(buf), &len), END_FIN);
@@ -243,10 +220,10 @@ START_TEST(few_descriptors)
 		client[i] = client_open();
 		send_text(client[i], HALF);
 	}
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	close_all(client, N);
 	world_until_fds(before);
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	close(listener);
 	world_stop(NULL);
 }
@@ -268,7 +245,7 @@ START_TEST(no_descriptors)
 	while (strstr(world_errors(), "cannot accept") == NULL)
 		ck_assert(!readable(client[0], 5));
 	close_all(client, N);
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	close(listener);
 	world_stop("cannot accept");
 }
@@ -308,10 +285,10 @@ START_TEST(memory_of_waiting)
 		n = (int)(all.rlim_cur - 100) / 3;
 	ck_assert_int_gt(n, 50);
 	world_proxy("-r", "/app=s", NULL);
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	before = memory();
 	waiting(client, n);
-	check_served(listener);
+	check_served(client_open(), listener, GET);
 	/* Pages are counted, of five tables. */
 	if (!world_sanitized())
 		ck_assert_int_le((memory() - before) * 1024, n * 72 + 5 * 4096);

@@ -18,15 +18,6 @@
 
 static char buf[65536];
 
-static int
-exit_status(void)
-{
-	int status = world_wait();
-
-	ck_assert(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
 static const char *
 output(void)
 {
@@ -43,13 +34,13 @@ output(void)
 START_TEST(version_and_help)
 {
 	world_spawn("-V", NULL);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_str_eq(world_errors(), "");
 	ck_assert_int_eq(strncmp(output(), "fdproxy ", 8), 0);
 	ck_assert(strstr(buf, "(epoll)") || strstr(buf, "(kqueue)") ||
 	    strstr(buf, "(poll)"));
 	world_spawn("-h", NULL);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_str_eq(world_errors(), "");
 	ck_assert_int_eq(strncmp(output(), "usage: fdproxy [-1", 18), 0);
 }
@@ -58,13 +49,13 @@ END_TEST
 START_TEST(usage_errors)
 {
 	world_spawn("-x", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "usage: fdproxy ");
 	world_spawn("-l", "127.0.0.1:0", "command", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "\"command\"");
 	world_spawn(NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "nothing to listen on");
 }
 END_TEST
@@ -82,7 +73,7 @@ START_TEST(configuration_errors)
 	    "ProxyPassMatch ^/x$ fd://s\n"
 	    "RequestReadTimeout header=20-40,MinRate=500\n");
 	world_spawn("-1", "-f", "conf", "-l", "nowhere:80", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_assert_str_eq(output(), "");
 	ck_contains(world_errors(), "conf:2: unknown directive");
 	ck_contains(world_errors(), "\nconf:5: ProxyPass: timeout");
@@ -97,11 +88,11 @@ START_TEST(configuration_test)
 {
 	write_file("conf", "Listen 127.0.0.1:0\nProxyPass /app fd://s\n");
 	world_spawn("-t", "-f", "conf", NULL);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_str_eq(world_errors(), "configuration is good\n");
 	write_file("conf", "Listen 127.0.0.1:0\nProxyPass /app fd://s x=y\n");
 	world_spawn("-t", "-f", "conf", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "conf:2: ");
 }
 END_TEST
@@ -138,7 +129,7 @@ START_TEST(address_in_use)
 	live = backend_listen("live", 4);
 	snprintf(address, sizeof(address), "unix:%s/live", world_dir());
 	world_spawn("-l", address, NULL);
-	ck_assert_int_eq(exit_status(), 1);
+	ck_assert_int_eq(world_exit(), 1);
 	ck_contains(world_errors(), "cannot listen on unix:/");
 	close(live);
 	/* Nobody listens any more: it is replaced. */
@@ -182,7 +173,7 @@ START_TEST(graceful_stop)
 	ck_assert_uint_eq(len, 0);
 	send_text(begun, "Host: x\r\n\r\n");
 	close(backend_take(listener));
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	close(silent);
 	close(begun);
 	close(listener);
@@ -228,7 +219,7 @@ START_TEST(stop_is_bounded)
 			ck_assert(!readable(client, 2));
 		world_signal(SIGTERM);
 	}
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 503);
 	close(client);
@@ -257,7 +248,7 @@ START_TEST(closed_descriptors)
 		ck_assert_str_eq(target, "/dev/null");
 	}
 	world_signal(SIGTERM);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	close(client);
 	close(listener);
 }
@@ -323,7 +314,7 @@ END_TEST
 START_TEST(unknown_user)
 {
 	world_spawn("-l", "127.0.0.1:0", "-u", "no-such-user", NULL);
-	ck_assert_int_eq(exit_status(), 1);
+	ck_assert_int_eq(world_exit(), 1);
 	ck_contains(world_errors(), "unknown user no-such-user");
 }
 END_TEST

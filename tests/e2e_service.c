@@ -23,7 +23,7 @@
 
 static char buf[65536];
 
-/* A listening socket of the supervisor's, and a client of it. */
+/* A listening socket of the supervisor's. */
 static int
 supervisor_listen(struct sockaddr_in *addr)
 {
@@ -40,30 +40,15 @@ supervisor_listen(struct sockaddr_in *addr)
 	return fd;
 }
 
-static void
-check_served(const struct sockaddr_in *addr, int backend)
+/* A client of the supervisor's listener. */
+static int
+supervisor_client(const struct sockaddr_in *addr)
 {
-	int client = socket(AF_INET, SOCK_STREAM, 0), fd;
-	size_t len;
+	int client = socket(AF_INET, SOCK_STREAM, 0);
 
 	ck_assert_int_eq(connect(client, (const struct sockaddr *)addr,
 	    sizeof(*addr)), 0);
-	send_text(client, GET);
-	fd = backend_take(backend);
-	shutdown(fd, SHUT_WR);
-	close(fd);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), 200);
-	close(client);
-}
-
-static int
-exit_status(void)
-{
-	int status = world_wait();
-
-	ck_assert(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return client;
 }
 
 /* systemd's way, s6's way, and by name. */
@@ -90,9 +75,9 @@ START_TEST(inherits)
 		world_spawn("-r", "/app=s", "-l", "fd:7", NULL);
 		break;
 	}
-	check_served(&addr, backend);
+	check_served(supervisor_client(&addr), backend, GET);
 	world_signal(SIGTERM);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	close(fd);
 	close(backend);
 }
@@ -108,7 +93,7 @@ START_TEST(not_ours)
 	world_environment("LISTEN_PID", "1");
 	world_inherit(fd, 3);
 	world_spawn("-r", "/app=s", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "nothing to listen on");
 	close(fd);
 }
@@ -117,28 +102,21 @@ END_TEST
 /* Whoever shares a listener may shut it down: no spinning, and others live. */
 START_TEST(shut_down)
 {
-	int backend = backend_listen("s", 4), fd, client, conn;
+	int backend = backend_listen("s", 4), fd;
 	struct sockaddr_in addr;
 	long sleeps;
-	size_t len;
 
 	fd = supervisor_listen(&addr);
 	world_inherit(fd, 7);
 	world_proxy("-r", "/app=s", "-l", "fd:7", NULL);
-	check_served(&addr, backend);
+	check_served(supervisor_client(&addr), backend, GET);
 	ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
 	while (strstr(world_errors(), "cannot accept") == NULL)
 		ck_assert(!readable(backend, 5));
 	sleeps = world_sleeps();
 	ck_assert(!readable(backend, 300));
 	ck_assert_int_le(world_sleeps() - sleeps, 30);
-	client = client_open();
-	send_text(client, GET);
-	conn = backend_take(backend);
-	shutdown(conn, SHUT_WR);
-	close(conn);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	close(client);
+	check_served(client_open(), backend, GET);
 	close(fd);
 	close(backend);
 	world_stop("cannot accept");
@@ -152,7 +130,7 @@ START_TEST(not_a_listener)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	world_inherit(pair[0], 5);
 	world_spawn("-l", "fd:5", NULL);
-	ck_assert_int_eq(exit_status(), 1);
+	ck_assert_int_eq(world_exit(), 1);
 	ck_contains(world_errors(), "descriptor 5: it is no listening");
 	close(pair[0]);
 	close(pair[1]);
@@ -190,7 +168,7 @@ START_TEST(notify)
 	n = recv(fd, buf, sizeof(buf) - 1, 0);
 	buf[n > 0 ? n : 0] = '\0';
 	ck_assert_str_eq(buf, "STOPPING=1");
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	close(fd);
 }
 END_TEST
@@ -212,10 +190,10 @@ START_TEST(ready_descriptor)
 	ck_assert(readable(pair[0], WORLD_PATIENCE));
 	ck_assert_int_eq(read(pair[0], buf, 1), 0);
 	world_signal(SIGTERM);
-	ck_assert_int_eq(exit_status(), 0);
+	ck_assert_int_eq(world_exit(), 0);
 	close(pair[0]);
 	world_spawn("-N", "9", "-l", "127.0.0.1:0", NULL);
-	ck_assert_int_eq(exit_status(), 2);
+	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "\"9\" is not an open descriptor");
 }
 END_TEST

@@ -391,6 +391,15 @@ world_wait(void)
 	return status;
 }
 
+int
+world_exit(void)
+{
+	int status = world_wait();
+
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
 void
 world_stop(const char *text)
 {
@@ -610,6 +619,30 @@ exchange(const char *request)
 	ck_assert_int_eq(read_all(fd, answer, sizeof(answer), &len), END_FIN);
 	close(fd);
 	return answer;
+}
+
+void
+check_served(int client, int listener, const char *request)
+{
+	static char answer[65536];
+	size_t len;
+	int fd;
+
+	send_text(client, request);
+	fd = backend_take(listener);
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	close(fd);
+	ck_assert_int_eq(read_all(client, answer, sizeof(answer), &len),
+	    END_FIN);
+	ck_assert_int_eq(status_of(answer), 200);
+	close(client);
+}
+
+void
+close_all(int *fds, int n)
+{
+	while (n-- > 0)
+		close(fds[n]);
 }
 
 int

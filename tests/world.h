@@ -63,6 +63,9 @@ void	world_stop(const char *text);
 void	world_signal(int sig);
 int	world_wait(void);
 
+/* The same for one that must exit by itself: its exit status. */
+int	world_exit(void);
+
 /* What it has written to standard error so far, or till its end. */
 const char	*world_errors(void);
 
@@ -108,6 +111,14 @@ void	read_exact(int fd, char *buf, size_t len);
 
 /* A request on a new connection, its whole answer, which must end in a FIN. */
 const char	*exchange(const char *request);
+
+/*
+ * Send the request over client, which is closed then, and serve it at the
+ * backend: the client must see a 200 and its end.
+ */
+void	check_served(int client, int listener, const char *request);
+
+void	close_all(int *fds, int n);
 
 /* The status of such an answer. */
 int	status_of(const char *answer);
