@@ -7,7 +7,7 @@ include config.mk
 
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
 OWN_CPPFLAGS = -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
-	-DVERSION='"$(VERSION)"' -DPOLLER_USE_$(POLLER)
+	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 
@@ -15,23 +15,26 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 LEVEL0 = http_parse log stats clock sock
 LEVEL1 = route poller_epoll poller_kqueue poller_poll fdpass flush
 LEVEL2 = reply config
-LEVEL3 = conn proc
-LEVEL4 = fdproxy fdexec
+LEVEL3 = status proc
+LEVEL4 = conn listen
+LEVEL5 = upgrade
+LEVEL6 = fdproxy fdexec fdaccept_run
 
-HDR = clock.h config.h conn.h fdpass.h flush.h http_parse.h log.h poller.h \
-	proc.h reply.h route.h sock.h stats.h
-SRC = fdproxy.c clock.c config.c conn.c fdpass.c flush.c http_parse.c log.c \
-	poller_epoll.c poller_kqueue.c poller_poll.c proc.c reply.c route.c \
-	sock.c stats.c
-OBJ = fdproxy.o clock.o config.o conn.o fdpass.o flush.o http_parse.o log.o \
-	poller_epoll.o poller_kqueue.o poller_poll.o proc.o reply.o route.o \
-	sock.o stats.o
+HDR = clock.h config.h conn.h fdpass.h flush.h http_parse.h listen.h log.h \
+	poller.h proc.h reply.h route.h sock.h stats.h status.h upgrade.h
+SRC = fdproxy.c clock.c config.c conn.c fdpass.c flush.c http_parse.c \
+	listen.c log.c poller_epoll.c poller_kqueue.c poller_poll.c proc.c \
+	reply.c route.c sock.c stats.c status.c upgrade.c
+OBJ = fdproxy.o clock.o config.o conn.o fdpass.o flush.o http_parse.o \
+	listen.o log.o poller_epoll.o poller_kqueue.o poller_poll.o proc.o \
+	reply.o route.o sock.o stats.o status.o upgrade.o
 EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c proc.c sock.c
 EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o proc.o sock.o
+PRELOAD_SRC = fdaccept.c fdpass.c sock.c
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
-all: fdproxy fdexec
+all: fdproxy fdexec fdaccept libfdaccept.so
 
 fdproxy: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -39,12 +42,22 @@ fdproxy: $(OBJ)
 fdexec: $(EXEC_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(EXEC_OBJ) $(LDLIBS)
 
+fdaccept: fdaccept_run.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ fdaccept_run.o $(LDLIBS)
+
+# Not LDFLAGS, which may say -static; not our objects, which may not be PIC.
+LINK_SO = $(COMPILE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ $(PRELOAD_SRC) \
+	$(SOLIBS)
+
+libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
+	$(LINK_SO)
+
 .c.o:
 	$(COMPILE) -c -o $@ $<
 
 # Every object depends on every header and on the flags: a list by hand for
 # each would be shorter in the running and wrong in the end.
-$(OBJ) $(EXEC_OBJ): $(HDR) .flags
+$(OBJ) $(EXEC_OBJ) fdaccept_run.o: $(HDR) .flags
 
 .flags: FORCE
 	@echo '$(COMPILE)' >.flags.new; \
@@ -59,36 +72,48 @@ demo: all
 	sh examples/demo.sh
 
 install: all
-	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) \
-		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man1
-	cp fdproxy $(DESTDIR)$(SBINDIR)/fdproxy
-	cp fdexec $(DESTDIR)$(BINDIR)/fdexec
-	chmod 755 $(DESTDIR)$(SBINDIR)/fdproxy $(DESTDIR)$(BINDIR)/fdexec
-	cp man/fdproxy.8 $(DESTDIR)$(MANDIR)/man8/fdproxy.8
-	cp man/fdexec.1 $(DESTDIR)$(MANDIR)/man1/fdexec.1
-	chmod 644 $(DESTDIR)$(MANDIR)/man8/fdproxy.8 \
-		$(DESTDIR)$(MANDIR)/man1/fdexec.1
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) \
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+		$(DESTDIR)$(MANDIR)/man8
+	cp fdproxy $(DESTDIR)$(SBINDIR)
+	cp fdexec fdaccept $(DESTDIR)$(BINDIR)
+	cp libfdaccept.so $(DESTDIR)$(LIBDIR)
+	cp man/fdexec.1 man/fdaccept.1 $(DESTDIR)$(MANDIR)/man1
+	cp man/fdproxy.conf.5 $(DESTDIR)$(MANDIR)/man5
+	cp man/fdproxy.8 $(DESTDIR)$(MANDIR)/man8
+	cd $(DESTDIR)$(SBINDIR) && chmod 755 fdproxy
+	cd $(DESTDIR)$(BINDIR) && chmod 755 fdexec fdaccept
+	cd $(DESTDIR)$(LIBDIR) && chmod 644 libfdaccept.so
+	cd $(DESTDIR)$(MANDIR) && chmod 644 man1/fdexec.1 man1/fdaccept.1 \
+		man5/fdproxy.conf.5 man8/fdproxy.8
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/fdproxy $(DESTDIR)$(BINDIR)/fdexec \
-		$(DESTDIR)$(MANDIR)/man8/fdproxy.8 \
-		$(DESTDIR)$(MANDIR)/man1/fdexec.1
+		$(DESTDIR)$(BINDIR)/fdaccept \
+		$(DESTDIR)$(LIBDIR)/libfdaccept.so \
+		$(DESTDIR)$(MANDIR)/man1/fdexec.1 \
+		$(DESTDIR)$(MANDIR)/man1/fdaccept.1 \
+		$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5 \
+		$(DESTDIR)$(MANDIR)/man8/fdproxy.8
 
 clean:
 	rm -rf build
-	rm -f *.o .flags .flags.new fdproxy fdexec
+	rm -f *.o .flags .flags.new fdproxy fdexec fdaccept libfdaccept.so
 
 # ---- tests ----
 
 # What is built to be tested: with sanitizers; the same with poll; sending byte
 # by byte; without any allocation once it serves.
 BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
-	build/fdproxy-noalloc build/fdexec-test
+	build/fdproxy-noalloc build/fdexec-test build/fdaccept-test \
+	build/libfdaccept.so build/accepter build/accepter-test
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
-	build/unit_log build/unit_flush build/unit_fdpass build/unit_config
+	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
+	build/unit_config build/unit_status
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
-	build/e2e_process build/e2e_service build/e2e_fdexec
+	build/e2e_process build/e2e_service build/e2e_fdexec \
+	build/e2e_fdaccept
 
 TEST_CC = $(COMPILE) -I. -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -120,6 +145,22 @@ build/fdproxy-noalloc: build/.made tests/noalloc.c $(SRC) $(HDR) .flags
 build/fdexec-test: build/.made $(EXEC_SRC) $(HDR) .flags
 	$(COMPILE) $(SANITIZE) -o $@ $(EXEC_SRC) $(LINK)
 
+# The library beside it is the only one that this launcher finds.
+build/fdaccept-test: build/.made fdaccept_run.c .flags
+	$(COMPILE) -ULIBDIR -DLIBDIR='"/nonexistent"' $(SANITIZE) -o $@ \
+		fdaccept_run.c $(LINK)
+
+build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR) .flags
+	$(LINK_SO)
+
+# A server to preload it into, and the same with the library linked to it: a
+# sanitizer would have to be loaded first.
+build/accepter: build/.made tests/accepter.c .flags
+	$(COMPILE) -o $@ tests/accepter.c $(LINK)
+
+build/accepter-test: build/.made tests/accepter.c $(PRELOAD_SRC) $(HDR) .flags
+	$(COMPILE) -I. $(SANITIZE) -o $@ tests/accepter.c $(PRELOAD_SRC) $(LINK)
+
 # Each links its module and what lies below it, nothing else.
 U1 = tests/unit_http_parse.c http_parse.c
 build/unit_http_parse: build/.made $(U1) $(TEST_HDR)
@@ -149,6 +190,15 @@ CONFIG = config.c flush.c route.c sock.c clock.c log.c http_parse.c
 U7 = tests/unit_config.c $(CONFIG)
 build/unit_config: build/.made $(U7) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U7) $(LINK_TEST)
+
+U8 = tests/unit_sock.c sock.c
+build/unit_sock: build/.made $(U8) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U8) $(LINK_TEST)
+
+U9 = tests/unit_status.c status.c stats.c $(CONFIG) poller_epoll.c \
+	poller_kqueue.c poller_poll.c
+build/unit_status: build/.made $(U9) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U9) $(LINK_TEST)
 
 # The fuzzers' seeds, with any compiler.
 R1 = tests/fuzz_main.c tests/fuzz_http_parse.c http_parse.c
@@ -183,8 +233,17 @@ build/e2e_process: build/.made tests/e2e_process.c tests/world.c $(TEST_HDR)
 build/e2e_service: build/.made tests/e2e_service.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_service.c tests/world.c $(LINK_TEST)
 
+build/e2e_reload: build/.made tests/e2e_reload.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_reload.c tests/world.c $(LINK_TEST)
+
+build/e2e_log: build/.made tests/e2e_log.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_log.c tests/world.c $(LINK_TEST)
+
 build/e2e_fdexec: build/.made tests/e2e_fdexec.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_fdexec.c tests/world.c $(LINK_TEST)
+
+build/e2e_fdaccept: build/.made tests/e2e_fdaccept.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_fdaccept.c tests/world.c $(LINK_TEST)
 
 # ---- for developers ----
 
@@ -199,10 +258,10 @@ fuzz: build/.made
 
 depcheck: all
 	sh tests/depcheck.sh "$(LEVEL0)" "$(LEVEL1)" "$(LEVEL2)" \
-		"$(LEVEL3)" "$(LEVEL4)"
+		"$(LEVEL3)" "$(LEVEL4)" "$(LEVEL5)" "$(LEVEL6)"
 
 lint:
-	mandoc -T lint -W warning man/*.[18]
+	mandoc -T lint -W warning man/*.[158]
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) *.c
@@ -235,7 +294,7 @@ distcheck: dist
 static:
 	$(MAKE) clean
 	$(MAKE) CC=musl-gcc LDFLAGS='-static -s -Wl,--gc-sections' \
-		CFLAGS='-Os -ffunction-sections -fdata-sections' all
+		CFLAGS='-Os -ffunction-sections -fdata-sections' fdproxy fdexec
 	ls -l fdproxy fdexec
 
 .PHONY: all demo install uninstall clean check fuzz depcheck lint dist \

@@ -9,6 +9,7 @@
 static uint64_t start;
 static uint32_t now_ms;
 static uint32_t now_wall;
+static uint32_t start_wall;
 
 void
 clock_update(void)
@@ -18,10 +19,12 @@ clock_update(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-	if (start == 0)
-		start = ms;
-	now_ms = (uint32_t)(ms - start);
 	now_wall = (uint32_t)time(NULL);
+	if (start == 0) {
+		start = ms;
+		start_wall = now_wall;
+	}
+	now_ms = (uint32_t)(ms - start);
 }
 
 uint32_t
@@ -34,6 +37,12 @@ uint32_t
 clock_wall(void)
 {
 	return now_wall;
+}
+
+uint32_t
+clock_start(void)
+{
+	return start_wall;
 }
 
 bool
@@ -115,6 +124,30 @@ deadline_open(uint32_t n)
 		deadline_close();
 		return false;
 	}
+	heap_cap = n;
+	return true;
+}
+
+/* Larger, or as it was. */
+static bool
+enlarge(uint32_t **p, uint32_t n)
+{
+	uint32_t *more = realloc(*p, n * sizeof(**p));
+
+	if (more == NULL)
+		return false;
+	memset(more + heap_cap, 0, (n - heap_cap) * sizeof(*more));
+	*p = more;
+	return true;
+}
+
+bool
+deadline_grow(uint32_t n)
+{
+	if (n <= heap_cap)
+		return true;
+	if (!enlarge(&heap, n) || !enlarge(&place, n) || !enlarge(&when, n))
+		return false;
 	heap_cap = n;
 	return true;
 }

@@ -19,6 +19,9 @@ void		clock_update(void);
 uint32_t	clock_ms(void);
 uint32_t	clock_wall(void);
 
+/* Seconds since 1970 of the first clock_update(). */
+uint32_t	clock_start(void);
+
 bool		clock_before(uint32_t a, uint32_t b);
 
 /* Length of the text that clock_date() gives. */
@@ -37,6 +40,9 @@ const char	*clock_date(uint32_t wall);
  */
 bool		deadline_open(uint32_t n);
 void		deadline_close(void);
+
+/* Allow n of them from now on, if these are more.  False without memory. */
+bool		deadline_grow(uint32_t n);
 
 /* Set or move the deadline of id, or take it away (if there is one). */
 void		deadline_set(uint32_t id, uint32_t when);

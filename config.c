@@ -136,47 +136,93 @@ duration(struct reader *r, const char *what, const char *text, uint32_t *ms)
 	return false;
 }
 
-/* addr: to bind, or NULL for the descriptor. */
-static void
-add_listener(struct reader *r, const struct sock_addr *addr, int fd, bool twin)
+static bool
+add_listener(struct reader *r, const struct config_listen *one)
 {
 	struct config *c = r->config;
 	int i;
 
-	for (i = 0; fd != -1 && i < c->listeners; i++)
-		if (c->inherited[i] == fd)
-			return;
+	for (i = 0; one->inherited != -1 && i < c->listeners; i++)
+		if (c->listen[i].inherited == one->inherited)
+			return true;
 	if (c->listeners == CONFIG_LISTENERS) {
 		wrong(r, "Listen: more than %d addresses", CONFIG_LISTENERS);
-		return;
+		return false;
 	}
-	if (addr != NULL)
-		c->listen[c->listeners] = *addr;
-	c->inherited[c->listeners] = fd;
-	c->twin[c->listeners++] = twin;
+	c->listen[c->listeners++] = *one;
+	return true;
+}
+
+static void
+set_string(struct reader *r, char **dst, const char *value)
+{
+	free(*dst);
+	*dst = copy(r, value);
+}
+
+/* What belongs to a socket file; and the protocol, as Apache has it. */
+static bool
+listen_word(struct reader *r, struct config_listen *l, const char *word)
+{
+	bool file = sock_is_file(&l->addr);
+	unsigned long mode;
+	char *end;
+
+	if (strcasecmp(word, "http") == 0)
+		return true;
+	if (file && strncmp(word, "mode=", 5) == 0) {
+		mode = strtoul(word + 5, &end, 8);
+		l->mode = (int)mode;
+		if (strspn(word + 5, "01234567") == strlen(word + 5) &&
+		    end != word + 5 && mode <= 0777)
+			return true;
+		wrong(r, "Listen: mode= must be an octal number up to 777, "
+		    "near \"%s\"", word);
+		return false;
+	}
+	if (file && strncmp(word, "owner=", 6) == 0 && word[6] != '\0') {
+		set_string(r, &l->owner, word + 6);
+		return true;
+	}
+	if (file && strncmp(word, "group=", 6) == 0 && word[6] != '\0') {
+		set_string(r, &l->group, word + 6);
+		return true;
+	}
+	wrong(r, "Listen: only http, and for unix: mode=, owner= and group= "
+	    "can follow, near \"%s\"", word);
+	return false;
 }
 
 static void
 set_listen(struct reader *r, char **words, int n)
 {
+	struct config_listen one = { .inherited = -1, .mode = -1 };
 	struct sock_addr addr[2];
 	const char *error;
 	unsigned long fd;
-	int i, got;
+	int i, got = 1;
+	bool good = true;
 
-	(void)n;
+	memset(addr, 0, sizeof(addr));
 	if (strncmp(words[1], "fd:", 3) == 0) {
-		if (number(r, "Listen fd:", words[1] + 3, 0, INT_MAX, &fd))
-			add_listener(r, NULL, (int)fd, false);
-		return;
-	}
-	error = sock_parse(words[1], addr, &got);
-	if (error != NULL) {
+		if (!number(r, "Listen fd:", words[1] + 3, 0, INT_MAX, &fd))
+			return;
+		one.inherited = (int)fd;
+	} else if ((error = sock_parse(words[1], addr, &got)) != NULL) {
 		wrong(r, "Listen: %s, near \"%s\"", error, words[1]);
 		return;
 	}
-	for (i = 0; i < got; i++)
-		add_listener(r, &addr[i], -1, i > 0);
+	one.addr = addr[0];
+	for (i = 2; i < n; i++)
+		good = listen_word(r, &one, words[i]) && good;
+	if (!good || !add_listener(r, &one)) {
+		free(one.owner);
+		free(one.group);
+	} else if (got == 2) {
+		one.addr = addr[1];
+		one.twin = true;
+		add_listener(r, &one);
+	}
 }
 
 static void
@@ -196,13 +242,6 @@ set_include(struct reader *r, char **words, int n)
 	if (!absolute(r, words[1], path, sizeof(path)))
 		return;
 	read_file(r, path);
-}
-
-static void
-set_string(struct reader *r, char **dst, const char *value)
-{
-	free(*dst);
-	*dst = copy(r, value);
 }
 
 static void
@@ -230,19 +269,54 @@ set_chroot(struct reader *r, char **words, int n)
 		set_string(r, &r->config->chroot, words[1]);
 }
 
+/* A file of the configuration's folder. */
+static void
+set_file(struct reader *r, char **dst, const char *path)
+{
+	char full[4096];
+
+	if (*path == '\0' || *path == '|')
+		wrong(r, "a file expected, near \"%s\"", path);
+	else if (absolute(r, path, full, sizeof(full)))
+		set_string(r, dst, full);
+}
+
+static void
+set_log(struct reader *r, char **dst, const char *name)
+{
+	if (strcmp(name, "stderr") == 0 || strcmp(name, "syslog") == 0)
+		set_string(r, dst, name);
+	else if (strncmp(name, "syslog:", 7) == 0)
+		wrong(r, "syslog has no parameters here, near \"%s\"", name);
+	else
+		set_file(r, dst, name);
+}
+
 static void
 set_error_log(struct reader *r, char **words, int n)
 {
-	char path[4096];
-
 	(void)n;
-	if (strcmp(words[1], "stderr") == 0 ||
-	    strcmp(words[1], "syslog") == 0) {
-		set_string(r, &r->config->error_log, words[1]);
-		return;
-	}
-	if (absolute(r, words[1], path, sizeof(path)))
-		set_string(r, &r->config->error_log, path);
+	set_log(r, &r->config->error_log, words[1]);
+}
+
+static void
+set_custom_log(struct reader *r, char **words, int n)
+{
+	if (n > 2 && strcasecmp(words[2], "common") != 0)
+		wrong(r, "CustomLog: the one format is \"common\", near "
+		    "\"%s\"", words[2]);
+	else if (*words[1] == '|')
+		wrong(r, "CustomLog: programs are not started, near \"%s\"",
+		    words[1]);
+	else
+		set_log(r, &r->config->access_log, words[1]);
+}
+
+static void
+set_pid_file(struct reader *r, char **words, int n)
+{
+	(void)n;
+	set_file(r, &r->config->pid_file, words[1]);
 }
 
 static void
@@ -519,13 +593,19 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 		p->t.kind = CONFIG_EXCLUDED;
 		return true;
 	}
+	if (strcmp(target, "status:") == 0) {
+		p->t.kind = CONFIG_STATUS;
+		return true;
+	}
 	if (strncasecmp(target, "fd://", 5) != 0) {
-		wrong(r, "ProxyPass: the target must be fd://PATH or !, near "
-		    "\"%s\"", target);
+		wrong(r, "ProxyPass: the target must be fd://PATH, status: or "
+		    "!, near \"%s\"", target);
 		return false;
 	}
 	target += 5;
-	if (!absolute(r, target, path, sizeof(path)))
+	if (*target == '@')	/* no file: an abstract name */
+		snprintf(path, sizeof(path), "%s", target);
+	else if (!absolute(r, target, path, sizeof(path)))
 		return false;
 	if (*target == '\0' || strcmp(target, "/") == 0) {
 		wrong(r, "ProxyPass: the target names no socket");
@@ -534,12 +614,12 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 	p->t.path_len = strlen(path);
 	if (!sock_unix(&p->t.addr, path, p->t.path_len)) {
 		wrong(r, "ProxyPass: the path of the socket is longer than "
-		    "%zu bytes, near \"%s\"",
+		    "%zu bytes, or no name, near \"%s\"",
 		    sizeof(p->t.addr.u.un.sun_path) - 1, path);
 		return false;
 	}
-	p->t.kind = path[p->t.path_len - 1] == '/' ? CONFIG_DIRECTORY :
-	    CONFIG_SOCKET;
+	p->t.kind = *path == '/' && path[p->t.path_len - 1] == '/' ?
+	    CONFIG_DIRECTORY : CONFIG_SOCKET;
 	return true;
 }
 
@@ -614,6 +694,7 @@ set_proxy_pass(struct reader *r, char **words, int n)
 {
 	struct pass p;
 	int i, before = r->config->errors;
+	bool passes;
 
 	memset(&p, 0, sizeof(p));
 	p.flusher = "flush";
@@ -628,9 +709,10 @@ set_proxy_pass(struct reader *r, char **words, int n)
 		return;
 	for (i = 3; i < n; i++)
 		pass_parameter(r, &p, words[i]);
-	if (p.t.kind == CONFIG_EXCLUDED && n > 3)
-		wrong(r, "ProxyPass: \"!\" takes no parameters");
-	if (p.t.kind != CONFIG_EXCLUDED && !pass_flusher(r, &p))
+	passes = p.t.kind == CONFIG_SOCKET || p.t.kind == CONFIG_DIRECTORY;
+	if (!passes && n > 3)
+		wrong(r, "ProxyPass: \"%s\" takes no parameters", words[2]);
+	if (passes && !pass_flusher(r, &p))
 		return;
 	if (r->config->errors == before)
 		add_target(r, words[1], &p.t);
@@ -640,6 +722,7 @@ set_proxy_pass(struct reader *r, char **words, int n)
 static const struct directive directives[] = {
 	{ "AcceptFilter", 2, 2, set_accept_filter },
 	{ "ChrootDir", 1, 1, set_chroot },
+	{ "CustomLog", 1, 2, set_custom_log },
 	{ "ErrorLog", 1, 1, set_error_log },
 	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
 	{ "Group", 1, 1, set_group },
@@ -648,10 +731,11 @@ static const struct directive directives[] = {
 	{ "LimitRequestFieldSize", 1, 1, set_number },
 	{ "LimitRequestHead", 1, 1, set_number },
 	{ "LimitRequestLine", 1, 1, set_number },
-	{ "Listen", 1, 1, set_listen },
+	{ "Listen", 1, WORDS_MAX, set_listen },
 	{ "ListenBacklog", 1, 1, set_number },
 	{ "LogLevel", 1, 1, set_log_level },
 	{ "MaxConnections", 1, 1, set_number },
+	{ "PidFile", 1, 1, set_pid_file },
 	{ "ProxyPass", 2, WORDS_MAX, set_proxy_pass },
 	{ "ProxyPassMatch", 0, WORDS_MAX, set_refused },
 	{ "RequestReadTimeout", 1, 1, set_read_timeout },
@@ -956,8 +1040,9 @@ void
 config_inherit(struct config *config, int fd)
 {
 	struct reader r = { config, "LISTEN_FDS", 0, "", 0 };
+	struct config_listen one = { .inherited = fd, .mode = -1 };
 
-	add_listener(&r, NULL, fd, false);
+	add_listener(&r, &one);
 }
 
 /* PATH=TARGET[,key=value ...]; a target without a scheme is a socket's path. */
@@ -967,6 +1052,7 @@ config_route(struct config *config, const char *route)
 	struct reader r = { config, "-r", 0, "", 0 };
 	char *words[WORDS_MAX + 1], *own, *p, *target;
 	char name[] = "ProxyPass";
+	bool socket;
 	int n = 3;
 
 	own = copy(&r, route);
@@ -992,8 +1078,10 @@ config_route(struct config *config, const char *route)
 		n++;
 	}
 	/* words[3] is the target still, and parameters stand behind it. */
-	snprintf(target, strlen(words[3]) + 6, "%s%s", strcmp(words[3], "!") == 0 ||
-	    strncasecmp(words[3], "fd:", 3) == 0 ? "" : "fd://", words[3]);
+	p = words[3];
+	socket = strcmp(p, "!") != 0 && strcmp(p, "status:") != 0 &&
+	    strncasecmp(p, "fd:", 3) != 0;
+	snprintf(target, strlen(p) + 6, "%s%s", socket ? "fd://" : "", p);
 	memmove(&words[3], &words[4], sizeof(*words) * (size_t)(n - 3));
 	option(config, "-r", words, n);
 	free(target);
@@ -1042,6 +1130,12 @@ config_free(struct config *config)
 		free(f->where);
 		free(f);
 	}
+	for (i = 0; i < (uint32_t)config->listeners; i++) {
+		if (config->listen[i].twin)
+			continue;	/* its strings are the other half's */
+		free(config->listen[i].owner);
+		free(config->listen[i].group);
+	}
 	for (i = 0; i < config->ntargets; i++) {
 		free(config->targets[i].path);
 		free(config->targets[i].where);
@@ -1052,6 +1146,8 @@ config_free(struct config *config)
 	free(config->group);
 	free(config->chroot);
 	free(config->error_log);
+	free(config->access_log);
+	free(config->pid_file);
 	free(config);
 }
 
@@ -1060,7 +1156,9 @@ by_socket(const void *a, const void *b)
 {
 	const struct config_target *const *x = a, *const *y = b;
 
-	return strcmp((*x)->addr.u.un.sun_path, (*y)->addr.u.un.sun_path);
+	/* Not strcmp: an abstract name begins with a NUL. */
+	return memcmp((*x)->addr.u.un.sun_path, (*y)->addr.u.un.sun_path,
+	    sizeof((*x)->addr.u.un.sun_path));
 }
 
 /* One number for each different socket path. */
@@ -1087,9 +1185,9 @@ number_queues(struct config *c)
 }
 
 static void
-warn_hidden(const struct config *c)
+find_hidden(struct config *c)
 {
-	const struct config_target *t;
+	struct config_target *t;
 	char normal[4096];
 	size_t len, rest;
 	uint32_t i;
@@ -1099,7 +1197,8 @@ warn_hidden(const struct config *c)
 		t = &c->targets[i];
 		len = strlen(t->path);
 		first = route_match(c->routes, t->path, len, &rest);
-		if (first >= 0 && (uint32_t)first < i)
+		t->hidden = first >= 0 && (uint32_t)first < i;
+		if (t->hidden)
 			log_warn("%s: %s is never reached: %s (%s) comes "
 			    "first", t->where, t->path,
 			    c->targets[first].path, c->targets[first].where);
@@ -1146,6 +1245,6 @@ config_finish(struct config *config)
 	if (config->nqueues > CONFIG_SOCKETS)
 		wrong(&r, "more than %d different sockets", CONFIG_SOCKETS);
 	if (config->errors == 0)
-		warn_hidden(config);
+		find_hidden(config);
 	return config->errors == 0;
 }

@@ -23,7 +23,8 @@
 enum config_kind {
 	CONFIG_SOCKET,		/* all below the path goes to one socket */
 	CONFIG_DIRECTORY,	/* the next segment names the socket */
-	CONFIG_EXCLUDED		/* "!" */
+	CONFIG_EXCLUDED,	/* "!" */
+	CONFIG_STATUS		/* the counters, as text */
 };
 
 /* Where a route leads; the index is the route's. */
@@ -40,6 +41,8 @@ struct config_target {
 	struct config_flush *made;	/* what flush is of, until it is made */
 	char *path;		/* as configured, and where, for messages */
 	char *where;
+	bool hidden;		/* another route always comes first */
+	uint64_t passed;	/* hand-offs: the one thing that changes */
 };
 
 /* A flusher with its headers; many routes may share it. */
@@ -52,10 +55,18 @@ struct config_flush {
 	bool own_server;	/* headers have a Server field */
 };
 
+/* Where to listen. */
+struct config_listen {
+	struct sock_addr addr;
+	int inherited;		/* this descriptor and no address, or -1 */
+	bool twin;		/* IPv4 half of the one before */
+	int mode;		/* of a socket file, or -1 */
+	char *owner;		/* of it, or NULL */
+	char *group;
+};
+
 struct config {
-	struct sock_addr listen[CONFIG_LISTENERS];
-	int inherited[CONFIG_LISTENERS];	/* a descriptor, or -1 */
-	bool twin[CONFIG_LISTENERS];	/* IPv4 half of the one before */
+	struct config_listen listen[CONFIG_LISTENERS];
 	int listeners;
 	struct route_table *routes;
 	struct config_target *targets;
@@ -70,7 +81,9 @@ struct config {
 	int backlog;
 	bool defer;		/* AcceptFilter http data */
 	int log_level;
-	char *error_log;	/* for log_open(), or NULL */
+	char *error_log;	/* for log_file(), or NULL */
+	char *access_log;	/* or NULL */
+	char *pid_file;		/* or NULL */
 	const char *server;	/* the Server field, "" for none */
 	char *user;		/* or NULL */
 	char *group;

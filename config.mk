@@ -7,6 +7,7 @@ VERSION = 0.1.0
 PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin
 SBINDIR = $(PREFIX)/sbin
+LIBDIR = $(PREFIX)/lib
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
@@ -15,6 +16,11 @@ CPPFLAGS =
 CFLAGS = -O2 -g
 LDFLAGS =
 LDLIBS =
+
+# What makes a shared library of it, and what that needs: -ldl, with a glibc
+# older than 2.34.  LDFLAGS are not used for it.
+SOFLAGS = -shared
+SOLIBS =
 
 # platform (epoll on Linux, kqueue on the BSDs and macOS, else poll), or one of
 # epoll, kqueue, poll

@@ -1,5 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +13,7 @@
 #include "log.h"
 #include "reply.h"
 #include "stats.h"
+#include "status.h"
 
 /* Queues for sockets that directory targets find at run time. */
 #define FOUND_QUEUES	32
@@ -27,10 +30,14 @@
 #define NOBODY		UINT32_MAX
 #define NO_LIST		UINT16_MAX
 
-/* The lists: of all heads, of all that linger, then the queues. */
+/*
+ * The lists: of all heads, of all that linger, of those whose routes have
+ * changed, then the queues.
+ */
 enum {
 	LIST_HEAD,
 	LIST_LINGER,
+	LIST_ANEW,
 	LIST_QUEUES
 };
 
@@ -50,13 +57,16 @@ struct list {
 /* What the scratch buffer holds, and of whom. */
 static struct {
 	const struct conn *of;
-	size_t len;		/* of the head */
+	size_t len;		/* of the head, or of what there is of it */
+	bool whole;		/* it is whole, and addr is set */
 	bool expect;
 	struct sock_addr addr;	/* of the backend */
 	int backend;		/* COMMITTED: connected again, or -1 */
 } now;
 
-static const struct config *config;
+static struct config *config;
+static struct config *previous;	/* of clients that are old */
+static uint32_t outdated;	/* how many these are */
 static struct conn *slots;
 static uint32_t nslots;
 static uint32_t unused;		/* slots from here on were never taken */
@@ -69,6 +79,7 @@ static struct list *lists;
 static uint32_t nlists;
 static char *scratch;		/* a NUL byte, then a head */
 static char *path;		/* normal form of a request path */
+static size_t scratch_size;	/* of both, but for that byte */
 
 /*
  * The spare slots let a client be evicted and another kept in the same turn,
@@ -93,11 +104,46 @@ conn_deadlines(const struct config *c, uint32_t max, uint32_t arrivals)
 	return conn_slots(max, arrivals) + count_lists(c);
 }
 
-bool
-conn_open(const struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
+static struct list *
+new_lists(uint32_t n)
 {
+	struct list *l = calloc(n, sizeof(*l));
 	uint32_t i;
 
+	for (i = 0; l != NULL && i < n; i++)
+		l[i].first = l[i].last = NOBODY;
+	return l;
+}
+
+/* Room for a head, and for a piece of the status page. */
+static bool
+new_scratch(const struct config *c)
+{
+	size_t size = c->limits.head > STATUS_PIECE ? c->limits.head :
+	    STATUS_PIECE;
+	char *head, *normal;
+
+	if (size <= scratch_size)
+		return true;
+	head = calloc(1, size + 1);
+	normal = malloc(size);
+	if (head == NULL || normal == NULL) {
+		free(head);
+		free(normal);
+		return false;
+	}
+	free(scratch);
+	free(path);
+	scratch = head;
+	path = normal;
+	scratch_size = size;
+	now.of = NULL;
+	return true;
+}
+
+bool
+conn_open(struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
+{
 	config = c;
 	count_max = max;
 	nslots = conn_slots(max, arrivals);
@@ -106,14 +152,8 @@ conn_open(const struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
 	first_id = id;
 	nlists = count_lists(c);
 	slots = calloc(nslots, sizeof(*slots));
-	lists = calloc(nlists, sizeof(*lists));
-	scratch = calloc(1, c->limits.head + 1);
-	path = malloc(c->limits.head);
-	if (slots == NULL || lists == NULL || scratch == NULL || path == NULL)
-		return false;
-	for (i = 0; i < nlists; i++)
-		lists[i].first = lists[i].last = NOBODY;
-	return true;
+	lists = new_lists(nlists);
+	return slots != NULL && lists != NULL && new_scratch(c);
 }
 
 void
@@ -126,6 +166,7 @@ conn_release(void)
 	slots = NULL;
 	lists = NULL;
 	scratch = path = NULL;
+	scratch_size = 0;
 }
 
 int64_t
@@ -225,34 +266,43 @@ link_slot(struct conn *c, uint32_t list, uint32_t before)
 
 /* ---- queues ---- */
 
-static const struct config_target *
+static struct config *
+config_of(const struct conn *c)
+{
+	return c->old ? previous : config;
+}
+
+static struct config_target *
 target_of(const struct conn *c)
 {
-	return &config->targets[c->route];
+	return &config_of(c)->targets[c->route];
 }
 
 static uint64_t
 hash_path(const struct sock_addr *addr)
 {
-	const char *p = addr->u.un.sun_path;
+	const unsigned char *p = (const unsigned char *)&addr->u.un;
 	uint64_t hash = 14695981039346656037u;
+	size_t i;
 
-	for (; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+	for (i = 0; i < addr->len; i++)
+		hash = (hash ^ p[i]) * 1099511628211u;
 	return hash;
 }
 
 /*
- * The queue of the socket in now.addr.  For a found socket, one that has the
- * same path, or else one that is empty; NO_LIST if all are in use.
+ * The queue of the socket in now.addr.  For a found socket, and for one that
+ * has no number in this configuration, it is one that has the same path, or
+ * else one that is empty; NO_LIST if all are in use.
  */
 static uint32_t
-find_queue(const struct config_target *t)
+find_queue(const struct conn *c)
 {
+	const struct config_target *t = target_of(c);
 	uint32_t i, empty = NO_LIST;
 	uint64_t key;
 
-	if (t->kind == CONFIG_SOCKET)
+	if (t->kind == CONFIG_SOCKET && !c->old)
 		return LIST_QUEUES + t->queue;
 	key = hash_path(&now.addr);
 	for (i = LIST_QUEUES + config->nqueues; i < nlists; i++) {
@@ -325,12 +375,82 @@ client_text(const struct conn *c, char *dst, size_t size)
 	return sock_text(&addr, dst, size);
 }
 
+/* Its socket; or the folder, if which one in it is not known any more. */
 static const char *
 backend_text(const struct conn *c)
 {
-	if (target_of(c)->kind == CONFIG_SOCKET)
-		return target_of(c)->addr.u.un.sun_path;
-	return now.addr.u.un.sun_path;
+	static char text[SOCK_TEXT];
+	const struct config_target *t = target_of(c);
+	bool found = t->kind == CONFIG_DIRECTORY && now.of == c &&
+	    now.addr.len > 0;
+
+	return sock_path(found ? &now.addr : &t->addr, text, sizeof(text));
+}
+
+/* The request line in the scratch buffer, quoted; "-" if there is none. */
+static const char *
+line_text(const struct conn *c, char *dst, size_t size)
+{
+	const char *line = scratch + 1, *lf;
+	size_t len = now.of == c ? now.len : 0;
+
+	lf = memchr(line, '\n', len);
+	if (lf != NULL)
+		len = (size_t)(lf - line);
+	while (len > 0 && line[len - 1] == '\r')
+		len--;
+	return len == 0 ? "-" : log_quote(dst, size, line, len);
+}
+
+static const char *
+number_text(char dst[24], int64_t n, int64_t unknown)
+{
+	if (n == unknown)
+		return "-";
+	snprintf(dst, 24, "%" PRId64, n);
+	return dst;
+}
+
+/*
+ * A line of the access log: the common format and what a hand-off has.  What
+ * is not known is 0, bytes -1.
+ */
+static void
+record(const struct conn *c, int status, int64_t bytes, int error)
+{
+	struct sock_addr peer;
+	const char *date = clock_date(clock_wall()), *backend = "-";
+	char host[SOCK_TEXT] = "-", line[512], route[128] = "-", to[128];
+	char text[3][24];
+
+	if (!log_access_wanted())
+		return;
+	if (sock_peer(c->fd, &peer) == 0)
+		sock_host(&peer, host, sizeof(host));
+	if (c->routed) {
+		log_quote(route, sizeof(route), target_of(c)->path,
+		    strlen(target_of(c)->path));
+		backend = backend_text(c);
+		backend = *backend == '\0' ? "-" : log_quote(to, sizeof(to),
+		    backend, strlen(backend));
+	}
+	log_access("%s - - [%.2s/%.3s/%.4s:%.8s +0000] \"%s\" %s %s "
+	    "route=\"%s\" backend=\"%s\" ms=%" PRIu32 " errno=%s",
+	    /* An IPv4 client of an IPv6 socket. */
+	    strncmp(host, "::ffff:", 7) == 0 ? host + 7 : host,
+	    date + 5, date + 8, date + 12, date + 17,
+	    line_text(c, line, sizeof(line)), number_text(text[0], status, 0),
+	    number_text(text[1], bytes, -1), route, backend,
+	    clock_ms() - c->begun, number_text(text[2], error, 0));
+}
+
+/* It has what it needs of its configuration. */
+static void
+renew(struct conn *c)
+{
+	if (c->old)
+		outdated--;
+	c->old = false;
 }
 
 /* ---- answers of our own ---- */
@@ -341,7 +461,7 @@ linger(struct conn *c)
 	enum reply_drain drain;
 
 	now.of = NULL;
-	drain = reply_drain(c->fd, scratch + 1, config->limits.head,
+	drain = reply_drain(c->fd, scratch + 1, scratch_size,
 	    &c->u.linger.drained, LINGER_BYTES);
 	if (drain != REPLY_WAIT)
 		return CONN_CLOSE;
@@ -352,10 +472,20 @@ linger(struct conn *c)
 }
 
 static enum conn_want
+start_linger(struct conn *c)
+{
+	renew(c);
+	c->state = CONN_LINGER;
+	c->u.linger.drained = 0;
+	c->u.linger.end = clock_ms() + LINGER_MS;
+	return linger(c);
+}
+
+static enum conn_want
 write_reply(struct conn *c)
 {
-	switch (reply_write(c->fd, c->status, c->head_only, c->u.out.wall,
-	    &c->u.out.offset)) {
+	switch (reply_write(c->fd, c->status, c->head_only,
+	    config_of(c)->server, c->u.out.wall, &c->u.out.offset)) {
 	case FLUSH_AGAIN:
 		return CONN_WRITE;
 	case FLUSH_FAILED:
@@ -365,22 +495,27 @@ write_reply(struct conn *c)
 	}
 	/* Ours alone still: no other process has this socket. */
 	shutdown(c->fd, SHUT_WR);
-	c->state = CONN_LINGER;
-	c->u.linger.drained = 0;
-	c->u.linger.end = clock_ms() + LINGER_MS;
-	return linger(c);
+	return start_linger(c);
 }
 
-static enum conn_want
-answer(struct conn *c, int status)
+static void
+begin_answer(struct conn *c, enum conn_state state, int status)
 {
 	c->resting = c->tired = false;
-	c->state = CONN_REPLY;
+	c->state = (uint8_t)state;
 	c->status = (uint16_t)status;
 	c->u.out.offset = 0;
 	c->u.out.wall = clock_wall();
 	c->deadline = clock_ms() + config->flush_ms;
-	stats_get()->answered++;
+	stats_answered(status);
+}
+
+static enum conn_want
+answer(struct conn *c, int status, int error)
+{
+	record(c, status, c->head_only ? 0 : (int64_t)reply_length(status),
+	    error);
+	begin_answer(c, CONN_REPLY, status);
 	return write_reply(c);
 }
 
@@ -388,27 +523,20 @@ answer(struct conn *c, int status)
 static enum conn_want
 refuse(struct conn *c, int status)
 {
-	char client[SOCK_TEXT], text[256];
-	const char *line = scratch + 1;
-	size_t len = now.len;
-	const char *lf = memchr(line, '\n', len);
+	char client[SOCK_TEXT], line[256];
 
-	if (log_wanted(LOG_L_INFO)) {
-		if (lf != NULL)
-			len = (size_t)(lf - line);
-		while (len > 0 && line[len - 1] == '\r')
-			len--;
+	if (log_wanted(LOG_L_INFO))
 		log_info("%s: \"%s\": %d", client_text(c, client,
-		    sizeof(client)), log_quote(text, sizeof(text), line, len),
-		    status);
-	}
-	return answer(c, status);
+		    sizeof(client)), line_text(c, line, sizeof(line)), status);
+	return answer(c, status, 0);
 }
 
 /* It went away, or sent no request at all; nobody is there to be told. */
 static enum conn_want
-gone(void)
+gone(const struct conn *c)
 {
+	if (c->state != CONN_HEAD || c->u.head.scan.at > 0)
+		record(c, 0, -1, 0);
 	stats_get()->gone++;
 	return CONN_CLOSE;
 }
@@ -418,15 +546,120 @@ gone(void)
  * like an answer.
  */
 static enum conn_want
-reset(struct conn *c, const char *why)
+reset(struct conn *c, const char *why, int error)
 {
 	char client[SOCK_TEXT];
 
 	log_error("%s: reset after its head was sent, for %s: %s",
 	    client_text(c, client, sizeof(client)), backend_text(c), why);
+	record(c, 0, -1, error);
 	stats_get()->resets++;
 	c->reset = true;
 	return CONN_CLOSE;
+}
+
+/* ---- bytes that wait ---- */
+
+/*
+ * Bytes that must wait although their client's are read: they go into a socket
+ * of our own, so that they cost a descriptor and no buffer.  Returns its read
+ * end, or -1.
+ */
+static int
+stash(const char *data, size_t len)
+{
+	int fd[2], size = (int)len * 2;
+	ssize_t n;
+
+	if (sock_pair(fd) == -1)
+		return -1;
+	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	n = send(fd[1], data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd[1]);
+	if (n == (ssize_t)len)
+		return fd[0];
+	close(fd[0]);
+	return -1;
+}
+
+/* Send the bytes that wait in c->other, as many as go. */
+static enum flush_result
+send_rest(struct conn *c)
+{
+	uint32_t offset = 0;
+	enum flush_result result;
+	ssize_t n;
+
+	now.of = NULL;
+	n = recv(c->other, scratch + 1, scratch_size, MSG_PEEK |
+	    MSG_DONTWAIT);
+	if (n <= 0)
+		return FLUSH_DONE;
+	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset);
+	if (result != FLUSH_FAILED && recv(c->other, scratch + 1, offset,
+	    MSG_DONTWAIT) != (ssize_t)offset)
+		return FLUSH_FAILED;
+	return result;
+}
+
+/* ---- the status page ---- */
+
+static void
+count_waiting(struct status_view *v)
+{
+	uint32_t i;
+
+	/* The lowest free one is always taken, so none is far above. */
+	v->descriptors = sock_count(2 * nslots + 1024);
+	for (i = 0; i < unused; i++) {
+		if (slots[i].state == CONN_FREE)
+			continue;
+		if (slots[i].state == CONN_HEAD)
+			v->waiting_head++;
+		else if (slots[i].state == CONN_QUEUED ||
+		    slots[i].state == CONN_COMMITTED)
+			v->waiting_backend++;
+		else
+			v->waiting_client++;
+	}
+}
+
+static enum conn_want
+write_status(struct conn *c)
+{
+	struct status_view view = { .config = config_of(c),
+	    .max_connections = count_max };
+	enum flush_result result = FLUSH_DONE;
+	uint32_t offset;
+	size_t len;
+
+	if (c->other != -1)
+		result = send_rest(c);
+	if (result == FLUSH_DONE)
+		count_waiting(&view);
+	while (result == FLUSH_DONE) {
+		if (c->other != -1)
+			close(c->other);
+		c->other = -1;
+		now.of = NULL;
+		len = c->head_only && c->u.out.offset > 0 ? 0 :
+		    status_text(&view, scratch + 1, scratch_size,
+		    &c->u.out.offset);
+		if (len == 0) {
+			shutdown(c->fd, SHUT_WR);
+			return start_linger(c);
+		}
+		offset = 0;
+		result = flush_bytes(c->fd, scratch + 1, len, &offset);
+		if (result == FLUSH_AGAIN) {
+			c->other = stash(scratch + 1 + offset, len - offset);
+			if (c->other == -1)
+				result = FLUSH_FAILED;
+		}
+	}
+	/* A page that is cut must not look whole. */
+	c->reset = result == FLUSH_FAILED;
+	return result == FLUSH_FAILED ? CONN_CLOSE : CONN_WRITE;
 }
 
 /* ---- towards the backend ---- */
@@ -447,23 +680,23 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 		limit = 0;
 	if (!c->waited) {
 		c->waited = true;
-		c->since = clock_ms();
+		c->u.wait.since = clock_ms();
 		if (limit > 0 && (queue == NO_LIST ||
 		    lists[queue].count >= queue_max(t))) {
 			log_warn("%s: too many wait for it", backend_text(c));
-			return answer(c, 503);
+			return answer(c, 503, error);
 		}
 	}
-	c->deadline = c->since + limit;
+	c->deadline = c->u.wait.since + limit;
 	if (limit == 0 || queue == NO_LIST ||
 	    !clock_before(clock_ms(), c->deadline)) {
 		log_error("%s: cannot connect to %s: %s", client_text(c,
 		    client, sizeof(client)), backend_text(c), strerror(error));
-		return answer(c, state == FDPASS_BROKEN ? 500 : 503);
+		return answer(c, state == FDPASS_BROKEN ? 500 : 503, error);
 	}
 	lists[queue].absent = state == FDPASS_ABSENT;
 	c->state = CONN_QUEUED;
-	c->u.queue = queue;
+	c->u.wait.queue = queue;
 	return CONN_PARK;
 }
 
@@ -488,7 +721,7 @@ flush_head(struct conn *c)
 	case FLUSH_FAILED:
 		break;
 	}
-	return gone();
+	return gone(c);
 }
 
 /* Nothing is written before the backend's socket has taken the connection. */
@@ -496,7 +729,7 @@ static enum conn_want
 reach(struct conn *c, bool probing)
 {
 	const struct config_target *t = target_of(c);
-	uint32_t queue = find_queue(t);
+	uint32_t queue = find_queue(c);
 	int fd, error;
 
 	if (!probing && queue != NO_LIST && lists[queue].count > 0)
@@ -513,8 +746,11 @@ reach(struct conn *c, bool probing)
 	}
 	c->other = fd;
 	c->state = CONN_FLUSH;
-	c->u.out.wall = clock_wall();
-	c->u.out.offset = flush_start(t->flush, now.expect);
+	/* Without a head to write, how long it has waited must stay known. */
+	if (flush_consumes(t->flush)) {
+		c->u.out.wall = clock_wall();
+		c->u.out.offset = flush_start(t->flush, now.expect);
+	}
 	c->deadline = clock_ms() + config->flush_ms;
 	return flush_head(c);
 }
@@ -530,6 +766,7 @@ find_socket(const struct config_target *t, const char *rest, size_t len)
 	const char *slash = memchr(rest, '/', len);
 	size_t n = slash == NULL ? len : (size_t)(slash - rest);
 
+	memset(&now.addr, 0, sizeof(now.addr));
 	if (n == 0 || *rest == '.' || t->path_len + n >= sizeof(name))
 		return false;
 	memcpy(name, t->addr.u.un.sun_path, t->path_len);
@@ -545,20 +782,23 @@ route(struct conn *c, const struct http_head *head)
 	size_t len, rest;
 	int status, i;
 
+	c->routed = false;
 	status = route_normalize(head->path.p, head->path.len, path,
-	    config->limits.head, &len);
+	    scratch_size, &len);
 	if (status != 0)
 		return status;
-	i = route_match(config->routes, path, len, &rest);
+	i = route_match(config_of(c)->routes, path, len, &rest);
 	if (i == ROUTE_NONE)
 		return 404;
 	c->route = (uint32_t)i;
-	t = &config->targets[i];
+	c->routed = true;
+	t = target_of(c);
 	if (t->kind == CONFIG_EXCLUDED)
 		return 404;
 	if (t->kind == CONFIG_SOCKET)
 		now.addr = t->addr;
-	else if (!find_socket(t, path + rest, len - rest))
+	else if (t->kind == CONFIG_DIRECTORY &&
+	    !find_socket(t, path + rest, len - rest))
 		return 404;
 	return 0;
 }
@@ -570,11 +810,13 @@ peek(const struct conn *c)
 {
 	ssize_t n;
 
-	now.of = NULL;
 	do {
-		n = recv(c->fd, scratch + 1, config->limits.head,
+		n = recv(c->fd, scratch + 1, config_of(c)->limits.head,
 		    MSG_PEEK | MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
+	now.of = n > 0 ? c : NULL;
+	now.len = n > 0 ? (size_t)n : 0;
+	now.whole = false;
 	return n;
 }
 
@@ -585,7 +827,7 @@ drain(const struct conn *c)
 	uint32_t drained = 0;
 
 	now.of = NULL;
-	reply_drain(c->fd, scratch + 1, config->limits.head, &drained,
+	reply_drain(c->fd, scratch + 1, scratch_size, &drained,
 	    LINGER_BYTES);
 }
 
@@ -596,7 +838,15 @@ cut_short(struct conn *c)
 	if (c->u.head.scan.lines > 0)
 		return refuse(c, 400);
 	drain(c);
-	return gone();
+	return gone(c);
+}
+
+static enum conn_want
+answer_status(struct conn *c)
+{
+	record(c, 200, -1, 0);
+	begin_answer(c, CONN_STATUS, 200);
+	return write_status(c);
 }
 
 static enum conn_want
@@ -606,15 +856,35 @@ dispatch(struct conn *c, const struct http_head *head, bool probing)
 
 	if (!head->asterisk)
 		status = route(c, head);
-	if (status == 0)
-		return reach(c, probing);
-	return refuse(c, status);
+	if (status != 0)
+		return refuse(c, status);
+	if (target_of(c)->kind == CONFIG_STATUS)
+		return answer_status(c);
+	return reach(c, probing);
+}
+
+/*
+ * Parse the now.len bytes of a head in the scratch buffer.  Its length, which
+ * now.len becomes, or http_parse_head()'s HTTP_BAD or HTTP_PARTIAL.
+ */
+static int
+parse(const struct conn *c, struct http_scan *scan, struct http_head *head)
+{
+	int len = http_parse_head(scratch + 1, now.len, scan,
+	    &config_of(c)->limits, head);
+
+	if (len > 0) {
+		now.len = (size_t)len;
+		now.whole = true;
+		now.expect = head->expect;
+	}
+	return len;
 }
 
 static enum conn_want
 look(struct conn *c, unsigned int why)
 {
-	bool probing = c->state == CONN_QUEUED;
+	bool waited = c->state == CONN_QUEUED;
 	struct http_scan scan = { 0, 0, 0 };
 	struct http_head head;
 	size_t seen;
@@ -623,28 +893,23 @@ look(struct conn *c, unsigned int why)
 
 	c->resting = false;
 	n = peek(c);
-	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK) && !probing)
-		return why & CONN_END ? gone() : CONN_READ;
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK) && !waited)
+		return why & CONN_END ? gone(c) : CONN_READ;
 	if (n <= 0)
-		return gone();
-	if (!probing)
+		return gone(c);
+	/* Fewer bytes than before: the limit has been lowered. */
+	if (!waited && c->u.head.scan.at <= n)
 		scan = c->u.head.scan;
 	seen = scan.at;
-	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
-	    &head);
+	len = parse(c, &scan, &head);
 	c->head_only = head.method.len == 4 &&
 	    memcmp(head.method.p, "HEAD", 4) == 0;
-	if (len > 0) {
-		now.of = c;
-		now.len = (size_t)len;
-		now.expect = head.expect;
-		return dispatch(c, &head, probing);
-	}
-	now.len = (size_t)n;
+	if (len > 0)
+		return dispatch(c, &head, why & CONN_PROBE);
 	if (len == HTTP_BAD)
 		return refuse(c, head.status);
-	if (probing)		/* it was whole when it began to wait */
-		return gone();
+	if (waited)		/* it was whole when it began to wait */
+		return gone(c);
 	c->u.head.scan = scan;
 	if ((why & CONN_END) ||
 	    ((why & CONN_MORE) && (size_t)n == seen))
@@ -656,42 +921,17 @@ look(struct conn *c, unsigned int why)
 	return CONN_READ;
 }
 
-/* A late head is peeked at once more, for the message alone. */
-static enum conn_want
-refuse_again(struct conn *c, int status)
-{
-	ssize_t n = peek(c);
-
-	now.of = NULL;
-	now.len = n > 0 ? (size_t)n : 0;
-	return refuse(c, status);
-}
-
 /* The head of this client is in the scratch buffer, or is put there again. */
 static bool
 look_again(struct conn *c)
 {
 	struct http_scan scan = { 0, 0, 0 };
 	struct http_head head;
-	ssize_t n;
-	int len;
 
-	if (now.of == c)
+	if (now.of == c && now.whole)
 		return true;
-	n = peek(c);
-	if (n <= 0)
-		return false;
-	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
-	    &head);
-	if (len <= 0)
-		return false;
-	if (target_of(c)->kind == CONFIG_DIRECTORY && route(c, &head) != 0)
-		return false;
-	if (target_of(c)->kind == CONFIG_SOCKET)
-		now.addr = target_of(c)->addr;
-	now.of = c;
-	now.len = (size_t)len;
-	return true;
+	return peek(c) > 0 && parse(c, &scan, &head) > 0 &&
+	    route(c, &head) == 0;
 }
 
 /* Take exactly the head from the connection. */
@@ -715,57 +955,47 @@ consume(const struct conn *c)
 
 /* ---- hand-off ---- */
 
-/*
- * Bytes that must wait although their client's are read: they go into a socket
- * of our own, so that they cost a descriptor and no buffer.  Returns its read
- * end, or -1.
- */
-static int
-stash(const char *data, size_t len)
-{
-	int fd[2], size = (int)len * 2;
-	ssize_t n;
-
-	if (sock_pair(fd) == -1)
-		return -1;
-	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	n = send(fd[1], data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd[1]);
-	if (n == (ssize_t)len)
-		return fd[0];
-	close(fd[0]);
-	return -1;
-}
-
 /* Its backend gets less than the whole head; it cannot be told. */
 static enum conn_want
 cut_tail(const struct conn *c, const char *why)
 {
-	log_error("%s: a payload was cut short: %s",
-	    target_of(c)->addr.u.un.sun_path, why);
+	char path_text[SOCK_TEXT];
+
+	log_error("%s: a payload was cut short: %s", sock_path(
+	    &target_of(c)->addr, path_text, sizeof(path_text)), why);
 	return CONN_CLOSE;
 }
 
-/* The rest of a payload that the backend's buffer had no room for. */
 static enum conn_want
 send_tail(struct conn *c)
 {
-	uint32_t offset = 0;
-	enum flush_result result;
-	ssize_t n;
+	switch (send_rest(c)) {
+	case FLUSH_AGAIN:
+		return CONN_WRITE;
+	case FLUSH_FAILED:
+		return cut_tail(c, strerror(errno));
+	case FLUSH_DONE:
+		break;
+	}
+	return CONN_CLOSE;
+}
 
-	now.of = NULL;
-	n = recv(c->other, scratch + 1, config->limits.head,
-	    MSG_PEEK | MSG_DONTWAIT);
-	if (n <= 0)
-		return CONN_CLOSE;
-	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset);
-	if (result == FLUSH_FAILED)
-		return cut_tail(c, strerror(errno));
-	if (offset > 0 && recv(c->other, scratch + 1, offset,
-	    MSG_DONTWAIT) == -1)
-		return cut_tail(c, strerror(errno));
-	return CONN_WRITE;
+/* By route; one of the previous configuration may be there still. */
+static void
+count_route(const struct conn *c)
+{
+	struct config_target *t = target_of(c);
+	size_t rest;
+	int i;
+
+	if (c->old) {
+		i = route_match(config->routes, t->path, strlen(t->path),
+		    &rest);
+		if (i == ROUTE_NONE)
+			return;
+		t = &config->targets[i];
+	}
+	t->passed++;
 }
 
 /* The client is the backend's.  Close, never shut down: that reaches it. */
@@ -778,7 +1008,9 @@ passed(struct conn *c, int backend, const char *rest, size_t len)
 	if (log_wanted(LOG_L_DEBUG))
 		log_debug("%s: passed to %s", client_text(c, client,
 		    sizeof(client)), backend_text(c));
+	record(c, flush_status(target_of(c)->flush), -1, 0);
 	stats_get()->passed++;
+	count_route(c);
 	queue_open(c);
 	close(c->fd);
 	if (c->other != -1)
@@ -823,7 +1055,7 @@ static enum conn_want
 failed(struct conn *c, int error)
 {
 	const struct config_target *t = target_of(c);
-	uint32_t queue = in_queue(c) ? c->list : find_queue(t);
+	uint32_t queue = in_queue(c) ? c->list : find_queue(c);
 
 	log_info("cannot pass to %s: %s", backend_text(c), strerror(error));
 	if (queue != NO_LIST)
@@ -831,13 +1063,13 @@ failed(struct conn *c, int error)
 	if (!flush_consumes(t->flush))
 		return unreachable(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
-		return reset(c, "too many wait for their backends");
+		return reset(c, "too many wait for their backends", error);
 	lists[queue].absent = fdpass_state(error, &now.addr) == FDPASS_ABSENT;
 	if (c->state != CONN_COMMITTED && !commit(c))
-		return reset(c, strerror(errno));
+		return reset(c, strerror(errno), errno);
 	if (!clock_before(clock_ms(), c->deadline))
-		return reset(c, strerror(error));
-	c->u.queue = queue;
+		return reset(c, strerror(error), error);
+	c->u.wait.queue = queue;
 	return CONN_PARK;
 }
 
@@ -874,23 +1106,20 @@ hand_off(struct conn *c, int backend, const char *payload, size_t len)
 static bool
 recall(struct conn *c)
 {
-	const struct config_target *t = target_of(c);
 	struct http_scan scan = { 0, 0, 0 };
 	struct http_head head;
 	ssize_t n;
 
 	now.of = NULL;
-	now.len = 0;
-	now.addr = t->addr;
+	now.addr = target_of(c)->addr;
 	if (c->other == -1)
 		return true;
-	n = recv(c->other, scratch, config->limits.head + 1,
-	    MSG_PEEK | MSG_DONTWAIT);
-	if (n <= 1 || http_parse_head(scratch + 1, (size_t)n - 1, &scan,
-	    &config->limits, &head) <= 0)
+	n = recv(c->other, scratch, scratch_size, MSG_PEEK | MSG_DONTWAIT);
+	if (n <= 1)
 		return false;
+	now.of = c;
 	now.len = (size_t)n - 1;
-	return t->kind == CONFIG_SOCKET || route(c, &head) == 0;
+	return parse(c, &scan, &head) > 0 && route(c, &head) == 0;
 }
 
 enum conn_want
@@ -902,9 +1131,9 @@ conn_pass(struct conn *c)
 	if (c->state == CONN_FLUSH) {
 		if (!look_again(c))
 			return flush_consumes(t->flush) ?
-			    reset(c, "its request is gone") : gone();
+			    reset(c, "its request is gone", 0) : gone(c);
 		if (flush_consumes(t->flush) && !consume(c))
-			return reset(c, "its request is gone");
+			return reset(c, "its request is gone", 0);
 		backend = c->other;
 		c->other = -1;
 	}
@@ -917,7 +1146,7 @@ static enum conn_want
 retry_committed(struct conn *c)
 {
 	if (!recall(c))
-		return reset(c, "its payload is lost");
+		return reset(c, "its payload is lost", 0);
 	now.backend = fdpass_connect(&now.addr);
 	if (now.backend == -1) {
 		lists[c->list].absent = fdpass_state(errno, &now.addr) ==
@@ -942,8 +1171,18 @@ conn_start(struct conn *c, int fd, bool local)
 	c->list = NO_LIST;
 	c->state = CONN_HEAD;
 	c->local = local;
-	c->deadline = clock_ms() + config->head_ms;
+	c->begun = clock_ms();
+	c->deadline = c->begun + config->head_ms;
 	stats_get()->accepted++;
+}
+
+void
+conn_start_linger(struct conn *c, int fd, bool local)
+{
+	conn_start(c, fd, local);
+	stats_get()->accepted--;	/* it was counted there */
+	c->state = CONN_LINGER;
+	c->u.linger.end = clock_ms() + LINGER_MS;
 }
 
 static enum conn_want
@@ -953,19 +1192,23 @@ late(struct conn *c)
 	case CONN_HEAD:
 		stats_get()->timeouts++;
 		if (c->u.head.scan.at == 0)
-			return CONN_CLOSE;
-		return refuse_again(c, 408);
+			return gone(c);
+		peek(c);	/* for the messages alone */
+		return refuse(c, 408);
 	case CONN_QUEUED:
 		look_again(c);
 		return behind(c, c->list);
 	case CONN_FLUSH:
 		look_again(c);
-		return reset(c, "the client does not read");
+		return reset(c, "the client does not read", ETIMEDOUT);
 	case CONN_COMMITTED:
 		recall(c);
-		return reset(c, "the backend does not take it");
+		return reset(c, "the backend does not take it", ETIMEDOUT);
 	case CONN_TAIL:
 		return cut_tail(c, "the backend does not read");
+	case CONN_STATUS:
+		c->reset = true;
+		return CONN_CLOSE;
 	default:
 		return CONN_CLOSE;
 	}
@@ -998,10 +1241,10 @@ conn_advance(struct conn *c, unsigned int why)
 	case CONN_QUEUED:
 	case CONN_COMMITTED:
 		if (why & CONN_GONE)
-			return gone();
-		if (!(why & CONN_PROBE))
+			return gone(c);
+		if (!(why & (CONN_PROBE | CONN_ANEW)))
 			return CONN_SAME;
-		return c->state == CONN_QUEUED ? look(c, 0) :
+		return c->state == CONN_QUEUED ? look(c, why) :
 		    retry_committed(c);
 	case CONN_FLUSH:
 		return flush_head(c);
@@ -1009,6 +1252,8 @@ conn_advance(struct conn *c, unsigned int why)
 		return send_tail(c);
 	case CONN_REPLY:
 		return write_reply(c);
+	case CONN_STATUS:
+		return write_status(c);
 	case CONN_LINGER:
 		return linger(c);
 	default:
@@ -1033,6 +1278,7 @@ conn_close(struct conn *c)
 	c->fd = c->other = -1;
 	if (i == -1)
 		return;
+	renew(c);
 	unlink_slot(c);
 	deadline_clear(first_id + (uint32_t)i);
 	c->state = CONN_FREE;
@@ -1080,21 +1326,29 @@ last_word(struct conn *c, int status)
 	uint32_t offset = 0, before, wall = clock_wall();
 	enum flush_result result;
 
+	if (now.of != c)
+		peek(c);
+	record(c, status, c->head_only ? 0 : (int64_t)reply_length(status),
+	    0);
 	drain(c);
 	do {
 		before = offset;
-		result = reply_write(c->fd, status, c->head_only, wall,
-		    &offset);
+		result = reply_write(c->fd, status, c->head_only,
+		    config->server, wall, &offset);
 	} while (result == FLUSH_AGAIN && offset != before);
-	stats_get()->answered++;
+	stats_answered(status);
 }
 
 void
 conn_evict(struct conn *c)
 {
 	stats_get()->evicted++;
-	if (c->state == CONN_HEAD && c->u.head.scan.at > 0)
+	if (c->state != CONN_HEAD)
+		return;
+	if (c->u.head.scan.at > 0)
 		last_word(c, 408);
+	else
+		gone(c);
 }
 
 void
@@ -1107,11 +1361,13 @@ conn_refuse(struct conn *c)
 		break;
 	case CONN_FLUSH:
 	case CONN_COMMITTED:
-		now.addr = target_of(c)->addr;
-		reset(c, "no room to wait");
+		reset(c, "no room to wait", 0);
 		break;
 	case CONN_TAIL:
 		cut_tail(c, "no room to wait");
+		break;
+	case CONN_STATUS:
+		c->reset = true;
 		break;
 	default:
 		break;
@@ -1128,7 +1384,7 @@ conn_settle(struct conn *c)
 	else if (c->state == CONN_LINGER)
 		list = LIST_LINGER;
 	else if (c->state == CONN_QUEUED || c->state == CONN_COMMITTED)
-		list = c->u.queue;
+		list = c->u.wait.queue;
 	if (c->list != list) {
 		if (c->state == CONN_FLUSH)
 			queue_open(c);
@@ -1139,6 +1395,118 @@ conn_settle(struct conn *c)
 	}
 	if (c->state != CONN_HEAD || !c->resting)
 		deadline_set(first_id + (uint32_t)conn_index(c), c->deadline);
+}
+
+/* ---- another configuration ---- */
+
+/*
+ * Those that wait in line go to LIST_ANEW, in order; those whose hand-off is
+ * being repeated into a line that needs no number.
+ */
+static void
+leave_queues(struct list *from, uint32_t n)
+{
+	struct conn *c;
+	uint32_t i, next, id;
+
+	for (i = LIST_QUEUES; i < n; i++) {
+		for (id = from[i].first; id != NOBODY; id = next) {
+			c = &slots[id];
+			next = c->next;
+			c->list = NO_LIST;
+			if (c->state == CONN_QUEUED) {
+				link_slot(c, LIST_ANEW, NOBODY);
+				continue;
+			}
+			recall(c);
+			c->u.wait.queue = find_queue(c);
+			if (c->u.wait.queue == NO_LIST)
+				c->deadline = clock_ms();
+			conn_settle(c);
+		}
+	}
+}
+
+/* Routes that stay go on counting. */
+static void
+carry_counters(const struct config *from, struct config *to)
+{
+	struct config_target *t;
+	size_t rest;
+	uint32_t i;
+	int j;
+
+	for (i = 0; i < to->ntargets; i++) {
+		t = &to->targets[i];
+		j = route_match(from->routes, t->path, strlen(t->path), &rest);
+		if (j != ROUTE_NONE &&
+		    strcmp(from->targets[j].path, t->path) == 0)
+			t->passed = from->targets[j].passed;
+	}
+}
+
+bool
+conn_reload(struct config *next)
+{
+	struct list *from = lists, *to;
+	uint32_t i, from_n = nlists, to_n = count_lists(next);
+
+	to = new_lists(to_n);
+	if (to == NULL || !new_scratch(next) ||
+	    !deadline_grow(first_id + nslots + to_n)) {
+		free(to);
+		return false;
+	}
+	for (i = 0; i < from_n; i++)
+		deadline_clear(list_id(i));
+	carry_counters(config, next);
+	previous = config;
+	config = next;
+	for (i = 0; i < unused; i++) {
+		if (slots[i].state == CONN_FREE ||
+		    slots[i].state == CONN_HEAD ||
+		    slots[i].state == CONN_QUEUED ||
+		    slots[i].state == CONN_LINGER)
+			continue;
+		slots[i].old = true;
+		outdated++;
+	}
+	memcpy(to, from, LIST_QUEUES * sizeof(*to));
+	lists = to;
+	nlists = to_n;
+	leave_queues(from, from_n);
+	free(from);
+	return true;
+}
+
+struct conn *
+conn_unrouted(void)
+{
+	uint32_t i = lists[LIST_ANEW].first;
+
+	if (i == NOBODY)
+		return NULL;
+	unlink_slot(&slots[i]);
+	return &slots[i];
+}
+
+uint32_t
+conn_outdated(void)
+{
+	return outdated;
+}
+
+uint32_t
+conn_unfinished(void)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < unused; i++)
+		n += slots[i].state != CONN_FREE &&
+		    slots[i].state != CONN_HEAD &&
+		    slots[i].state != CONN_QUEUED &&
+		    slots[i].state != CONN_LINGER;
+	return n;
 }
 
 uint32_t

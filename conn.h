@@ -27,6 +27,7 @@ enum conn_state {
 	CONN_COMMITTED,		/* has its head; the backend failed after */
 	CONN_TAIL,		/* is gone; the backend takes its payload */
 	CONN_REPLY,		/* waits to take an answer of our own */
+	CONN_STATUS,		/* waits to take more of the status page */
 	CONN_LINGER		/* has it; what it still sends is dropped */
 };
 
@@ -47,29 +48,34 @@ enum {
 	CONN_MORE = 4,		/* more than was seen, or else its end */
 	CONN_WAKE = 8,		/* a rest is over */
 	CONN_PROBE = 16,	/* look whether its backend is back */
-	CONN_LATE = 32		/* its time is over */
+	CONN_LATE = 32,		/* its time is over */
+	CONN_ANEW = 64		/* the routes have changed */
 };
 
 struct conn {
 	int fd;			/* -1: free */
-	int other;		/* FLUSH: the backend; COMMITTED, TAIL: the
-				   payload, in a socket; else -1 */
+	int other;		/* FLUSH: the backend; COMMITTED, TAIL,
+				   STATUS: bytes that wait, in a socket;
+				   else -1 */
 	uint32_t next;		/* in a list, or of the free slots */
 	uint32_t prev;
 	uint32_t deadline;
 	uint32_t route;
-	uint32_t since;		/* when it began to wait for a backend */
+	uint32_t begun;		/* when it was accepted */
 	union {
 		struct {
 			struct http_scan scan;
 			uint8_t looks;
 			uint8_t naps;
 		} head;		/* HEAD */
-		uint32_t queue;	/* QUEUED, COMMITTED: whose */
+		struct {
+			uint32_t queue;
+			uint32_t since;
+		} wait;		/* QUEUED, COMMITTED; since when, if waited */
 		struct {
 			uint32_t offset;
 			uint32_t wall;
-		} out;		/* FLUSH, REPLY */
+		} out;		/* FLUSH, REPLY, STATUS */
 		struct {
 			uint32_t drained;
 			uint32_t end;
@@ -84,7 +90,9 @@ struct conn {
 	bool resting : 1;
 	bool arrived : 1;	/* something did, while resting */
 	bool tired : 1;		/* looked at very often for one head */
-	bool waited : 1;	/* since is set */
+	bool waited : 1;	/* for a backend */
+	bool routed : 1;	/* route is set */
+	bool old : 1;		/* goes by the previous configuration */
 	bool reset : 1;		/* close it with a reset */
 };
 
@@ -96,9 +104,26 @@ static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
  * from first_id on are used (see conn_deadlines()).  config must stay.  False
  * without memory.
  */
-bool		 conn_open(const struct config *config, uint32_t max,
+bool		 conn_open(struct config *config, uint32_t max,
 		    uint32_t arrivals, uint32_t first_id);
 void		 conn_release(void);
+
+/*
+ * Go by another configuration from now on.  Clients that have been written to
+ * keep the one before, which must stay until conn_outdated() is 0; not before
+ * that may it be called again.  Those that wait for a backend must be routed
+ * anew: conn_unrouted() names them one by one, in order, until it is NULL.
+ * False without memory: then nothing has changed.
+ */
+bool		 conn_reload(struct config *config);
+struct conn	*conn_unrouted(void);
+uint32_t	 conn_outdated(void);
+
+/*
+ * How many clients cannot be left to another program yet: what they wait for
+ * is not in the kernel.
+ */
+uint32_t	 conn_unfinished(void);
 
 /* How many slots, and how many deadlines, these take. */
 uint32_t	 conn_slots(uint32_t max, uint32_t arrivals);
@@ -110,6 +135,9 @@ void		 conn_turn(void);
 
 /* A client that has just been accepted; fd is its own from now on. */
 void		 conn_start(struct conn *c, int fd, bool local);
+
+/* One that has been answered by another program before us. */
+void		 conn_start_linger(struct conn *c, int fd, bool local);
 
 enum conn_want	 conn_advance(struct conn *c, unsigned int why);
 

@@ -864,21 +864,12 @@ static bool
 open_listener(void)
 {
 	const char *path = server.addr.u.un.sun_path;
-	mode_t mask = 0;
-	int error;
 
-	if (server.mode != -1)
-		mask = umask(0777 & ~(mode_t)server.mode);
-	server.listener = sock_listen(&server.addr, server.backlog, false);
-	error = errno;
-	if (server.mode != -1)
-		umask(mask);
-	if (server.listener != -1) {
-		if (lstat(path, &server.file) == 0)
-			return true;
-		error = errno;
-	}
-	log_error("cannot listen on %s: %s", path, strerror(error));
+	server.listener = sock_listen(&server.addr, server.backlog, false,
+	    server.mode);
+	if (server.listener != -1 && lstat(path, &server.file) == 0)
+		return true;
+	log_error("cannot listen on %s: %s", path, strerror(errno));
 	return false;
 }
 

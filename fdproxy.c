@@ -11,21 +11,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "listen.h"
 #include "log.h"
 #include "poller.h"
 #include "proc.h"
-#include "reply.h"
 #include "sock.h"
 #include "stats.h"
+#include "upgrade.h"
 
 #ifndef VERSION
 #define VERSION	"unknown"
@@ -36,6 +38,7 @@
 #define TIMERS		256	/* in one turn */
 #define PAUSE_MS	100	/* without descriptors */
 #define RESERVE		32	/* descriptors that are not for clients */
+#define TRIAL_MS	30000	/* for a new program to read its files */
 
 /* Names for the poller: listeners, the signals, then the slots. */
 enum {
@@ -43,24 +46,42 @@ enum {
 	ID_SLOTS
 };
 
-/* Names of deadlines: two of our own, then those of conn. */
+/* Names of deadlines: those of our own, then those of conn. */
 enum {
 	TIMER_PAUSE,		/* descriptors may be free again */
 	TIMER_STOP,		/* GracefulShutdownTimeout */
+	TIMER_TRIAL,		/* a new program should have made up its mind */
 	TIMER_CONN
+};
+
+struct options {
+	bool print;
+	bool daemon;
+	bool test;
+	int verbose;
+	const char *ready;	/* descriptor, or NULL */
 };
 
 static struct {
 	struct config *config;
-	int listeners[CONFIG_LISTENERS];
-	bool local[CONFIG_LISTENERS];
-	enum poller_want watched[CONFIG_LISTENERS];
+	struct config *previous;	/* until no client goes by it */
+	int argc;
+	char **argv;
+	struct options options;
+	enum upgrade_role role;
+	int adopted;		/* listening sockets from LISTEN_FDS */
+	bool adopted_input;	/* one as descriptor 0 */
+	bool rooted;		/* in ChrootDir */
+	bool paused;		/* listeners are not watched */
+	bool reload;		/* to be done when the turn is over */
+	bool upgrade;		/* the same */
+	pid_t trial;		/* of the new program; 0: none */
 	bool stopping;
 	bool done;
 } server;
 
 static const char usage[] =
-    "usage: fdproxy [-1htVv] [-c directive] [-f file] [-l address] "
+    "usage: fdproxy [-1dhtVv] [-c directive] [-f file] [-l address] "
     "[-N fd]\n"
     "               [-r route] [-u user[:group]]\n";
 
@@ -71,6 +92,7 @@ help(void)
 	    "Gives HTTP connections to backends, by path, as descriptors.\n\n"
 	    "  -1            print each bound address on standard output\n"
 	    "  -c directive  one line of configuration\n"
+	    "  -d            become a daemon once clients can connect\n"
 	    "  -f file       configuration file (-: standard input)\n"
 	    "  -h            this help\n"
 	    "  -l address    listen on [address:]port, unix:/path or fd:N\n"
@@ -112,7 +134,7 @@ end(struct conn *c)
 
 /* A client on the stack must wait: into a slot, if need be another's. */
 static struct conn *
-keep(struct conn *c)
+take_slot(struct conn *c)
 {
 	struct conn *kept = conn_keep(c), *victim;
 
@@ -181,7 +203,7 @@ serve(struct conn *c, enum conn_want want)
 		return;
 	}
 	if (conn_index(c) == -1) {
-		c = keep(c);
+		c = take_slot(c);
 		if (c == NULL)
 			return;
 	}
@@ -207,19 +229,21 @@ reasons(unsigned int what)
 static void
 watch_listeners(enum poller_want want)
 {
+	struct listener *l;
 	int i;
 
-	for (i = 0; i < server.config->listeners; i++) {
-		if (server.listeners[i] == -1 || server.watched[i] == want)
+	for (i = 0; i < listen_count(); i++) {
+		l = listen_at(i);
+		if (l->fd == -1 || l->watched == want)
 			continue;
-		if (poller_set(server.listeners[i], (uint32_t)i,
-		    server.watched[i], want) == -1 && want != POLLER_NONE) {
+		if (poller_set(l->fd, (uint32_t)i, l->watched, want) == -1 &&
+		    want != POLLER_NONE) {
 			log_error("%s: %s", poller_name(), strerror(errno));
-			server.watched[i] = POLLER_NONE;
+			l->watched = POLLER_NONE;
 			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
 			continue;
 		}
-		server.watched[i] = want;
+		l->watched = (uint8_t)want;
 	}
 }
 
@@ -233,20 +257,21 @@ pause_listeners(void)
 	log_warn("cannot accept: %s; again in %d ms", strerror(errno),
 	    PAUSE_MS);
 	stats_get()->paused++;
+	server.paused = true;
 	watch_listeners(POLLER_NONE);
 	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
 }
 
 static void
-accept_clients(uint32_t i)
+accept_clients(const struct listener *l)
 {
 	struct conn c;
 	int fd, n;
 
-	for (n = 0; n < ACCEPTS && server.watched[i] != POLLER_NONE; n++) {
-		fd = sock_accept(server.listeners[i]);
+	for (n = 0; n < ACCEPTS && l->watched != POLLER_NONE; n++) {
+		fd = sock_accept(l->fd);
 		if (fd != -1) {
-			conn_start(&c, fd, server.local[i]);
+			conn_start(&c, fd, l->local);
 			serve(&c, conn_advance(&c, 0));
 			continue;
 		}
@@ -279,25 +304,6 @@ accept_clients(uint32_t i)
 
 /* ---- stopping ---- */
 
-static void
-close_listeners(void)
-{
-	const struct sock_addr *addr;
-	int i;
-
-	watch_listeners(POLLER_NONE);
-	for (i = 0; i < server.config->listeners; i++) {
-		addr = &server.config->listen[i];
-		if (server.listeners[i] == -1)
-			continue;
-		if (addr->u.sa.sa_family == AF_UNIX &&
-		    server.config->inherited[i] == -1)
-			unlink(addr->u.un.sun_path);
-		close(server.listeners[i]);
-		server.listeners[i] = -1;
-	}
-}
-
 /* Clients that have said nothing; or all, with an answer if they can. */
 static void
 end_clients(bool all)
@@ -316,8 +322,10 @@ end_clients(bool all)
 		}
 		/* What came in this moment is not overlooked. */
 		serve(c, conn_advance(c, 0));
-		if (c->state == CONN_HEAD && conn_seen(c) == 0)
+		if (c->state == CONN_HEAD && conn_seen(c) == 0) {
+			stats_get()->gone++;
 			end(c);
+		}
 	}
 }
 
@@ -331,7 +339,8 @@ stop(void)
 	server.stopping = true;
 	proc_notify("STOPPING=1");
 	log_notice("stopping; %u clients wait", conn_count());
-	close_listeners();
+	watch_listeners(POLLER_NONE);
+	listen_close();
 	deadline_clear(TIMER_PAUSE);
 	end_clients(false);
 	if (server.config->graceful_ms > 0)
@@ -343,13 +352,311 @@ static void
 log_stats(void)
 {
 	const struct stats *s = stats_get();
+	uint64_t answered = 0, n;
+	unsigned int i;
 
+	for (i = 0; stats_answer(i, &n) != 0; i++)
+		answered += n;
 	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
-	    PRIu64 ", head timeouts %" PRIu64 ", evicted %" PRIu64
-	    ", retries %" PRIu64 ", resets %" PRIu64 ", gone %" PRIu64
-	    ", pauses %" PRIu64 ", waiting %u", s->accepted, s->passed,
-	    s->answered, s->timeouts, s->evicted, s->retries, s->resets,
-	    s->gone, s->paused, conn_count());
+	    PRIu64 ", resets %" PRIu64 ", gone %" PRIu64 ", head timeouts %"
+	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
+	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
+	    s->gone, s->timeouts, s->evicted, s->retries, s->paused,
+	    conn_count());
+}
+
+/* ---- another configuration ---- */
+
+static void	report_log(const char *line);
+static bool	read_config(struct config *c);
+
+/* What the logs are to be, until it is certain that they will. */
+struct logs {
+	const char *name[LOG_KINDS];
+	int fd[LOG_KINDS];
+};
+
+/* Those that are not in use. */
+static void
+close_logs(const struct logs *logs)
+{
+	int i;
+
+	for (i = 0; i < LOG_KINDS; i++)
+		if (logs->fd[i] > STDERR_FILENO &&
+		    logs->fd[i] != log_fd((enum log_kind)i))
+			close(logs->fd[i]);
+}
+
+static void
+use_logs(const struct logs *logs)
+{
+	int i;
+
+	for (i = 0; i < LOG_KINDS; i++)
+		log_use((enum log_kind)i, logs->name[i], logs->fd[i]);
+}
+
+static void
+name_logs(struct logs *logs, const struct config *c)
+{
+	logs->name[LOG_MESSAGES] = c->error_log;
+	if (c->error_log == NULL)
+		logs->name[LOG_MESSAGES] = server.options.daemon ? "syslog" :
+		    "stderr";
+	logs->name[LOG_ACCESS] = c->access_log;
+}
+
+/* old: what has the same name there stays open; or NULL. */
+static bool
+open_logs(struct logs *logs, const struct config *old,
+    const struct config *new)
+{
+	struct logs before = { { NULL }, { -1 } };
+	const char *name;
+	int i;
+
+	if (old != NULL)
+		name_logs(&before, old);
+	name_logs(logs, new);
+	logs->fd[LOG_MESSAGES] = logs->fd[LOG_ACCESS] = -1;
+	for (i = 0; i < LOG_KINDS; i++) {
+		name = logs->name[i];
+		if (name == NULL)
+			continue;
+		if (before.name[i] != NULL && strcmp(before.name[i], name) == 0)
+			logs->fd[i] = log_fd((enum log_kind)i);
+		else
+			logs->fd[i] = log_file(name);
+		if (logs->fd[i] == -1 && (i == LOG_ACCESS ||
+		    new->error_log != NULL)) {
+			log_error("cannot open %s: %s", name, strerror(errno));
+			close_logs(logs);
+			return false;
+		}
+	}
+	if (logs->fd[LOG_MESSAGES] == -1)
+		log_warn("there is no system log: messages will be lost");
+	return true;
+}
+
+static void
+set_level(const struct config *c)
+{
+	int level = c->log_level + server.options.verbose;
+
+	log_level(level < LOG_L_DEBUG ? (enum log_level)level : LOG_L_DEBUG);
+}
+
+/* What has been done once and for all stays as it is. */
+static void
+keep(const char *name, char **old, char **new)
+{
+	char *swap = *new;
+
+	if ((*old == NULL) != (*new == NULL) ||
+	    (*old != NULL && strcmp(*old, *new) != 0))
+		log_warn("%s cannot be changed by a reload", name);
+	*new = *old;
+	*old = swap;
+}
+
+static void
+keep_fixed(struct config *old, struct config *new)
+{
+	keep("User", &old->user, &new->user);
+	keep("Group", &old->group, &new->group);
+	keep("ChrootDir", &old->chroot, &new->chroot);
+	keep("PidFile", &old->pid_file, &new->pid_file);
+	if (old->max_connections != new->max_connections)
+		log_warn("MaxConnections cannot be changed by a reload");
+	new->max_connections = old->max_connections;
+}
+
+/* All that can fail comes before the first thing that cannot be undone. */
+static bool
+change_config(struct config *new)
+{
+	struct logs logs;
+
+	if (!open_logs(&logs, server.config, new))
+		return false;
+	if (!listen_prepare(new, false)) {
+		close_logs(&logs);
+		return false;
+	}
+	if (!conn_reload(new)) {
+		log_error("out of memory");
+		listen_abort();
+		close_logs(&logs);
+		return false;
+	}
+	keep_fixed(server.config, new);
+	watch_listeners(POLLER_NONE);
+	listen_commit();
+	if (!server.paused)
+		watch_listeners(POLLER_ACCEPT);
+	use_logs(&logs);
+	set_level(new);
+	return true;
+}
+
+static void
+reload(void)
+{
+	struct config *new = config_new(report_log);
+	struct conn *c;
+
+	server.reload = false;
+	proc_notify_reloading();
+	if (new == NULL || !read_config(new) || !change_config(new)) {
+		log_error("the configuration stays as it was");
+		stats_get()->refused++;
+		config_free(new);
+	} else {
+		server.previous = server.config;
+		server.config = new;
+		stats_get()->reloads++;
+		while ((c = conn_unrouted()) != NULL)
+			serve(c, conn_advance(c, CONN_ANEW));
+		log_notice("the configuration has been read again");
+	}
+	proc_notify("READY=1");
+}
+
+/* ---- another program ---- */
+
+/* With -t before all else. */
+static void
+try_upgrade(void)
+{
+	static char test[] = "-t";
+	char **argv;
+
+	if (server.rooted) {
+		log_error("no upgrade within ChrootDir");
+		return;
+	}
+	if (server.trial != 0 || server.upgrade) {
+		log_warn("an upgrade is under way already");
+		return;
+	}
+	argv = calloc((size_t)server.argc + 2, sizeof(*argv));
+	if (argv != NULL) {
+		argv[0] = server.argv[0];
+		argv[1] = test;
+		memcpy(argv + 2, server.argv + 1, (size_t)server.argc *
+		    sizeof(*argv));
+		server.trial = upgrade_try(argv, server.adopted);
+		free(argv);
+	}
+	if (argv == NULL || server.trial == -1) {
+		log_error("no upgrade: %s", strerror(errno));
+		server.trial = 0;
+		return;
+	}
+	deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
+}
+
+static void
+end_trial(int status)
+{
+	server.trial = 0;
+	deadline_clear(TIMER_TRIAL);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		server.upgrade = true;
+	else if (WIFEXITED(status))
+		log_error("no upgrade: %s -t exits with status %d",
+		    server.argv[0], WEXITSTATUS(status));
+	else
+		log_error("no upgrade: %s -t ends by signal %d",
+		    server.argv[0], WTERMSIG(status));
+}
+
+/* If it returns, nothing has happened. */
+static void
+upgrade(void)
+{
+	struct conn *c;
+	uint32_t i;
+
+	server.upgrade = false;
+	proc_notify_reloading();
+	/* A watch may have changed what the next program gets (poll). */
+	for (i = 0; i < conn_used(); i++)
+		if (conn_at(i)->state != CONN_FREE)
+			watch(conn_at(i), POLLER_NONE);
+	upgrade_exec(server.argv, server.adopted);
+	log_error("no upgrade: cannot execute %s: %s", server.argv[0],
+	    strerror(errno));
+	for (i = 0; i < conn_used(); i++) {
+		c = conn_at(i);
+		if (c->state != CONN_FREE)
+			serve(c, conn_advance(c, CONN_ANEW));
+	}
+	proc_notify("READY=1");
+}
+
+/* The clients that were left to us. */
+static void
+inherit_clients(void)
+{
+	struct sock_addr addr;
+	struct conn c;
+	bool lingers, local;
+	int fd;
+
+	while ((fd = upgrade_client(&lingers)) != -1) {
+		sock_cloexec(fd);
+		local = sock_name(fd, &addr) == 0 &&
+		    addr.u.sa.sa_family == AF_UNIX;
+		if (lingers)
+			conn_start_linger(&c, fd, local);
+		else
+			conn_start(&c, fd, local);
+		serve(&c, conn_advance(&c, 0));
+	}
+}
+
+/* ---- signals ---- */
+
+static void
+take_children(void)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == server.trial)
+			end_trial(status);
+}
+
+static void
+take_signal(int sig)
+{
+	switch (sig) {
+	case PROC_TERM:
+		stop();
+		break;
+	case PROC_RELOAD:
+		server.reload = true;
+		break;
+	case PROC_REOPEN:
+		log_reopen();
+		break;
+	case PROC_UPGRADE:
+		if (!server.stopping)
+			try_upgrade();
+		break;
+	case PROC_STATS:
+		log_stats();
+		break;
+	case PROC_CHILD:
+		take_children();
+		break;
+	default:
+		break;
+	}
 }
 
 static void
@@ -357,14 +664,8 @@ take_signals(void)
 {
 	int sig;
 
-	while ((sig = proc_signal()) != -1) {
-		if (sig == PROC_TERM)
-			stop();
-		else if (sig == PROC_REOPEN)
-			log_reopen();
-		else if (sig == PROC_STATS)
-			log_stats();
-	}
+	while ((sig = proc_signal()) != -1)
+		take_signal(sig);
 }
 
 /* ---- turns ---- */
@@ -375,7 +676,7 @@ take_event(const struct poller_event *event)
 	struct conn *c;
 
 	if (event->id < CONFIG_LISTENERS) {
-		accept_clients(event->id);
+		accept_clients(listen_at((int)event->id));
 	} else if (event->id == ID_SIGNALS) {
 		take_signals();
 	} else {
@@ -391,7 +692,10 @@ take_timer(uint32_t id)
 	unsigned int why;
 
 	if (id == TIMER_PAUSE) {
+		server.paused = false;
 		watch_listeners(POLLER_ACCEPT);
+	} else if (id == TIMER_TRIAL) {
+		kill(server.trial, SIGKILL);
 	} else if (id == TIMER_STOP) {
 		server.done = true;
 	} else {
@@ -399,6 +703,22 @@ take_timer(uint32_t id)
 		if (c != NULL)
 			serve(c, conn_advance(c, why));
 	}
+}
+
+/* What must not happen while reports of this turn are about. */
+static void
+between_turns(void)
+{
+	if (server.previous != NULL && conn_outdated() == 0) {
+		config_free(server.previous);
+		server.previous = NULL;
+	}
+	if (server.stopping)
+		return;
+	if (server.reload && server.previous == NULL)
+		reload();
+	if (server.upgrade && conn_unfinished() == 0)
+		upgrade();
 }
 
 static int
@@ -424,6 +744,7 @@ loop(void)
 				break;
 			take_timer((uint32_t)id);
 		}
+		between_turns();
 	}
 	return 0;
 }
@@ -437,39 +758,9 @@ report(const char *line)
 }
 
 static void
-cannot_listen(const struct sock_addr *addr)
+report_log(const char *line)
 {
-	char text[SOCK_TEXT];
-	int error = errno;
-
-	log_error("cannot listen on %s: %s", sock_text(addr, text,
-	    sizeof(text)), strerror(error));
-}
-
-/*
- * A socket as descriptor 0 is moved away, so that 0 is never a listener nor
- * a client.
- */
-static int
-inherit(int i)
-{
-	struct sock_addr *addr = &server.config->listen[i];
-	int fd = server.config->inherited[i];
-
-	if (sock_inherit(fd, addr) == -1) {
-		log_error("cannot listen on descriptor %d: %s", fd,
-		    errno == EINVAL ? "it is no listening stream socket" :
-		    strerror(errno));
-		return -1;
-	}
-	if (fd <= STDERR_FILENO) {
-		server.listeners[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		proc_null(fd, proc_open_null());
-	} else {
-		server.listeners[i] = fd;
-	}
-	server.local[i] = addr->u.sa.sa_family == AF_UNIX;
-	return server.listeners[i] == -1 ? -1 : 0;
+	log_error("%s", line);
 }
 
 /*
@@ -477,60 +768,18 @@ inherit(int i)
  * is configured, descriptor 0 if it listens.
  */
 static void
-adopt_listeners(void)
+adopt_listeners(struct config *c)
 {
 	struct sock_addr addr;
-	int i, n = proc_listen_fds();
-
-	for (i = 0; i < n; i++)
-		config_inherit(server.config, PROC_LISTEN_FD + i);
-	if (server.config->listeners == 0 &&
-	    sock_inherit(STDIN_FILENO, &addr) == 0)
-		config_inherit(server.config, STDIN_FILENO);
-}
-
-/*
- * The IPv4 half of "every address" gets the port of the IPv6 half, also when
- * the system chose it.  A machine without IPv6 has the IPv4 half alone.
- */
-static int
-listen_one(int i)
-{
-	struct config *c = server.config;
-	struct sock_addr *addr = &c->listen[i], bound;
-	int fd;
-
-	if (c->inherited[i] != -1)
-		return inherit(i);
-	if (c->twin[i] && server.listeners[i - 1] != -1)
-		addr->u.in.sin_port = htons((uint16_t)
-		    sock_port(&c->listen[i - 1]));
-	fd = sock_listen(addr, c->backlog, c->defer);
-	if (fd == -1) {
-		if (i + 1 < c->listeners && c->twin[i + 1] &&
-		    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-			return 0;
-		cannot_listen(addr);
-		return -1;
-	}
-	server.listeners[i] = fd;
-	server.local[i] = addr->u.sa.sa_family == AF_UNIX;
-	if (!server.local[i] && sock_name(fd, &bound) == 0)
-		*addr = bound;
-	return 0;
-}
-
-static bool
-open_listeners(void)
-{
 	int i;
 
-	for (i = 0; i < server.config->listeners; i++)
-		server.listeners[i] = -1;
-	for (i = 0; i < server.config->listeners; i++)
-		if (listen_one(i) == -1)
-			return false;
-	return true;
+	for (i = 0; i < server.adopted; i++)
+		config_inherit(c, PROC_LISTEN_FD + i);
+	if (c->listeners == 0 && (server.adopted_input ||
+	    sock_inherit(STDIN_FILENO, &addr) == 0)) {
+		server.adopted_input = true;
+		config_inherit(c, STDIN_FILENO);
+	}
 }
 
 static void
@@ -539,10 +788,10 @@ announce(int null)
 	char text[SOCK_TEXT];
 	int i;
 
-	for (i = 0; i < server.config->listeners; i++)
-		if (server.listeners[i] != -1)
-			printf("%s\n", sock_text(&server.config->listen[i],
-			    text, sizeof(text)));
+	for (i = 0; i < listen_count(); i++)
+		if (listen_at(i)->fd != -1)
+			printf("%s\n", sock_text(&listen_at(i)->bound, text,
+			    sizeof(text)));
 	fflush(stdout);
 	proc_null(STDOUT_FILENO, null);
 }
@@ -554,7 +803,8 @@ allocate(void)
 	struct config *c = server.config;
 	unsigned int limit = proc_raise_nofile();
 	uint32_t max = c->max_connections, room;
-	uint32_t arrivals = ACCEPTS * (uint32_t)c->listeners;
+	/* A reload may add listeners; memory that is not used costs nothing. */
+	uint32_t arrivals = ACCEPTS * CONFIG_LISTENERS;
 
 	room = limit > RESERVE + 2 ? (limit - RESERVE) / 2 : 1;
 	if (max == 0)
@@ -579,15 +829,19 @@ allocate(void)
 static bool
 start(void)
 {
+	struct config *c = server.config;
+	bool heir = server.role == UPGRADE_HEIR;
 	int signals;
 
-	if (!open_listeners())
+	/* It has clients already: what is not vital must not end it. */
+	if (c->pid_file != NULL && !proc_pid_open(c->pid_file) && !heir)
 		return false;
-	if (!proc_drop(server.config->user, server.config->group,
-	    server.config->chroot))
+	if (!listen_prepare(c, heir))
 		return false;
-	if (!allocate())
+	listen_commit();
+	if (!proc_drop(c->user, c->group, c->chroot) || !allocate())
 		return false;
+	server.rooted = c->chroot != NULL;
 	signals = proc_signals();
 	if (signals == -1 || poller_set(signals, ID_SIGNALS, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
@@ -595,7 +849,61 @@ start(void)
 		return false;
 	}
 	watch_listeners(POLLER_ACCEPT);
-	return true;
+	return proc_confine();
+}
+
+/* Clients can connect: whoever waits for that is told. */
+static void
+ready(int out)
+{
+	if (server.options.print)
+		announce(out);
+	if (server.options.ready != NULL)
+		proc_ready(atoi(server.options.ready));
+	proc_pid_write();
+	proc_notify("READY=1");
+	log_nonblocking(true);
+}
+
+static int
+serve_all(void)
+{
+	struct logs logs;
+	int status, out = -1, null = -1;
+
+	if (!open_logs(&logs, NULL, server.config)) {
+		if (server.role != UPGRADE_HEIR)
+			return 1;
+		logs.name[LOG_MESSAGES] = "stderr";
+		logs.fd[LOG_MESSAGES] = STDERR_FILENO;
+	}
+	/* A daemon's parent has its messages until it is ready. */
+	if (!server.options.daemon)
+		use_logs(&logs);
+	proc_notify_open();
+	if (server.options.print)
+		out = proc_open_null();
+	if (server.options.daemon)
+		null = proc_open_null();
+	if (!start()) {
+		listen_close();
+		proc_pid_remove();
+		return 1;
+	}
+	ready(out);
+	if (server.options.daemon) {
+		use_logs(&logs);
+		proc_daemon_ready(null);
+	}
+	if (server.role == UPGRADE_HEIR)
+		log_notice("upgraded to version %s", VERSION);
+	inherit_clients();
+	status = loop();
+	end_clients(true);
+	listen_close();
+	proc_pid_remove();
+	poller_close();
+	return status;
 }
 
 static void
@@ -604,41 +912,42 @@ version(void)
 	printf("fdproxy %s (%s)\n", VERSION, poller_name());
 }
 
-struct options {
-	bool print;
-	bool test;
-	int verbose;
-	int ready_fd;		/* or -1 */
-};
-
-/* The number of an open descriptor, or -1 after a message. */
-static int
-descriptor(const char *text)
+/* Whether it is the number of an open descriptor; a message if not. */
+static bool
+is_descriptor(const char *text)
 {
-	char *rest;
-	long fd = strtol(text, &rest, 10);
-
-	if (*text >= '0' && *text <= '9' && *rest == '\0' && fd <= INT_MAX &&
-	    fcntl((int)fd, F_GETFD) != -1)
-		return (int)fd;
+	if (*text != '\0' && strspn(text, "0123456789") == strlen(text) &&
+	    strlen(text) < 8 && fcntl(atoi(text), F_GETFD) != -1)
+		return true;
 	fprintf(stderr, "fdproxy: \"%s\" is not an open descriptor\n", text);
-	return -1;
+	return false;
 }
 
-/* Returns -1 to go on, or an exit status. */
+/*
+ * Read the command line, and the files that it names.  Returns -1 to go on, or
+ * an exit status.
+ */
 static int
-options(int argc, char **argv, struct options *opt)
+read_options(struct config *c, struct options *opt)
 {
-	struct config *c = server.config;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "1c:f:hl:N:r:tu:Vv")) != -1) {
+	optind = 1;
+#if defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+    defined(__DragonFly__) || defined(__APPLE__)
+	optreset = 1;
+#endif
+	while ((ch = getopt(server.argc, server.argv,
+	    "1c:df:hl:N:r:tu:Vv")) != -1) {
 		switch (ch) {
 		case '1':
 			opt->print = true;
 			break;
 		case 'c':
 			config_directive(c, optarg);
+			break;
+		case 'd':
+			opt->daemon = true;
 			break;
 		case 'f':
 			config_file(c, optarg);
@@ -650,9 +959,7 @@ options(int argc, char **argv, struct options *opt)
 			config_listen(c, optarg);
 			break;
 		case 'N':
-			opt->ready_fd = descriptor(optarg);
-			if (opt->ready_fd == -1)
-				return 2;
+			opt->ready = optarg;
 			break;
 		case 'r':
 			config_route(c, optarg);
@@ -674,56 +981,55 @@ options(int argc, char **argv, struct options *opt)
 			return 2;
 		}
 	}
-	if (optind == argc)
+	if (optind == server.argc)
 		return -1;
 	fprintf(stderr, "fdproxy: unexpected argument \"%s\"\n%s",
-	    argv[optind], usage);
+	    server.argv[optind], usage);
 	return 2;
 }
 
-static int
-run(int argc, char **argv)
+/* Everything anew, for a reload. */
+static bool
+read_config(struct config *c)
 {
-	struct options opt = { .ready_fd = -1 };
-	int status, level, null = -1;
+	struct options again = { .print = false };
 
-	status = options(argc, argv, &opt);
+	read_options(c, &again);
+	adopt_listeners(c);
+	return config_finish(c);
+}
+
+static int
+run(void)
+{
+	struct config *c = server.config;
+	struct options *opt = &server.options;
+	int status;
+
+	server.role = upgrade_open();
+	server.adopted = proc_listen_fds();
+	status = read_options(c, opt);
 	if (status != -1)
 		return status;
-	adopt_listeners();
-	if (!config_finish(server.config))
+	adopt_listeners(c);
+	if (!config_finish(c))
 		return 2;
-	level = server.config->log_level + opt.verbose;
-	log_level(level < LOG_L_DEBUG ? (enum log_level)level : LOG_L_DEBUG);
-	reply_server(server.config->server);
-	if (opt.test) {
+	set_level(c);
+	if (opt->test && server.role == UPGRADE_TRIAL)
+		return proc_may_drop(c->user, c->group, c->chroot) ? 0 : 1;
+	if (opt->test) {
 		fprintf(stderr, "configuration is good\n");
 		return 0;
 	}
-	if (server.config->error_log != NULL &&
-	    !log_open(server.config->error_log)) {
-		log_error("cannot open %s: %s", server.config->error_log,
-		    strerror(errno));
-		return 1;
+	if (server.role == UPGRADE_HEIR) {
+		opt->print = opt->daemon = false;	/* done long ago */
+		opt->ready = NULL;
 	}
-	proc_notify_open();
-	if (opt.print)
-		null = proc_open_null();
-	if (!start()) {
-		close_listeners();
+	if (opt->ready != NULL && !is_descriptor(opt->ready))
+		return 2;
+	if (opt->daemon && !proc_daemon())
 		return 1;
-	}
-	if (opt.print)
-		announce(null);
-	if (opt.ready_fd != -1)
-		proc_ready(opt.ready_fd);
-	proc_notify("READY=1");
-	log_nonblocking(true);
-	status = loop();
-	end_clients(true);
-	close_listeners();
-	poller_close();
-	return status;
+	return serve_all();
 }
 
 int
@@ -734,14 +1040,19 @@ main(int argc, char **argv)
 	if (!proc_sane_fds())
 		return 1;
 	clock_update();
+	server.argc = argc;
+	server.argv = argv;
 	server.config = config_new(report);
 	if (server.config == NULL)
 		log_error("out of memory");
 	else
-		status = run(argc, argv);
-	log_open("stderr");	/* the name of its file goes now */
+		status = run();
+	/* The names of their files go now. */
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	log_use(LOG_ACCESS, NULL, -1);
 	conn_release();
 	deadline_close();
+	config_free(server.previous);
 	config_free(server.config);
 	return status;
 }

@@ -255,6 +255,12 @@ flush_consumes(const struct flush *flush)
 	return flush->type->consumes;
 }
 
+int
+flush_status(const struct flush *flush)
+{
+	return flush->date != 0 ? 200 : 0;
+}
+
 uint32_t
 flush_start(const struct flush *flush, bool expect)
 {

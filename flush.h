@@ -37,6 +37,9 @@ void		 flush_free(struct flush *flush);
  */
 bool		 flush_consumes(const struct flush *flush);
 
+/* The status that it writes, or 0 if that is not known. */
+int		 flush_status(const struct flush *flush);
+
 /* Where in the text to begin: with expect, at a 100 (Continue). */
 uint32_t	 flush_start(const struct flush *flush, bool expect);
 

@@ -23,10 +23,18 @@ static const char *const names[LOG_L_COUNT] = {
 static const char *program = "fdproxy";
 static enum log_level threshold = LOG_L_NOTICE;
 static bool careful;
-static const char *sink = "stderr";
-static int out = STDERR_FILENO;
-static bool datagrams;		/* out is the system's log */
-static unsigned long dropped;
+static unsigned long dropped;		/* and not reported yet */
+static unsigned long dropped_ever;
+
+struct sink {
+	const char *name;
+	int fd;				/* -1: lines go nowhere */
+};
+
+static struct sink sinks[LOG_KINDS] = {
+	[LOG_MESSAGES] = { "stderr", STDERR_FILENO },
+	[LOG_ACCESS] = { NULL, -1 }
+};
 
 void
 log_name(const char *name)
@@ -63,6 +71,18 @@ log_wanted(enum log_level level)
 	return level <= threshold;
 }
 
+bool
+log_access_wanted(void)
+{
+	return sinks[LOG_ACCESS].fd != -1;
+}
+
+unsigned long
+log_dropped(void)
+{
+	return dropped_ever;
+}
+
 static bool
 plain(char c)
 {
@@ -96,6 +116,12 @@ log_quote(char *dst, size_t size, const char *src, size_t len)
 	return dst;
 }
 
+static bool
+is_syslog(const struct sink *s)
+{
+	return strcmp(s->name, "syslog") == 0;
+}
+
 /* By hand: syslog(3) blocks when its reader does. */
 static int
 open_syslog(void)
@@ -112,35 +138,55 @@ open_syslog(void)
 	return fd;
 }
 
-bool
-log_open(const char *name)
+int
+log_file(const char *name)
 {
-	bool syslog = strcmp(name, "syslog") == 0;
 	int fd;
 
 	if (strcmp(name, "stderr") == 0)
-		fd = STDERR_FILENO;
-	else if (syslog)
+		return STDERR_FILENO;
+	if (strcmp(name, "syslog") == 0)
 		fd = open_syslog();
 	else
 		fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
 		    O_NOCTTY | O_NONBLOCK, 0644);
-	if (fd == -1)
-		return false;
-	fcntl(fd, F_SETFD, fd == STDERR_FILENO ? 0 : FD_CLOEXEC);
-	if (out != STDERR_FILENO)
-		close(out);
-	out = fd;
-	sink = name;
-	datagrams = syslog;
-	return true;
+	if (fd != -1)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+void
+log_use(enum log_kind kind, const char *name, int fd)
+{
+	struct sink *s = &sinks[kind];
+
+	if (s->fd != -1 && s->fd != STDERR_FILENO && s->fd != fd)
+		close(s->fd);
+	s->fd = fd;
+	s->name = name;
+}
+
+int
+log_fd(enum log_kind kind)
+{
+	return sinks[kind].fd;
 }
 
 void
 log_reopen(void)
 {
-	if (!log_open(sink))
-		log_error("cannot open %s again: %s", sink, strerror(errno));
+	int i, fd;
+
+	for (i = 0; i < LOG_KINDS; i++) {
+		if (sinks[i].fd == -1)
+			continue;
+		fd = log_file(sinks[i].name);
+		if (fd != -1)
+			log_use((enum log_kind)i, sinks[i].name, fd);
+		else
+			log_error("cannot open %s again: %s", sinks[i].name,
+			    strerror(errno));
+	}
 }
 
 /*
@@ -148,16 +194,16 @@ log_reopen(void)
  * A pipe that is writable takes PIPE_BUF bytes whole, and LOG_LINE is less.
  */
 static bool
-would_block(void)
+would_block(const struct sink *s)
 {
-	struct pollfd p = { out, POLLOUT, 0 };
+	struct pollfd p = { s->fd, POLLOUT, 0 };
 
 	return careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
 }
 
-/* One line; a disk that is full loses it, and it is counted. */
-static void
-put(enum log_level level, const char *line, size_t len)
+/* To the system's log, which may have been started anew. */
+static ssize_t
+send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
 {
 	/* Facility 3 (daemon), RFC 3164 4.1.1. */
 	static const char *const priorities[LOG_L_COUNT] = {
@@ -165,20 +211,38 @@ put(enum log_level level, const char *line, size_t len)
 	};
 	char packet[LOG_LINE + 4];
 	ssize_t n;
+	int fd;
 
-	if (would_block()) {
-		dropped++;
-		return;
+	memcpy(packet, priorities[level], 4);
+	memcpy(packet + 4, line, len - 1);
+	n = send(s->fd, packet, len + 3, MSG_DONTWAIT);
+	if (n == -1 && (errno == ECONNREFUSED || errno == ENOTCONN ||
+	    errno == ECONNRESET)) {
+		fd = log_file(s->name);
+		if (fd != -1) {
+			close(s->fd);
+			s->fd = fd;
+			n = send(fd, packet, len + 3, MSG_DONTWAIT);
+		}
 	}
-	if (datagrams) {
-		memcpy(packet, priorities[level], 4);
-		memcpy(packet + 4, line, len - 1);
-		n = send(out, packet, len + 3, MSG_DONTWAIT);
-	} else {
-		n = write(out, line, len);
-	}
-	if (n == -1)
+	return n;
+}
+
+/* One line; a disk that is full loses it, and it is counted. */
+static void
+put(enum log_kind kind, enum log_level level, const char *line, size_t len)
+{
+	struct sink *s = &sinks[kind];
+	ssize_t n;
+
+	if (is_syslog(s))
+		n = send_syslog(s, level, line, len);
+	else
+		n = would_block(s) ? -1 : write(s->fd, line, len);
+	if (n == -1) {
 		dropped++;
+		dropped_ever++;
+	}
 }
 
 static void
@@ -187,13 +251,49 @@ report_dropped(void)
 	unsigned long n = dropped;
 	char line[80];
 
-	if (n == 0 || would_block())
+	if (n == 0 || would_block(&sinks[LOG_MESSAGES]))
 		return;
 	dropped = 0;
-	put(LOG_L_WARN, line, (size_t)snprintf(line, sizeof(line),
-	    "%.32s: warn: %lu log lines dropped\n", program, n));
-	if (dropped > 0)
-		dropped += n;
+	put(LOG_MESSAGES, LOG_L_WARN, line, (size_t)snprintf(line,
+	    sizeof(line), "%.32s: warn: %lu log lines dropped\n", program,
+	    n));
+	if (dropped > 0) {	/* the report is no line that is missed */
+		dropped = n;
+		dropped_ever--;
+	}
+}
+
+/*
+ * Append the text to a line that has n bytes, escaped, with a newline.
+ * Returns its length.
+ */
+static size_t
+finish(char line[LOG_LINE], size_t n, const char *text)
+{
+	for (; *text != '\0' && n + 5 < LOG_LINE; text++) {
+		if (plain(*text))
+			line[n++] = *text;
+		else
+			n += escape(line + n, *text);
+	}
+	line[n++] = '\n';
+	return n;
+}
+
+void
+log_access(const char *fmt, ...)
+{
+	char text[LOG_LINE], line[LOG_LINE];
+	int saved = errno;
+	va_list ap;
+
+	if (log_access_wanted()) {
+		va_start(ap, fmt);
+		vsnprintf(text, sizeof(text), fmt, ap);
+		va_end(ap);
+		put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text));
+	}
+	errno = saved;
 }
 
 static void
@@ -201,22 +301,15 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 {
 	char text[LOG_LINE], line[LOG_LINE];
 	int saved = errno;
-	size_t i, n;
+	size_t n;
 
-	if (level > threshold)
+	if (level > threshold || sinks[LOG_MESSAGES].fd == -1)
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
 	n = (size_t)snprintf(line, sizeof(line), "%.64s: %s: ", program,
 	    names[level]);
-	for (i = 0; text[i] != '\0' && n + 5 < sizeof(line); i++) {
-		if (plain(text[i]))
-			line[n++] = text[i];
-		else
-			n += escape(line + n, text[i]);
-	}
-	line[n++] = '\n';
 	report_dropped();
-	put(level, line, n);
+	put(LOG_MESSAGES, level, line, finish(line, n, text));
 	errno = saved;
 }
 

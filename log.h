@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 /*
- * Messages on standard error, or elsewhere, one line each, never longer than LOG_LINE
- * bytes, control bytes escaped.  errno is kept by every function here.
+ * Messages, on standard error unless told otherwise, and the access log, which
+ * is nowhere unless told.  One line each, never longer than LOG_LINE bytes,
+ * control bytes escaped.  errno is kept by the functions that write.
  */
 
 #define LOG_LINE	1024
@@ -37,14 +38,29 @@ void	log_level(enum log_level level);
 /* The level of that name (letters of either case), or -1. */
 int	log_level_named(const char *name);
 
-/*
- * Write messages to a file from now on ("/path", appended to, made if it is
- * not there), to the system's log ("syslog"), or again to standard error
- * ("stderr").  The name must stay.  False with errno; then all is as before.
- */
-bool	log_open(const char *name);
+enum log_kind {
+	LOG_MESSAGES,
+	LOG_ACCESS,
+	LOG_KINDS
+};
 
-/* Open the file of log_open() anew, since it may have been renamed. */
+/*
+ * A descriptor to write lines to: of a file ("/path", appended to, made if it
+ * is not there), the system's log ("syslog"), or standard error ("stderr").
+ * The caller's; or -1 with errno.
+ */
+int	log_file(const char *name);
+
+/*
+ * Write lines of that kind to fd from now on, which is log_file(name)'s and no
+ * longer the caller's.  name must stay; NULL with -1: write none.
+ */
+void	log_use(enum log_kind kind, const char *name, int fd);
+
+/* The descriptor that lines of that kind go to, or -1. */
+int	log_fd(enum log_kind kind);
+
+/* Open the files again, by their names, since they may have been renamed. */
 void	log_reopen(void);
 
 /*
@@ -59,8 +75,15 @@ void	log_notice(const char *fmt, ...) LOG_PRINTF(1, 2);
 void	log_info(const char *fmt, ...) LOG_PRINTF(1, 2);
 void	log_debug(const char *fmt, ...) LOG_PRINTF(1, 2);
 
-/* Whether a message of that level would be written. */
+/* Whether a message of that level, or a line of access, would be written. */
 bool	log_wanted(enum log_level level);
+bool	log_access_wanted(void);
+
+/* A line of the access log, with nothing before or behind it. */
+void	log_access(const char *fmt, ...) LOG_PRINTF(1, 2);
+
+/* How many lines were dropped since the start. */
+unsigned long	log_dropped(void);
 
 /*
  * Copy bytes of a client for use inside double quotes: control and 8-bit

@@ -7,6 +7,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#ifndef EPOLLEXCLUSIVE
+#define EPOLLEXCLUSIVE	0	/* before Linux 4.5 */
+#endif
+
 #define BATCH	256
 
 static int epfd = -1;
@@ -32,7 +36,8 @@ interest(enum poller_want want)
 {
 	switch (want) {
 	case POLLER_ACCEPT:
-		return EPOLLIN;
+		/* Of several processes with this listener, one is woken. */
+		return EPOLLIN | EPOLLEXCLUSIVE;
 	case POLLER_READ:
 		return EPOLLIN | EPOLLRDHUP | EPOLLET;
 	case POLLER_WRITE:

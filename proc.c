@@ -5,9 +5,13 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -78,6 +82,7 @@ proc_listen_fds(void)
 }
 
 static int supervisor = -1;
+static char *supervisor_path;
 
 void
 proc_notify_open(void)
@@ -98,6 +103,7 @@ proc_notify_open(void)
 			addr.sun_path[0] = '\0';
 		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
 	}
+	supervisor_path = strdup(path);
 	unsetenv("NOTIFY_SOCKET");
 	len += offsetof(struct sockaddr_un, sun_path);
 	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
@@ -117,6 +123,25 @@ proc_notify(const char *state)
 }
 
 void
+proc_notify_reloading(void)
+{
+	char text[64];
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	proc_notify(text);
+}
+
+void
+proc_notify_leave(void)
+{
+	if (supervisor_path != NULL)
+		setenv("NOTIFY_SOCKET", supervisor_path, 1);
+}
+
+void
 proc_ready(int fd)
 {
 	if (write(fd, "\n", 1) != 1)
@@ -125,6 +150,8 @@ proc_ready(int fd)
 	close(fd);
 }
 
+static rlim_t nofile;		/* as we were started; 0: it is so still */
+
 unsigned int
 proc_raise_nofile(void)
 {
@@ -132,6 +159,7 @@ proc_raise_nofile(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		return 256;
+	nofile = limit.rlim_cur;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		/* macOS refuses "unlimited"; what is in force counts. */
@@ -142,6 +170,17 @@ proc_raise_nofile(void)
 	if (limit.rlim_cur > INT_MAX)
 		return INT_MAX;
 	return (unsigned int)limit.rlim_cur;
+}
+
+void
+proc_restore_nofile(void)
+{
+	struct rlimit limit;
+
+	if (nofile == 0 || getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = nofile;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static bool
@@ -185,6 +224,34 @@ find_user(const char *user, uid_t *uid, gid_t *gid, const char **name)
 	*gid = pw->pw_gid;
 	*name = user;
 	return true;
+}
+
+bool
+proc_find_owner(const char *user, const char *group, uid_t *uid, gid_t *gid)
+{
+	const char *name;
+	gid_t own;
+
+	*uid = (uid_t)-1;
+	*gid = (gid_t)-1;
+	return (user == NULL || find_user(user, uid, &own, &name)) &&
+	    (group == NULL || find_group(group, gid));
+}
+
+bool
+proc_may_drop(const char *user, const char *group, const char *root)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (!proc_find_owner(user, group, &uid, &gid))
+		return false;
+	if (geteuid() == 0 || (root == NULL &&
+	    (user == NULL || uid == geteuid()) &&
+	    (group == NULL || gid == getegid())))
+		return true;
+	log_error("cannot change user, group or root any more");
+	return false;
 }
 
 static bool
@@ -256,32 +323,78 @@ proc_drop(const char *user, const char *group, const char *root)
 	return no_new_privileges();
 }
 
+/*
+ * What a reload or an upgrade may need is not known before, so no file is
+ * hidden; but nothing can be done to the machine beyond that, and no program
+ * can be started but by an upgrade.
+ */
+bool
+proc_confine(void)
+{
+#ifdef __OpenBSD__
+	if (unveil("/", "rwxc") == -1 || unveil(NULL, NULL) == -1 ||
+	    pledge("stdio rpath wpath cpath fattr chown flock inet unix "
+	    "sendfd getpw proc exec", NULL) == -1) {
+		log_error("pledge: %s", strerror(errno));
+		return false;
+	}
+#endif
+	return true;
+}
+
 static int signal_pipe[2] = { -1, -1 };
+
+static const struct {
+	int number;
+	char what;
+} signals[] = {
+	{ SIGTERM, PROC_TERM },
+	{ SIGINT, PROC_TERM },
+	{ SIGHUP, PROC_RELOAD },
+	{ SIGUSR1, PROC_REOPEN },
+	{ SIGUSR2, PROC_UPGRADE },
+	{ SIGALRM, PROC_STATS },
+	{ SIGCHLD, PROC_CHILD },
+#ifdef SIGINFO
+	{ SIGINFO, PROC_STATS },
+#endif
+};
+
+#define SIGNALS	(sizeof(signals) / sizeof(*signals))
 
 /* Nothing but a byte into a pipe, which is never full of what matters. */
 static void
 on_signal(int sig)
 {
-	char c = PROC_TERM;
 	int saved = errno;
+	size_t i;
 
-	if (sig == SIGUSR1)
-		c = PROC_REOPEN;
-#ifdef SIGINFO
-	if (sig == SIGINFO)
-		c = PROC_STATS;
-#endif
-	if (write(signal_pipe[1], &c, 1) == -1) {
-		/* Full: a signal waits to be seen already. */
+	for (i = 0; i < SIGNALS; i++) {
+		if (signals[i].number == sig &&
+		    write(signal_pipe[1], &signals[i].what, 1) == -1) {
+			/* Full: a signal waits to be seen already. */
+		}
 	}
 	errno = saved;
+}
+
+void
+proc_hold_signals(bool on)
+{
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < SIGNALS; i++)
+		sigaddset(&set, signals[i].number);
+	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
 int
 proc_signals(void)
 {
 	struct sigaction sa;
-	int i;
+	size_t i;
 
 	if (pipe(signal_pipe) == -1)
 		return -1;
@@ -295,15 +408,11 @@ proc_signals(void)
 	if (sigaction(SIGPIPE, &sa, NULL) == -1)
 		return -1;
 	sa.sa_handler = on_signal;
-	sa.sa_flags = SA_RESTART;
-	if (sigaction(SIGTERM, &sa, NULL) == -1 ||
-	    sigaction(SIGINT, &sa, NULL) == -1 ||
-	    sigaction(SIGUSR1, &sa, NULL) == -1)
-		return -1;
-#ifdef SIGINFO
-	if (sigaction(SIGINFO, &sa, NULL) == -1)
-		return -1;
-#endif
+	sa.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+	for (i = 0; i < SIGNALS; i++)
+		if (sigaction(signals[i].number, &sa, NULL) == -1)
+			return -1;
+	proc_hold_signals(false);
 	return signal_pipe[0];
 }
 
@@ -313,4 +422,117 @@ proc_signal(void)
 	char c;
 
 	return read(signal_pipe[0], &c, 1) == 1 ? c : -1;
+}
+
+static int ready_pipe = -1;
+
+bool
+proc_daemon(void)
+{
+	int fd[2], status;
+	pid_t pid;
+	char c;
+
+	if (pipe(fd) == -1 || (pid = fork()) == -1) {
+		log_error("cannot become a daemon: %s", strerror(errno));
+		return false;
+	}
+	if (pid == 0) {
+		setsid();
+		close(fd[0]);
+		ready_pipe = fd[1];
+		sock_cloexec(ready_pipe);
+		return true;
+	}
+	close(fd[1]);
+	if (read(fd[0], &c, 1) == 1)
+		_exit(0);
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	_exit(1);
+}
+
+void
+proc_daemon_ready(int null)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; null != -1 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null != -1)
+		close(null);
+	if (write(ready_pipe, "", 1) == -1)
+		log_warn("nobody waits for us: %s", strerror(errno));
+	close(ready_pipe);
+	ready_pipe = -1;
+}
+
+static int pid_fd = -1;
+static const char *pid_path;
+
+/* The file may have been removed by its last owner while we opened it. */
+static bool
+still_there(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 &&
+	    a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+bool
+proc_pid_open(const char *path)
+{
+	struct flock lock;
+	char text[16] = "";
+
+	do {
+		if (pid_fd != -1)
+			close(pid_fd);
+		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (pid_fd == -1) {
+			log_error("cannot open %s: %s", path,
+			    strerror(errno));
+			return false;
+		}
+		memset(&lock, 0, sizeof(lock));
+		lock.l_type = F_WRLCK;
+		lock.l_whence = SEEK_SET;
+		if (fcntl(pid_fd, F_SETLK, &lock) == -1) {
+			if (read(pid_fd, text, sizeof(text) - 1) == -1)
+				*text = '\0';
+			log_error("%s: it runs already, as process %.*s",
+			    path, (int)strcspn(text, "\n"), text);
+			close(pid_fd);
+			pid_fd = -1;
+			return false;
+		}
+	} while (!still_there(pid_fd, path));
+	pid_path = path;
+	return true;
+}
+
+void
+proc_pid_write(void)
+{
+	char text[16];
+	int n;
+
+	if (pid_fd == -1)
+		return;
+	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	if (ftruncate(pid_fd, 0) == -1 || pwrite(pid_fd, text, (size_t)n,
+	    0) != n)
+		log_error("cannot write %s: %s", pid_path, strerror(errno));
+}
+
+void
+proc_pid_remove(void)
+{
+	if (pid_fd == -1)
+		return;
+	if (unlink(pid_path) == -1 && ftruncate(pid_fd, 0) == -1)
+		log_warn("cannot remove %s: %s", pid_path, strerror(errno));
+	close(pid_fd);
+	pid_fd = -1;
 }

@@ -3,6 +3,7 @@
 #define PROC_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * The process as such: its descriptors, limits, privileges and signals.
@@ -20,6 +21,9 @@ bool	proc_sane_fds(void);
  */
 unsigned int	proc_raise_nofile(void);
 
+/* The limit that we were started with, for what is executed from here. */
+void	proc_restore_nofile(void);
+
 /*
  * Make root the file system's root, then become user and group, for good
  * (NULL: as we are; a name, or a number): the user's groups are set, and it is
@@ -29,10 +33,29 @@ unsigned int	proc_raise_nofile(void);
  */
 bool	proc_drop(const char *user, const char *group, const char *root);
 
+/*
+ * The ids of these names or numbers; NULL: leave it, as chown(2) has it.
+ * False after a message.
+ */
+bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
+	    gid_t *gid);
+
+/*
+ * Whether proc_drop() would find these, and, if we are not root, need not
+ * change anything.  False after a message.
+ */
+bool	proc_may_drop(const char *user, const char *group, const char *root);
+
+/* Where the system has promises to make (OpenBSD), make them. */
+bool	proc_confine(void);
+
 enum proc_signal {
 	PROC_TERM = 't',		/* SIGTERM, SIGINT */
+	PROC_RELOAD = 'h',		/* SIGHUP */
 	PROC_REOPEN = 'r',		/* SIGUSR1 */
-	PROC_STATS = 's'		/* SIGINFO where there is one */
+	PROC_UPGRADE = 'u',		/* SIGUSR2 */
+	PROC_STATS = 's',		/* SIGALRM; SIGINFO where there is one */
+	PROC_CHILD = 'c'		/* SIGCHLD */
 };
 
 /*
@@ -40,6 +63,9 @@ enum proc_signal {
  * one came, or -1 with errno.
  */
 int	proc_signals(void);
+
+/* Hold signals back: they come once the next program catches them. */
+void	proc_hold_signals(bool on);
 
 /* The next signal that came: an enum proc_signal, or -1. */
 int	proc_signal(void);
@@ -67,7 +93,30 @@ int	proc_listen_fds(void);
 void	proc_notify_open(void);
 void	proc_notify(const char *state);
 
+/* The same for "RELOADING=1", with the time that systemd wants to know. */
+void	proc_notify_reloading(void);
+
+/* Let the program that is executed next find it as well. */
+void	proc_notify_leave(void);
+
 /* Write a newline to fd and close it: we are ready, s6 fashion. */
 void	proc_ready(int fd);
+
+/*
+ * Go on as a child in a session of its own.  The parent stays in here until
+ * proc_daemon_ready(), then exits with status 0; if the child exits before,
+ * with its status.  False after a message.  With ready, null becomes
+ * descriptors 0 to 2 and is closed.
+ */
+bool	proc_daemon(void);
+void	proc_daemon_ready(int null);
+
+/*
+ * Open and lock the file, or say who holds it and return false.  Write our
+ * process id; remove it, or empty it where it cannot be removed any more.
+ */
+bool	proc_pid_open(const char *path);
+void	proc_pid_write(void);
+void	proc_pid_remove(void);
 
 #endif

@@ -36,14 +36,6 @@ static const struct answer answers[] = {
 	    "This server speaks HTTP/1.1.\n" }
 };
 
-static const char *server = "fdproxy";
-
-void
-reply_server(const char *text)
-{
-	server = text;
-}
-
 static const struct answer *
 find(int status)
 {
@@ -55,9 +47,15 @@ find(int status)
 	return find(500);
 }
 
+size_t
+reply_length(int status)
+{
+	return strlen(find(status)->text);
+}
+
 enum flush_result
-reply_write(int fd, int status, bool head_only, uint32_t wall,
-    uint32_t *offset)
+reply_write(int fd, int status, bool head_only, const char *server,
+    uint32_t wall, uint32_t *offset)
 {
 	const struct answer *a = find(status);
 	char text[768];

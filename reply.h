@@ -3,6 +3,7 @@
 #define REPLY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "flush.h"
@@ -12,16 +13,18 @@
  * and Connection: close; no byte of a request is ever in one.
  */
 
-/* The value of the Server field ("" for none).  It is not copied. */
-void			reply_server(const char *server);
-
 /*
  * Write the answer with that status, from *offset on; without body if
- * head_only.  wall is the Date, the same in each call for one client.  Results
- * as for flush_write().
+ * head_only.  server is the value of the Server field ("" for none) and wall
+ * the Date, the same in each call for one client.  Results as for
+ * flush_write().
  */
 enum flush_result	reply_write(int fd, int status, bool head_only,
-			    uint32_t wall, uint32_t *offset);
+			    const char *server, uint32_t wall,
+			    uint32_t *offset);
+
+/* The length of that answer's body. */
+size_t			reply_length(int status);
 
 enum reply_drain {
 	REPLY_WAIT,		/* nothing there now */

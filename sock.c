@@ -106,6 +106,26 @@ sock_reset(int fd)
 	close(fd);
 }
 
+#define CHUNK	32	/* poll(2) takes no more than RLIMIT_NOFILE */
+
+unsigned int
+sock_count(unsigned int n)
+{
+	struct pollfd p[CHUNK];
+	unsigned int at, i, open = 0;
+
+	for (at = 0; at < n; at += CHUNK) {
+		for (i = 0; i < CHUNK; i++) {
+			p[i].fd = (int)(at + i);
+			p[i].events = 0;
+		}
+		poll(p, CHUNK, 0);
+		for (i = 0; i < CHUNK && at + i < n; i++)
+			open += !(p[i].revents & POLLNVAL);
+	}
+	return open;
+}
+
 bool
 sock_unix(struct sock_addr *addr, const char *path, size_t len)
 {
@@ -117,7 +137,61 @@ sock_unix(struct sock_addr *addr, const char *path, size_t len)
 	memcpy(addr->u.un.sun_path, path, len);
 	addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len +
 	    1);
+	if (*path == '@') {
+#ifdef __linux__
+		/* Every byte up to the length is part of such a name. */
+		addr->u.un.sun_path[0] = '\0';
+		addr->len--;
+		return len > 1;
+#else
+		return false;
+#endif
+	}
 	return true;
+}
+
+bool
+sock_same(const struct sock_addr *a, const struct sock_addr *b)
+{
+	const struct sockaddr_in6 *x = &a->u.in6, *y = &b->u.in6;
+
+	if (a->u.sa.sa_family != b->u.sa.sa_family ||
+	    sock_port(a) != sock_port(b))
+		return false;
+	if (a->u.sa.sa_family == AF_INET)
+		return a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
+	if (a->u.sa.sa_family == AF_INET6)
+		return memcmp(&x->sin6_addr, &y->sin6_addr,
+		    sizeof(x->sin6_addr)) == 0 &&
+		    x->sin6_scope_id == y->sin6_scope_id;
+	/* A file's name ends at its NUL, whatever length the system says. */
+	if (sock_is_file(a) && sock_is_file(b))
+		return strcmp(a->u.un.sun_path, b->u.un.sun_path) == 0;
+	return a->len == b->len && memcmp(&a->u.un, &b->u.un, a->len) == 0;
+}
+
+bool
+sock_is_file(const struct sock_addr *addr)
+{
+	return addr->u.sa.sa_family == AF_UNIX &&
+	    addr->len > offsetof(struct sockaddr_un, sun_path) &&
+	    addr->u.un.sun_path[0] != '\0';
+}
+
+const char *
+sock_path(const struct sock_addr *addr, char *dst, size_t size)
+{
+	size_t len = addr->len, skip = offsetof(struct sockaddr_un, sun_path);
+
+	if (len <= skip)
+		snprintf(dst, size, "%s", "");
+	else if (sock_is_file(addr))
+		snprintf(dst, size, "%.*s", (int)(len - skip),
+		    addr->u.un.sun_path);
+	else
+		snprintf(dst, size, "@%.*s", (int)(len - skip - 1),
+		    addr->u.un.sun_path + 1);
+	return dst;
 }
 
 static void
@@ -172,10 +246,12 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 
 	*n = 1;
 	if (strncmp(text, "unix:", 5) == 0) {
-		if (text[5] != '/')
+		if (text[5] != '/' && text[5] != '@')
 			return "the path of a unix: address must be absolute";
 		if (!sock_unix(&addr[0], text + 5, strlen(text + 5)))
-			return "the path of the socket is too long";
+			return text[5] == '/' ?
+			    "the path of the socket is too long" :
+			    "no such abstract name is possible here";
 		return NULL;
 	}
 	colon = strrchr(text, ':');
@@ -230,21 +306,28 @@ sock_port(const struct sock_addr *addr)
 	return 0;
 }
 
+void
+sock_set_port(struct sock_addr *addr, unsigned int port)
+{
+	if (addr->u.sa.sa_family == AF_INET)
+		addr->u.in.sin_port = htons((uint16_t)port);
+	else if (addr->u.sa.sa_family == AF_INET6)
+		addr->u.in6.sin6_port = htons((uint16_t)port);
+}
+
 const char *
 sock_text(const struct sock_addr *addr, char *dst, size_t size)
 {
-	char host[INET6_ADDRSTRLEN] = "";
+	char host[INET6_ADDRSTRLEN] = "", path[SOCK_TEXT];
 
 	sock_host(addr, host, sizeof(host));
 	if (addr->u.sa.sa_family == AF_INET)
 		snprintf(dst, size, "%s:%u", host, sock_port(addr));
 	else if (addr->u.sa.sa_family == AF_INET6)
 		snprintf(dst, size, "[%s]:%u", host, sock_port(addr));
-	else if (addr->len <= offsetof(struct sockaddr_un, sun_path))
-		snprintf(dst, size, "unix:");
 	else
-		snprintf(dst, size, "unix:%.*s",
-		    (int)sizeof(addr->u.un.sun_path), addr->u.un.sun_path);
+		snprintf(dst, size, "unix:%s", sock_path(addr, path,
+		    sizeof(path)));
 	return dst;
 }
 
@@ -264,6 +347,8 @@ clear_stale(const struct sock_addr *addr)
 	struct stat st;
 	int fd, error = 0, tries;
 
+	if (!sock_is_file(addr))
+		return 0;
 	if (lstat(addr->u.un.sun_path, &st) == -1)
 		return errno == ENOENT ? 0 : -1;
 	if (!S_ISSOCK(st.st_mode)) {
@@ -288,19 +373,42 @@ clear_stale(const struct sock_addr *addr)
 	return -1;
 }
 
+/*
+ * Connections without data are held back, or are not any more.  FreeBSD's
+ * counterpart can be set on a listening socket alone, and its module may not
+ * be loaded.
+ */
+static void
+set_defer(int fd, int family, bool defer)
+{
+#if defined(TCP_DEFER_ACCEPT)
+	int on = defer;
+
+	if (family != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on));
+#elif defined(SO_ACCEPTFILTER)
+	struct accept_filter_arg arg;
+
+	if (family == AF_UNIX)
+		return;
+	memset(&arg, 0, sizeof(arg));
+	memcpy(arg.af_name, "dataready", 9);
+	setsockopt(fd, SOL_SOCKET, SO_ACCEPTFILTER, defer ? &arg : NULL,
+	    defer ? sizeof(arg) : 0);
+#else
+	(void)fd;
+	(void)family;
+	(void)defer;
+#endif
+}
+
 static int
-set_options(int fd, int family, bool defer)
+set_options(int fd, int family)
 {
 	int on = 1;
 
-	(void)defer;
 	if (family == AF_UNIX)
 		return 0;
-#ifdef TCP_DEFER_ACCEPT
-	if (defer && setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on,
-	    sizeof(on)) == -1)
-		return -1;
-#endif
 	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
 	    &on, sizeof(on)) == -1)
 		return -1;
@@ -310,23 +418,11 @@ set_options(int fd, int family, bool defer)
 	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* FreeBSD's counterpart of TCP_DEFER_ACCEPT; the module may not be loaded. */
-static void
-set_filter(int fd, int family, bool defer)
+void
+sock_tune(int fd, const struct sock_addr *addr, int backlog, bool defer)
 {
-#ifdef SO_ACCEPTFILTER
-	struct accept_filter_arg arg;
-
-	if (!defer || family == AF_UNIX)
-		return;
-	memset(&arg, 0, sizeof(arg));
-	memcpy(arg.af_name, "dataready", 9);
-	setsockopt(fd, SOL_SOCKET, SO_ACCEPTFILTER, &arg, sizeof(arg));
-#else
-	(void)fd;
-	(void)family;
-	(void)defer;
-#endif
+	listen(fd, backlog);
+	set_defer(fd, addr->u.sa.sa_family, defer);
 }
 
 int
@@ -354,8 +450,23 @@ sock_inherit(int fd, struct sock_addr *addr)
 	return 0;
 }
 
+/* The file has its permissions from the first moment on. */
+static int
+bind_mode(int fd, const struct sock_addr *addr, int mode)
+{
+	mode_t old = 0;
+	int result;
+
+	if (mode != -1)
+		old = umask(~(mode_t)mode & 0777);
+	result = bind(fd, &addr->u.sa, addr->len);
+	if (mode != -1)
+		umask(old);
+	return result;
+}
+
 int
-sock_listen(const struct sock_addr *addr, int backlog, bool defer)
+sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
 {
 	int family = addr->u.sa.sa_family, fd, saved;
 
@@ -364,17 +475,16 @@ sock_listen(const struct sock_addr *addr, int backlog, bool defer)
 	fd = new_socket(family, true);
 	if (fd == -1)
 		return -1;
-	if (set_options(fd, family, defer) == -1 ||
-	    bind(fd, &addr->u.sa, addr->len) == -1)
+	if (set_options(fd, family) == -1 || bind_mode(fd, addr, mode) == -1)
 		goto fail;
 	if (listen(fd, backlog) == -1) {
 		saved = errno;
-		if (family == AF_UNIX)
+		if (sock_is_file(addr))
 			unlink(addr->u.un.sun_path);
 		errno = saved;
 		goto fail;
 	}
-	set_filter(fd, family, defer);
+	set_defer(fd, family, defer);
 	return fd;
 
 fail:

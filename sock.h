@@ -33,19 +33,30 @@ struct sock_addr {
 
 /*
  * Read "[address:]port" with a numeric address ("127.0.0.1:80", "[::1]:80",
- * "*:80"), or "unix:/path".  A port without an address is every address: two
- * entries, IPv6 first.  Sets *n to the number of entries.  Returns NULL, or
+ * "*:80"), "unix:/path", or "unix:@name" (abstract, Linux).  A port without an
+ * address is every address: two entries, IPv6 first.  Sets *n to the number of entries.  Returns NULL, or
  * what is wrong.
  */
 const char	*sock_parse(const char *text, struct sock_addr addr[2],
 		    int *n);
 
 /*
- * Fill in the address of a socket in the file system.  False if the path is
- * empty or too long for sun_path with its NUL.
+ * Fill in the address of a socket in the file system; or, if path begins with
+ * '@', one in the abstract namespace (Linux, see unix(7)).  False if the path
+ * is empty, or too long for sun_path with its NUL, or abstract names are not
+ * known here.
  */
 bool		 sock_unix(struct sock_addr *addr, const char *path,
 		    size_t len);
+
+/* Whether two addresses are the same; whether one has a file. */
+bool		 sock_same(const struct sock_addr *a,
+		    const struct sock_addr *b);
+bool		 sock_is_file(const struct sock_addr *addr);
+
+/* The path of an AF_UNIX address as sock_unix() takes it.  Returns dst. */
+const char	*sock_path(const struct sock_addr *addr, char *dst,
+		    size_t size);
 
 /* The address in the form that sock_parse() reads.  Returns dst. */
 const char	*sock_text(const struct sock_addr *addr, char *dst,
@@ -55,15 +66,21 @@ const char	*sock_text(const struct sock_addr *addr, char *dst,
 const char	*sock_host(const struct sock_addr *addr, char *dst,
 		    size_t size);
 unsigned int	 sock_port(const struct sock_addr *addr);
+void		 sock_set_port(struct sock_addr *addr, unsigned int port);
 
 /*
  * A non-blocking listening socket, whose options connections inherit:
  * TCP_NODELAY and SO_KEEPALIVE.  With defer, TCP connections without data are
  * held back where the system can (TCP_DEFER_ACCEPT, accept filters).  A socket
- * file that nobody listens on is replaced, a live one never: EADDRINUSE.
- * Returns the descriptor, or -1 with errno.
+ * file that nobody listens on is replaced, a live one never: EADDRINUSE; it
+ * gets the permissions mode, or with -1 those of the umask.  Returns the
+ * descriptor, or -1 with errno.
  */
 int		 sock_listen(const struct sock_addr *addr, int backlog,
+		    bool defer, int mode);
+
+/* Change backlog and defer of such a socket while it listens. */
+void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,
 		    bool defer);
 
 /*
@@ -92,6 +109,9 @@ int		 sock_pair(int fd[2]);
 
 /* Close so that the other side sees a reset and no end.  Takes fd. */
 void		 sock_reset(int fd);
+
+/* How many descriptors below n are open. */
+unsigned int	 sock_count(unsigned int n);
 
 /* Set or clear O_NONBLOCK, set FD_CLOEXEC.  0, or -1 with errno. */
 int		 sock_nonblock(int fd, bool on);

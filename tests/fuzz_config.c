@@ -73,6 +73,78 @@ opens_files(const uint8_t *data, size_t size)
 	return found;
 }
 
+/* An address is read back from its text, to the byte. */
+static void
+check_address(const struct sock_addr *addr)
+{
+	struct sock_addr again[2];
+	char text[SOCK_TEXT];
+	int n;
+
+	MUST(sock_parse(sock_text(addr, text, sizeof(text)), again, &n) ==
+	    NULL && n == 1);
+	MUST(sock_same(addr, &again[0]));
+	MUST(addr->len == again[0].len);
+	MUST(memcmp(&addr->u, &again[0].u, sizeof(addr->u)) == 0);
+}
+
+static void
+check_listeners(const struct config *c)
+{
+	const struct config_listen *l;
+	int i, j;
+
+	MUST(c->listeners >= 0 && c->listeners <= CONFIG_LISTENERS);
+	for (i = 0; i < c->listeners; i++) {
+		l = &c->listen[i];
+		MUST(l->mode >= -1 && l->mode <= 0777);
+		MUST(l->owner == NULL || *l->owner != '\0');
+		MUST(l->group == NULL || *l->group != '\0');
+		if (!sock_is_file(&l->addr))
+			MUST(l->mode == -1 && l->owner == NULL &&
+			    l->group == NULL);
+		if (l->inherited != -1) {
+			MUST(l->inherited >= 0 && !l->twin);
+			for (j = 0; j < i; j++)
+				MUST(c->listen[j].inherited != l->inherited);
+			continue;
+		}
+		check_address(&l->addr);
+		if (l->twin)
+			MUST(i > 0 && !(l - 1)->twin &&
+			    l->addr.u.sa.sa_family == AF_INET &&
+			    (l - 1)->addr.u.sa.sa_family == AF_INET6 &&
+			    sock_port(&l->addr) == sock_port(&(l - 1)->addr));
+	}
+}
+
+/* A name for log_file(). */
+static bool
+is_log(const char *name)
+{
+	return name == NULL || *name == '/' || strcmp(name, "stderr") == 0 ||
+	    strcmp(name, "syslog") == 0;
+}
+
+static void
+check_socket(const struct config_target *t)
+{
+	const char *name = t->addr.u.un.sun_path;
+	struct sock_addr again;
+	char text[SOCK_TEXT];
+
+	sock_path(&t->addr, text, sizeof(text));
+	MUST(strlen(text) == t->path_len);
+	MUST(sock_unix(&again, text, t->path_len));
+	MUST(sock_same(&t->addr, &again));
+	MUST(*text == '/' || *text == '@');
+	MUST(sock_is_file(&t->addr) == (*text == '/'));
+	MUST((*name == '\0') == (*text == '@'));
+	/* An abstract name is never a folder's. */
+	MUST((*text == '/' && text[t->path_len - 1] == '/') ==
+	    (t->kind == CONFIG_DIRECTORY));
+}
+
 static void
 check(const struct config *c, bool fine)
 {
@@ -83,7 +155,11 @@ check(const struct config *c, bool fine)
 
 	MUST(fine == (c->errors == 0));
 	MUST(c->errors == reports);
-	MUST(c->listeners >= 0 && c->listeners <= CONFIG_LISTENERS);
+	MUST(!fine || c->listeners > 0);
+	check_listeners(c);
+	MUST(is_log(c->error_log) && is_log(c->access_log));
+	MUST(c->pid_file == NULL || *c->pid_file == '/');
+	MUST(c->chroot == NULL || *c->chroot == '/');
 	MUST(c->limits.line >= 16 && c->limits.line <= HTTP_HEAD_MAX);
 	MUST(c->limits.field >= 16 && c->limits.field <= HTTP_HEAD_MAX);
 	MUST(c->limits.head >= 64 && c->limits.head <= HTTP_HEAD_MAX);
@@ -96,12 +172,17 @@ check(const struct config *c, bool fine)
 		n = route_match(c->routes, t->path, strlen(t->path), &rest);
 		MUST(n >= 0 && (uint32_t)n <= i);
 		MUST(t->queue < c->nqueues);
-		if (t->kind == CONFIG_EXCLUDED)
+		MUST(t->hidden == (fine && (uint32_t)n < i));
+		MUST(t->passed == 0);
+		if (i > 0)
+			MUST((t->queue == (t - 1)->queue) ==
+			    sock_same(&t->addr, &(t - 1)->addr));
+		if (t->kind == CONFIG_EXCLUDED || t->kind == CONFIG_STATUS) {
+			MUST(t->flush == NULL && t->made == NULL);
+			MUST(t->path_len == 0 && t->addr.len == 0);
 			continue;
-		MUST(t->addr.u.un.sun_path[0] == '/');
-		MUST(strlen(t->addr.u.un.sun_path) == t->path_len);
-		MUST((t->addr.u.un.sun_path[t->path_len - 1] == '/') ==
-		    (t->kind == CONFIG_DIRECTORY));
+		}
+		check_socket(t);
 		MUST(!fine || t->flush != NULL);
 	}
 }

@@ -26,6 +26,8 @@ run() {
 		    $log)
 		all=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\),.*/\1/p' $log)
 		set -- ${n:-1 0}
+		# A sanitizer's report at the end is a failure of no check.
+		test $(($1 + $2)) -gt 0 || set -- 1 0
 		failed=$((failed + $1 + $2))
 		passed=$((passed + ${all:-$(($1 + $2))} - $1 - $2))
 		echo "FAIL  $name"
@@ -33,7 +35,7 @@ run() {
 	fi
 }
 
-for unit in http_parse route clock log flush fdpass config; do
+for unit in http_parse route clock log sock flush fdpass config status; do
 	run unit_$unit build/unit_$unit
 done
 for fuzz in http_parse route config; do
@@ -41,7 +43,7 @@ for fuzz in http_parse route config; do
 done
 run synopsis sh tests/synopsis.sh
 for build in fdproxy-test fdproxy-test-poll fdproxy-torture; do
-	for e2e in pass reply backend limits process service; do
+	for e2e in pass reply backend limits process service reload log; do
 		run "e2e_$e2e ($build)" env FDPROXY=build/$build \
 		    build/e2e_$e2e
 	done
@@ -52,6 +54,10 @@ for e2e in pass reply backend limits; do
 done
 run e2e_fdexec env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
     build/e2e_fdexec
+run e2e_fdaccept env FDPROXY=build/fdproxy-test LAUNCHER=build/fdaccept-test \
+    ACCEPTER=build/accepter build/e2e_fdaccept
+run "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
+    ACCEPTER=build/accepter-test build/e2e_fdaccept
 
 echo "$passed passed, $failed failed"
 test $failed -eq 0

@@ -2,7 +2,7 @@
 # See LICENSE for copyright and license details.
 #
 # The getopt string, the usage text, SYNOPSIS and the option list of the manual
-# page say the same, in the same order; so do the table of directives and the
+# page say the same, in the same order; so do the table of directives and its
 # page.
 status=0
 
@@ -14,10 +14,15 @@ differ() {
 }
 
 # letters of "-1c:f:" style, in order, without colons
-for program in fdproxy fdexec; do
-	case $program in fdproxy) page=man/fdproxy.8 ;; *) page=man/fdexec.1 ;; esac
-	getopt=$(sed -n 's/.*getopt(argc, argv, "+*\([^"]*\)").*/\1/p' $program.c |
-	    tr -d ':')
+for program in fdproxy fdexec fdaccept; do
+	page=man/$program.1
+	source=$program.c
+	case $program in
+	fdproxy) page=man/fdproxy.8 ;;
+	fdaccept) source=fdaccept_run.c ;;
+	esac
+	getopt=$(tr '\n' ' ' <$source |
+	    sed -n 's/.*getopt([^"]*"+*\([^"]*\)").*/\1/p' | tr -d ':')
 	usage=$(build/$program-test -h | sed -n '1,/^$/p' | tr '\n' ' ')
 	# [-1htVv] [-c x] ...: flags first, then options with arguments
 	flags=$(printf '%s' "$usage" | sed 's/^[^[]*\[-\([^]]*\)\].*/\1/')
@@ -45,7 +50,7 @@ done
 
 table=$(sed -n '/^static const struct directive directives/,/^};/p' config.c |
     sed -n 's/^	{ "\([A-Za-z]*\)".*/\1/p')
-page=$(sed -n 's/^\.It Ic \([A-Za-z]*\).*/\1/p' man/fdproxy.8 | uniq)
+page=$(sed -n 's/^\.It Ic \([A-Za-z]*\).*/\1/p' man/fdproxy.conf.5)
 test "$table" = "$page" ||
     differ "directives: table and page" "$(echo $table)" "$(echo $page)"
 test "$table" = "$(printf '%s\n' "$table" | LC_ALL=C sort -f)" ||

@@ -89,6 +89,26 @@ START_TEST(time_goes_on)
 }
 END_TEST
 
+/* Of the first reading, whichever tests came before. */
+START_TEST(start_stays)
+{
+	uint32_t start;
+
+	clock_update();
+	start = clock_start();
+	ck_assert_uint_gt(start, 0);
+	ck_assert_uint_le(start, clock_wall());
+	/* The clocks agree on how long ago it was, to the second. */
+	ck_assert_uint_le(clock_wall() - start, clock_ms() / 1000 + 1);
+	ck_assert_uint_ge(clock_wall() - start + 1, clock_ms() / 1000);
+	usleep(1100000);
+	ck_assert_uint_eq(clock_start(), start);
+	clock_update();
+	ck_assert_uint_eq(clock_start(), start);
+	ck_assert_uint_gt(clock_wall(), start);
+}
+END_TEST
+
 START_TEST(before)
 {
 	ck_assert(clock_before(1, 2));
@@ -152,6 +172,65 @@ START_TEST(deadline_reopened)
 }
 END_TEST
 
+/* Ids keep their deadlines, new ones are there and have none. */
+START_TEST(deadline_grown)
+{
+	uint32_t now, id, n = 3;
+	int i;
+
+	clock_update();
+	now = clock_ms();
+	ck_assert(deadline_open(n));
+	deadline_set(0, now + 300);
+	deadline_set(1, now + 100);
+	deadline_set(2, now + 200);
+	deadline_clear(1);
+	ck_assert(deadline_grow(5));
+	ck_assert_int_eq(deadline_wait(), 200);
+	deadline_clear(3);
+	deadline_clear(4);
+	ck_assert_int_eq(deadline_wait(), 200);
+	deadline_set(4, now + 50);
+	ck_assert_int_eq(deadline_wait(), 50);
+	deadline_set(3, now + 60);
+	deadline_clear(4);
+	ck_assert_int_eq(deadline_wait(), 60);
+	deadline_set(2, now);
+	ck_assert_int_eq(deadline_expired(), 2);
+	ck_assert_int_eq(deadline_expired(), -1);
+
+	/* No more, or fewer: nothing changes. */
+	ck_assert(deadline_grow(5));
+	ck_assert(deadline_grow(2));
+	ck_assert(deadline_grow(0));
+	ck_assert_int_eq(deadline_wait(), 60);
+	deadline_set(4, now + 10);
+	ck_assert_int_eq(deadline_wait(), 10);
+
+	/* By one, and by many, with all in use each time. */
+	for (n = 6; n < 5000; n += n % 2 == 0 ? 1 : n) {
+		ck_assert(deadline_grow(n));
+		for (id = 0; id < n; id++)
+			deadline_set(id, now - n + id);
+	}
+	for (id = 0; deadline_wait() == 0; id++)
+		MUST(deadline_expired() == (int64_t)id);
+	ck_assert_uint_gt(id, 2500);
+	ck_assert_int_eq(deadline_wait(), -1);
+
+	/* Also from nothing, and not beyond a close. */
+	deadline_close();
+	for (i = 0; i < 2; i++) {
+		ck_assert(deadline_grow(2));
+		ck_assert_int_eq(deadline_wait(), -1);
+		deadline_set(1, now);
+		ck_assert_int_eq(deadline_wait(), 0);
+		deadline_close();
+	}
+	ck_assert_int_eq(deadline_wait(), -1);
+}
+END_TEST
+
 /* The model: a flag and a time for each, signed and relative to now. */
 static struct {
 	bool on;
@@ -171,14 +250,14 @@ model_first(void)
 }
 
 /*
- * Against the model.  Times lie on both sides of now, which is close to where
- * 32 bits begin: half of them have wrapped.
+ * Against the model, growing meanwhile.  Times lie on both sides of now, which
+ * is close to where 32 bits begin: half of them have wrapped.
  */
 START_TEST(deadline_random)
 {
 	/* How far from now, as a power of two; one tick has many ties. */
 	static const int spans[] = { 3, 8, 16, 29 };
-	uint32_t seed = 11, now, id;
+	uint32_t seed = 11, now, id, ids = 1;
 	int i, first, wait;
 	int32_t when, half = (int32_t)1 << spans[_i];
 	int64_t got;
@@ -186,9 +265,15 @@ START_TEST(deadline_random)
 	clock_update();
 	now = clock_ms();
 	memset(model, 0, sizeof(model));
-	ck_assert(deadline_open(IDS));
+	ck_assert(deadline_open(ids));
 	for (i = 0; i < 50000; i++) {
-		id = unit_random(&seed) % IDS;
+		if (ids < IDS && unit_random(&seed) % 64 == 0) {
+			ids += 1 + unit_random(&seed) % 3;
+			if (ids > IDS)
+				ids = IDS;
+			MUST(deadline_grow(ids));
+		}
+		id = unit_random(&seed) % ids;
 		switch (unit_random(&seed) % 8) {
 		case 0:
 		case 1:
@@ -247,9 +332,11 @@ main(void)
 	tcase_add_test(t, date_known);
 	tcase_add_test(t, date_every_day);
 	tcase_add_test(t, time_goes_on);
+	tcase_add_test(t, start_stays);
 	tcase_add_test(t, before);
 	tcase_add_test(t, deadline_simple);
 	tcase_add_test(t, deadline_reopened);
+	tcase_add_test(t, deadline_grown);
 	tcase_add_loop_test(t, deadline_random, 0, 4);
 	suite_add_tcase(s, t);
 	return unit_run(s);

@@ -119,7 +119,13 @@ static const char *const goods[] = {
 	"AcceptFilter http none",
 	"AcceptFilter HTTP Data",
 	"ChrootDir /var/empty",
+	"CustomLog stderr",
+	"CustomLog syslog common",
+	"CustomLog access.log Common",
+	"CustomLog /var/log/access.log",
 	"ErrorLog stderr",
+	"ErrorLog syslog",
+	"ErrorLog fdproxy.log",
 	"ErrorLog /var/log/fdproxy.log",
 	"GracefulShutdownTimeout 0",
 	"GracefulShutdownTimeout 30",
@@ -141,7 +147,25 @@ static const char *const goods[] = {
 	"Listen 127.0.0.1:80",
 	"Listen [::]:80",
 	"Listen [2001:db8::1]:8080",
+	"Listen 80 http",
+	"Listen [::1]:80 HTTP",
+	"Listen fd:3 http",
 	"Listen unix:/run/http.sock",
+	"Listen unix:/s http mode=0660 owner=www group=staff",
+	"Listen unix:/s mode=0",
+	"Listen unix:/s mode=7",
+	"Listen unix:/s mode=777",
+	"Listen unix:/s mode=0000777",
+	"Listen unix:/s owner=0 group=0",
+	"Listen unix:/s group=\"domain users\"",
+	"Listen unix:/s owner=a owner=b group=c group=d http http",
+	"Listen \"unix:/a b\" mode=600",
+#ifdef __linux__
+	"Listen unix:@name",
+	"Listen unix:@name http",
+	"Listen unix:@a/b",
+	"Listen unix:@@",
+#endif
 	"ListenBacklog 1",
 	"ListenBacklog 2147483647",
 	"LogLevel error",
@@ -151,12 +175,23 @@ static const char *const goods[] = {
 	"LogLevel debug",
 	"MaxConnections 1",
 	"MaxConnections 10000000",
+	"PidFile /run/fdproxy.pid",
+	"PidFile fdproxy.pid",
 	"ProxyPass / fd:///s",
 	"ProxyPass /a FD:///s",
 	"ProxyPass /a fd://s",
 	"ProxyPass /a fd://../s",
 	"ProxyPass /a fd:///folder/",
+	"ProxyPass /a fd://./@name",
+	"ProxyPass /a fd:///@name",
+#ifdef __linux__
+	"ProxyPass /a fd://@name",
+	"ProxyPass /a FD://@name/",
+	"ProxyPass /a fd://@/",
+	"ProxyPass /a fd://@name queue=1 flusher=none",
+#endif
 	"ProxyPass /a !",
+	"ProxyPass /a status:",
 	"ProxyPass \"/a b\" fd:///s",
 	"ProxyPass /a fd:///s flusher=flush",
 	"ProxyPass /a fd:///s FLUSHER=none",
@@ -210,6 +245,12 @@ static const char *const goods[] = {
 #define NUMBER(what, from, to, near)	what " must be a number from " from \
 	" to " to ", near \"" near "\""
 #define PORT	"not an [address:]port with a port from 0 to 65535"
+#define WORD(near)	"Listen: only http, and for unix: mode=, owner= " \
+	"and group= can follow, near \"" near "\""
+#define MODE(near)	"Listen: mode= must be an octal number up to 777, " \
+	"near \"" near "\""
+#define TARGET(near)	"ProxyPass: the target must be fd://PATH, status: " \
+	"or !, near \"" near "\""
 #define PASS	"ProxyPass /a fd:///s "
 
 /* One line, and what is said about it behind "t:1: ". */
@@ -224,7 +265,21 @@ static const struct {
 	    "AcceptFilter: only \"http data\" or \"http none\"" },
 	{ "ChrootDir here", "ChrootDir: an absolute path expected, near "
 	    "\"here\"" },
+	{ "CustomLog", "CustomLog: too few arguments" },
+	{ "CustomLog a common b",
+	    "CustomLog: too many arguments, near \"b\"" },
+	{ "CustomLog access.log combined", "CustomLog: the one format is "
+	    "\"common\", near \"combined\"" },
+	{ "CustomLog access.log \"%h %u\"", "CustomLog: the one format is "
+	    "\"common\", near \"%h %u\"" },
+	{ "CustomLog access.log \"\"", "CustomLog: the one format is "
+	    "\"common\", near \"\"" },
+	{ "CustomLog |/bin/rotate", "CustomLog: programs are not started, "
+	    "near \"|/bin/rotate\"" },
+	{ "CustomLog \"|/bin/rotate x\" common", "CustomLog: programs are "
+	    "not started, near \"|/bin/rotate x\"" },
 	{ "ErrorLog", "ErrorLog: too few arguments" },
+	{ "ErrorLog a b", "ErrorLog: too many arguments, near \"b\"" },
 	{ "GracefulShutdownTimeout x", TIME("GracefulShutdownTimeout", "x") },
 	{ "Group", "Group: too few arguments" },
 	{ "Group a b", "Group: too many arguments, near \"b\"" },
@@ -260,7 +315,39 @@ static const struct {
 	    NUMBER("LimitRequestLine", "16", "65535",
 	    "18446744073709551632") },
 	{ "Listen", "Listen: too few arguments" },
-	{ "Listen 80 http", "Listen: too many arguments, near \"http\"" },
+	{ "Listen 80 https", WORD("https") },
+	{ "Listen 80 httpd", WORD("httpd") },
+	{ "Listen 80 \"\"", WORD("") },
+	{ "Listen 80 #port", WORD("#port") },
+	{ "Listen 80 http https", WORD("https") },
+	{ "Listen 80 mode=600", WORD("mode=600") },
+	{ "Listen 127.0.0.1:80 owner=www", WORD("owner=www") },
+	{ "Listen [::1]:80 group=www", WORD("group=www") },
+	{ "Listen fd:3 mode=600", WORD("mode=600") },
+	{ "Listen fd:3 owner=www", WORD("owner=www") },
+	{ "Listen unix:/s 0600", WORD("0600") },
+	{ "Listen unix:/s owner", WORD("owner") },
+	{ "Listen unix:/s owner=", WORD("owner=") },
+	{ "Listen unix:/s group=", WORD("group=") },
+	{ "Listen unix:/s user=www", WORD("user=www") },
+	{ "Listen unix:/s mode", WORD("mode") },
+	{ "Listen unix:/s mode=", MODE("mode=") },
+	{ "Listen unix:/s mode=8", MODE("mode=8") },
+	{ "Listen unix:/s mode=08", MODE("mode=08") },
+	{ "Listen unix:/s mode=1000", MODE("mode=1000") },
+	{ "Listen unix:/s mode=-1", MODE("mode=-1") },
+	{ "Listen unix:/s mode=+7", MODE("mode=+7") },
+	{ "Listen unix:/s mode=0x7", MODE("mode=0x7") },
+	{ "Listen unix:/s mode=rw-rw----", MODE("mode=rw-rw----") },
+	/* Numbers that are small, or -1, once they are cut to an int. */
+	{ "Listen unix:/s mode=40000000000", MODE("mode=40000000000") },
+	{ "Listen unix:/s mode=20000000000", MODE("mode=20000000000") },
+	{ "Listen unix:/s mode=7777777777777777777777777",
+	    MODE("mode=7777777777777777777777777") },
+	{ "Listen unix:/s mode=\" 7\"", MODE("mode= 7") },
+	{ "Listen unix:/s mode=\"7 \"", MODE("mode=7 ") },
+	{ "Listen unix:/s owner=www group=www mode=9", MODE("mode=9") },
+	{ "Listen unix:/s owner=www https", WORD("https") },
 	{ "Listen 65536", "Listen: " PORT ", near \"65536\"" },
 	{ "Listen 127.0.0.1", "Listen: " PORT ", near \"127.0.0.1\"" },
 	{ "Listen 127.0.0.1:", "Listen: " PORT ", near \"127.0.0.1:\"" },
@@ -289,6 +376,17 @@ static const struct {
 	    "absolute, near \"unix:run/s\"" },
 	{ "Listen unix:", "Listen: the path of a unix: address must be "
 	    "absolute, near \"unix:\"" },
+#ifdef __linux__
+	{ "Listen unix:@name mode=0600", WORD("mode=0600") },
+	{ "Listen unix:@name owner=www", WORD("owner=www") },
+	{ "Listen unix:@name group=www", WORD("group=www") },
+#endif
+	{ "Listen unix:@", "Listen: no such abstract name is possible here, "
+	    "near \"unix:@\"" },
+#ifndef __linux__
+	{ "Listen unix:@name", "Listen: no such abstract name is possible "
+	    "here, near \"unix:@name\"" },
+#endif
 	{ "ListenBacklog 0",
 	    NUMBER("ListenBacklog", "1", "2147483647", "0") },
 	{ "ListenBacklog 2147483648",
@@ -302,6 +400,9 @@ static const struct {
 	{ "MaxConnections 10000001",
 	    NUMBER("MaxConnections", "1", "10000000", "10000001") },
 
+	{ "PidFile", "PidFile: too few arguments" },
+	{ "PidFile a b", "PidFile: too many arguments, near \"b\"" },
+
 	{ "ProxyPass", "ProxyPass: too few arguments" },
 	{ "ProxyPass /a", "ProxyPass: too few arguments" },
 	{ "ProxyPass a fd:///s",
@@ -312,18 +413,25 @@ static const struct {
 	    "ProxyPass: a path has no '?' or '#', near \"/a?b\"" },
 	{ "ProxyPass /a#b fd:///s",
 	    "ProxyPass: a path has no '?' or '#', near \"/a#b\"" },
-	{ "ProxyPass /a http://h/", "ProxyPass: the target must be fd://PATH "
-	    "or !, near \"http://h/\"" },
-	{ "ProxyPass /a /run/s", "ProxyPass: the target must be fd://PATH "
-	    "or !, near \"/run/s\"" },
-	{ "ProxyPass /a fd:/s", "ProxyPass: the target must be fd://PATH "
-	    "or !, near \"fd:/s\"" },
-	{ "ProxyPass /a \"\"", "ProxyPass: the target must be fd://PATH "
-	    "or !, near \"\"" },
+	{ "ProxyPass /a http://h/", TARGET("http://h/") },
+	{ "ProxyPass /a /run/s", TARGET("/run/s") },
+	{ "ProxyPass /a @name", TARGET("@name") },
+	{ "ProxyPass /a unix:@name", TARGET("unix:@name") },
+	{ "ProxyPass /a fd:/s", TARGET("fd:/s") },
+	{ "ProxyPass /a fd:@name", TARGET("fd:@name") },
+	{ "ProxyPass /a !!", TARGET("!!") },
+	{ "ProxyPass /a status", TARGET("status") },
+	{ "ProxyPass /a status:/", TARGET("status:/") },
+	{ "ProxyPass /a status://x", TARGET("status://x") },
+	{ "ProxyPass /a \"\"", TARGET("") },
 	{ "ProxyPass /a fd://", "ProxyPass: the target names no socket" },
 	{ "ProxyPass /a fd:///", "ProxyPass: the target names no socket" },
 	{ "ProxyPass /a ! flusher=none",
 	    "ProxyPass: \"!\" takes no parameters" },
+	{ "ProxyPass /a status: flusher=flush",
+	    "ProxyPass: \"status:\" takes no parameters" },
+	{ "ProxyPass a status:",
+	    "ProxyPass: the path must begin with '/', near \"a\"" },
 	{ PASS "connectiontimeout=", TIME("connectiontimeout", "") },
 	{ PASS "connectiontimeout=-1", TIME("connectiontimeout", "-1") },
 	{ PASS "wait=+1", TIME("wait", "+1") },
@@ -400,6 +508,7 @@ static const struct {
 	    "None, near \"OSX\"" },
 	{ "Timeout 0", "Timeout: must be more than 0" },
 	{ "Timeout 5x", TIME("Timeout", "5x") },
+	{ "Timeout 5 # seconds", "Timeout: too many arguments, near \"#\"" },
 	{ "User", "User: too few arguments" },
 
 	/* The form of lines. */
@@ -407,7 +516,6 @@ static const struct {
 	{ "Listening 80", "unknown directive, near \"Listening\"" },
 	{ "List 80", "unknown directive, near \"List\"" },
 	{ "\"\" 80", "unknown directive, near \"\"" },
-	{ "Listen 80 # port", "Listen: too many arguments, near \"#\"" },
 	{ "Listen \"80", "a quote has no end, near \"Listen\"" },
 	{ "Listen '80\"", "a quote has no end, near \"Listen\"" },
 	{ "\"Listen 80", "a quote has no end, near \"\"" },
@@ -434,6 +542,7 @@ START_TEST(bad)
 	ck_assert_str_eq(reported, expected);
 	ck_assert_int_eq(config->errors, 1);
 	ck_assert_uint_eq(config->ntargets, 0);
+	ck_assert_int_eq(config->listeners, 0);
 
 	renew();
 	snprintf(text, sizeof(text), "# x\n\n%s\n", bads[_i].line);
@@ -485,6 +594,8 @@ START_TEST(defaults)
 	ck_assert_int_eq(config->log_level, LOG_L_NOTICE);
 	ck_assert_str_eq(config->server, "fdproxy/" VERSION);
 	ck_assert(config->user == NULL && config->group == NULL);
+	ck_assert(config->error_log == NULL && config->access_log == NULL);
+	ck_assert(config->pid_file == NULL && config->chroot == NULL);
 	ck_assert(!config_finish(config));
 	ck_assert_str_eq(reported, "configuration: nothing to listen on: "
 	    "give Listen or -l\n");
@@ -494,13 +605,10 @@ END_TEST
 
 START_TEST(values)
 {
-	char text[SOCK_TEXT];
-
 	read_text("AcceptFilter http none\n"
 	    "GracefulShutdownTimeout 2min\n"
 	    "LimitRequestLine 101\nLimitRequestFieldSize 102\n"
 	    "LimitRequestFields 103\nLimitRequestHead 104\n"
-	    "Listen 127.0.0.1:81\nListen [::1]:82\nListen unix:/x/y\n"
 	    "Listen 83\nListenBacklog 105\nLogLevel debug\n"
 	    "MaxConnections 106\nRequestReadTimeout header=107ms\n"
 	    "ServerTokens Prod\nTimeout 108\nUser u\nGroup g\nUser v\n");
@@ -519,20 +627,148 @@ START_TEST(values)
 	ck_assert_str_eq(config->server, "fdproxy");
 	ck_assert_str_eq(config->user, "v");
 	ck_assert_str_eq(config->group, "g");
-
-	ck_assert_int_eq(config->listeners, 5);
-	ck_assert_str_eq(sock_text(&config->listen[0], text, sizeof(text)),
-	    "127.0.0.1:81");
-	ck_assert_str_eq(sock_text(&config->listen[1], text, sizeof(text)),
-	    "[::1]:82");
-	ck_assert_str_eq(sock_text(&config->listen[2], text, sizeof(text)),
-	    "unix:/x/y");
-	ck_assert_str_eq(sock_text(&config->listen[3], text, sizeof(text)),
-	    "[::]:83");
-	ck_assert_str_eq(sock_text(&config->listen[4], text, sizeof(text)),
-	    "0.0.0.0:83");
-	ck_assert(!config->twin[2] && !config->twin[3] && config->twin[4]);
 	ck_assert(config_finish(config));
+}
+END_TEST
+
+/* The fields of listener i; owner and group may be NULL. */
+static void
+must_listen(int i, const char *address, int inherited, bool twin, int mode,
+    const char *owner, const char *group)
+{
+	const struct config_listen *l = &config->listen[i];
+	char text[SOCK_TEXT];
+
+	ck_assert_int_lt(i, config->listeners);
+	if (inherited == -1)
+		ck_assert_str_eq(sock_text(&l->addr, text, sizeof(text)),
+		    address);
+	ck_assert_int_eq(l->inherited, inherited);
+	ck_assert(l->twin == twin);
+	ck_assert_int_eq(l->mode, mode);
+	ck_assert_pstr_eq(l->owner, owner);
+	ck_assert_pstr_eq(l->group, group);
+}
+
+START_TEST(listeners)
+{
+	int n = 9;
+
+	read_text("Listen 127.0.0.1:81\nListen [::1]:82 http\n"
+	    "Listen unix:/x/y\nListen 83 http\nListen fd:7\n"
+	    "Listen unix:/z mode=0640 owner=o group=g\n"
+	    "Listen unix:/z owner=o mode=7 owner=p http mode=000\n"
+	    "Listen fd:7 http\nListen fd:0\n");
+	ck_assert_str_eq(reported, "");
+	must_listen(0, "127.0.0.1:81", -1, false, -1, NULL, NULL);
+	must_listen(1, "[::1]:82", -1, false, -1, NULL, NULL);
+	must_listen(2, "unix:/x/y", -1, false, -1, NULL, NULL);
+	must_listen(3, "[::]:83", -1, false, -1, NULL, NULL);
+	must_listen(4, "0.0.0.0:83", -1, true, -1, NULL, NULL);
+	must_listen(5, NULL, 7, false, -1, NULL, NULL);
+	must_listen(6, "unix:/z", -1, false, 0640, "o", "g");
+	must_listen(7, "unix:/z", -1, false, 0, "p", NULL);
+	must_listen(8, NULL, 0, false, -1, NULL, NULL);
+	ck_assert_int_eq(config->listeners, n);
+
+	/* One that is named already counts once. */
+	config_inherit(config, 7);
+	ck_assert_int_eq(config->listeners, n);
+	config_inherit(config, 3);
+	must_listen(n, NULL, 3, false, -1, NULL, NULL);
+	config_inherit(config, 3);
+	ck_assert_int_eq(config->listeners, n + 1);
+	read_text("Listen fd:3\n");
+	ck_assert_int_eq(config->listeners, n + 1);
+#ifdef __linux__
+	read_text("Listen unix:@name\n");
+	must_listen(n + 1, "unix:@name", -1, false, -1, NULL, NULL);
+	ck_assert(!sock_is_file(&config->listen[n + 1].addr));
+#endif
+	ck_assert_str_eq(reported, "");
+	ck_assert(config_finish(config));
+}
+END_TEST
+
+/* Each of the words that are wrong is told, and nothing of the line stays. */
+START_TEST(listener_words)
+{
+	read_text("Listen unix:/s owner=o mode=8 group=g https mode=1000\n"
+	    "Listen 80 mode=8 http owner=\n"
+	    "Listen x mode=8\n"
+	    "Listen 81\n");
+	ck_assert_str_eq(reported,
+	    "t:1: " MODE("mode=8") "\n"
+	    "t:1: " WORD("https") "\n"
+	    "t:1: " MODE("mode=1000") "\n"
+	    "t:2: " WORD("mode=8") "\n"
+	    "t:2: " WORD("owner=") "\n"
+	    "t:3: Listen: " PORT ", near \"x\"\n");
+	ck_assert_int_eq(config->listeners, 2);
+	must_listen(0, "[::]:81", -1, false, -1, NULL, NULL);
+}
+END_TEST
+
+/* Relative to the folder of the file, but for the two names. */
+START_TEST(files)
+{
+	static const struct {
+		const char *word;
+		const char *path;
+	} rows[] = {
+		{ "a", "/d/a" }, { "./a", "/d/./a" }, { "../a", "/d/../a" },
+		{ "/a/b", "/a/b" }, { "\"a b\"", "/d/a b" },
+		{ "./stderr", "/d/./stderr" }, { "/syslog", "/syslog" },
+		{ "Syslog", "/d/Syslog" }, { "@a", "/d/@a" }
+	};
+	char text[64];
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		snprintf(text, sizeof(text), "CustomLog %s", rows[i].word);
+		read_text(text);
+		ck_assert_str_eq(config->access_log, rows[i].path);
+		snprintf(text, sizeof(text), "ErrorLog %s", rows[i].word);
+		read_text(text);
+		ck_assert_str_eq(config->error_log, rows[i].path);
+		snprintf(text, sizeof(text), "PidFile %s", rows[i].word);
+		read_text(text);
+		ck_assert_str_eq(config->pid_file, rows[i].path);
+	}
+	read_text("CustomLog stderr\nErrorLog syslog\nPidFile stderr\n");
+	ck_assert_str_eq(config->access_log, "stderr");
+	ck_assert_str_eq(config->error_log, "syslog");
+	ck_assert_str_eq(config->pid_file, "/d/stderr");
+	read_text("CustomLog syslog common\nErrorLog stderr\n"
+	    "PidFile /p\n");
+	ck_assert_str_eq(config->access_log, "syslog");
+	ck_assert_str_eq(config->error_log, "stderr");
+	ck_assert_str_eq(config->pid_file, "/p");
+	ck_assert_str_eq(reported, "");
+
+	/* What is wrong leaves what was said before. */
+	read_text("CustomLog |x\nCustomLog x y\n");
+	ck_assert_int_eq(config->errors, 2);
+	ck_assert_str_eq(config->access_log, "syslog");
+}
+END_TEST
+
+START_TEST(files_too_long)
+{
+	static const char *const names[] = { "CustomLog", "ErrorLog",
+	    "PidFile", "Include" };
+	static char text[8192];
+	int i;
+
+	for (i = 0; i < COUNT(names); i++) {
+		renew();
+		snprintf(text, sizeof(text), "%s %05000d", names[i], 1);
+		read_text(text);
+		ck_assert_str_eq(reported,
+		    "t:1: a path is longer than 4095 bytes\n");
+	}
+	ck_assert(config->error_log == NULL && config->access_log == NULL);
+	ck_assert(config->pid_file == NULL);
 }
 END_TEST
 
@@ -571,8 +807,7 @@ START_TEST(many_errors)
 	    "t:1: Listen: " PORT ", near \"x\"\n"
 	    "t:4: unknown directive, near \"Bogus\"\n"
 	    "t:5: ProxyPass: the path must begin with '/', near \"a\"\n"
-	    "t:5: ProxyPass: the target must be fd://PATH or !, near "
-	    "\"http://b\"\n"
+	    "t:5: " TARGET("http://b") "\n"
 	    "t:6: " NUMBER("queue", "1", "1000000", "0") "\n"
 	    "t:6: " TIME("wait", "x") "\n"
 	    "t:6: ProxyPass: min is not supported: there is no pool of "
@@ -739,9 +974,10 @@ START_TEST(targets)
 	    "ProxyPass /c fd:///run/dir/ queue=7 wait=3 "
 	    "connectiontimeout=1500ms payload=head flusher=none\n"
 	    "ProxyPass /d !\n"
-	    "ProxyPass /e fd:///run/a\n");
+	    "ProxyPass /e fd:///run/a\n"
+	    "ProxyPass /f status:\n");
 	ck_assert_str_eq(reported, "");
-	ck_assert_uint_eq(config->ntargets, 5);
+	ck_assert_uint_eq(config->ntargets, 6);
 	t = config->targets;
 	ck_assert_int_eq(t[0].kind, CONFIG_SOCKET);
 	ck_assert_str_eq(t[0].addr.u.un.sun_path, "/run/a");
@@ -762,6 +998,7 @@ START_TEST(targets)
 	ck_assert(t[2].payload_head);
 	ck_assert_int_eq(t[3].kind, CONFIG_EXCLUDED);
 	ck_assert_str_eq(t[4].where, "t:5");
+	ck_assert_int_eq(t[5].kind, CONFIG_STATUS);
 
 	config_listen(config, "0");
 	ck_assert(config_finish(config));
@@ -778,8 +1015,88 @@ START_TEST(targets)
 	/* The same text is kept once. */
 	ck_assert_ptr_eq(t[0].flush, t[1].flush);
 	ck_assert_ptr_eq(t[0].flush, t[4].flush);
+	/* Where nothing is flushed there is no flusher. */
+	ck_assert(t[3].flush == NULL && t[5].flush == NULL);
 }
 END_TEST
+
+#ifdef __linux__
+START_TEST(targets_abstract)
+{
+	const struct config_target *t;
+	char text[SOCK_TEXT];
+
+	read_text("ProxyPass /a fd://@n\n"
+	    "ProxyPass /b fd://@n/\n"		/* no folder */
+	    "ProxyPass /c fd:///@n\n"		/* a file */
+	    "ProxyPass /d fd://./@n\n"		/* another */
+	    "ProxyPass /e FD://@n queue=2\n"
+	    "ProxyPass /f fd://@na\n"
+	    "ProxyPass /g fd://./@n/\n"
+	    "ProxyPass /h fd://n\n"
+	    "Listen 0\n");
+	ck_assert_str_eq(reported, "");
+	ck_assert(config_finish(config));
+	t = config->targets;
+	ck_assert_str_eq(sock_path(&t[0].addr, text, sizeof(text)), "@n");
+	ck_assert_uint_eq(t[0].path_len, 2);
+	ck_assert(!sock_is_file(&t[0].addr));
+	ck_assert_str_eq(sock_path(&t[1].addr, text, sizeof(text)), "@n/");
+	ck_assert_int_eq(t[1].kind, CONFIG_SOCKET);
+	ck_assert_uint_eq(t[1].path_len, 3);
+	ck_assert_str_eq(sock_path(&t[2].addr, text, sizeof(text)), "/@n");
+	ck_assert(sock_is_file(&t[2].addr));
+	ck_assert_str_eq(sock_path(&t[3].addr, text, sizeof(text)),
+	    "/d/./@n");
+	ck_assert(sock_is_file(&t[3].addr));
+	ck_assert_int_eq(t[6].kind, CONFIG_DIRECTORY);
+	ck_assert_str_eq(sock_path(&t[6].addr, text, sizeof(text)),
+	    "/d/./@n/");
+
+	ck_assert_uint_eq(config->nqueues, 7);
+	ck_assert_uint_eq(t[0].queue, t[4].queue);
+	ck_assert_uint_ne(t[0].queue, t[1].queue);
+	ck_assert_uint_ne(t[0].queue, t[2].queue);
+	ck_assert_uint_ne(t[0].queue, t[5].queue);
+	ck_assert_uint_ne(t[0].queue, t[7].queue);
+}
+END_TEST
+
+/* The '@' stands for a NUL, and none is behind the name. */
+START_TEST(abstract_too_long)
+{
+	size_t most = sizeof(config->targets->addr.u.un.sun_path) - 1;
+	char name[256] = "@", text[512], expected[512];
+	int i;
+
+	memset(name + 1, 'n', most - 1);
+	snprintf(text, sizeof(text), "ProxyPass /a fd://%s\n"
+	    "Listen unix:%s\n", name, name);
+	read_text(text);
+	ck_assert_str_eq(reported, "");
+	ck_assert_str_eq(sock_path(&config->targets[0].addr, text,
+	    sizeof(text)), name);
+	ck_assert_str_eq(sock_path(&config->listen[0].addr, text,
+	    sizeof(text)), name);
+
+	/* One more, and none at all. */
+	strcat(name, "n");
+	for (i = 0; i < 2; i++) {
+		renew();
+		snprintf(text, sizeof(text), "ProxyPass /a fd://%s\n"
+		    "Listen unix:%s\n", name, name);
+		read_text(text);
+		snprintf(expected, sizeof(expected), "t:1: ProxyPass: the "
+		    "path of the socket is longer than %zu bytes, or no "
+		    "name, near \"%s\"\nt:2: Listen: no such abstract name "
+		    "is possible here, near \"unix:%s\"\n", most, name,
+		    name);
+		ck_assert_str_eq(reported, expected);
+		strcpy(name, "@");
+	}
+}
+END_TEST
+#endif
 
 /* Many routes; the index of a target is that of its route. */
 START_TEST(targets_many)
@@ -852,8 +1169,8 @@ START_TEST(socket_too_long)
 	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path + 2);
 	read_text(text);
 	snprintf(expected, sizeof(expected), "t:1: ProxyPass: the path of "
-	    "the socket is longer than %zu bytes, near \"/d/%s\"\n", most,
-	    path + 2);
+	    "the socket is longer than %zu bytes, or no name, near "
+	    "\"/d/%s\"\n", most, path + 2);
 	ck_assert_str_eq(reported, expected);
 
 	reported[0] = '\0';
@@ -862,7 +1179,8 @@ START_TEST(socket_too_long)
 	snprintf(text, sizeof(text), "ProxyPass /a fd://%s", path);
 	read_text(text);
 	snprintf(expected, sizeof(expected), "t:1: ProxyPass: the path of "
-	    "the socket is longer than %zu bytes, near \"%s\"\n", most, path);
+	    "the socket is longer than %zu bytes, or no name, near "
+	    "\"%s\"\n", most, path);
 	ck_assert_str_eq(reported, expected);
 	reported[0] = '\0';
 	snprintf(text, sizeof(text), "Listen unix:%s", path);
@@ -1126,13 +1444,36 @@ START_TEST(options)
 		{ config_listen, "", "-l: Listen: " PORT ", near \"\"\n" },
 		{ config_listen, "80 81",
 		    "-l: Listen: " PORT ", near \"80 81\"\n" },
+		{ config_listen, "fd:3", "" },
+		{ config_listen, "80 http", "-l: Listen: " PORT ", near "
+		    "\"80 http\"\n" },
+		{ config_listen, "fd:", "-l: " NUMBER("Listen fd:", "0",
+		    "2147483647", "") "\n" },
+		{ config_directive, "Listen 80 https",
+		    "-c: " WORD("https") "\n" },
+		{ config_directive, "PidFile a", "" },
+		{ config_directive, "CustomLog |a", "-c: CustomLog: programs "
+		    "are not started, near \"|a\"\n" },
 		{ config_user, "a", "" },
+		{ config_user, "", "-u: user[:group] expected, near "
+		    "\"\"\n" },
+		{ config_user, ":b", "-u: user[:group] expected, near "
+		    "\":b\"\n" },
+		{ config_user, "a:", "-u: user[:group] expected, near "
+		    "\"a:\"\n" },
 		{ config_user, "a:b", "" },
 		{ config_route, "/a=/s", "" },
 		{ config_route, "/a=s", "" },
 		{ config_route, "/a=fd:///s", "" },
 		{ config_route, "/a=FD:///s,flusher=none", "" },
 		{ config_route, "/a=!", "" },
+		{ config_route, "/a=status:", "" },
+#ifdef __linux__
+		{ config_route, "/a=@n", "" },
+		{ config_route, "/a=@n/,queue=1", "" },
+		{ config_route, "/a=fd://@n,wait=1", "" },
+		{ config_listen, "unix:@n", "" },
+#endif
 		{ config_route, "/a=/s,queue=5,wait=1,payload=head", "" },
 		{ config_route, "/a=/s,header=A: b", "" },
 		{ config_route, "/a b=/s t", "" },
@@ -1150,15 +1491,16 @@ START_TEST(options)
 		    "with '/', near \"\"\n" },
 		{ config_route, "a=/s", "-r: ProxyPass: the path must begin "
 		    "with '/', near \"a\"\n" },
-		{ config_route, "/a=fd:/s", "-r: ProxyPass: the target must "
-		    "be fd://PATH or !, near \"fd:/s\"\n" },
+		{ config_route, "/a=fd:/s", "-r: " TARGET("fd:/s") "\n" },
 		{ config_route, "/a=/s,", "-r: ProxyPass: unknown parameter, "
 		    "near \"\"\n" },
 		{ config_route, "/a=/s,queue=0,x=1", "-r: " NUMBER("queue",
 		    "1", "1000000", "0") "\n-r: ProxyPass: unknown "
 		    "parameter, near \"x=1\"\n" },
 		{ config_route, "/a=!,queue=1",
-		    "-r: ProxyPass: \"!\" takes no parameters\n" }
+		    "-r: ProxyPass: \"!\" takes no parameters\n" },
+		{ config_route, "/a=status:,queue=1",
+		    "-r: ProxyPass: \"status:\" takes no parameters\n" }
 	};
 	int i;
 
@@ -1179,8 +1521,10 @@ START_TEST(option_values)
 	config_route(config, "/a=sub/s,flusher=none,wait=250ms,queue=3");
 	config_route(config, "/b=/abs/s,payload=head,header=A: b=c");
 	config_route(config, "/c=dir/");
+	config_route(config, "/s=status:");
 	ck_assert_str_eq(reported, "");
-	ck_assert_uint_eq(config->ntargets, 3);
+	ck_assert_uint_eq(config->ntargets, 4);
+	ck_assert_int_eq(config->targets[3].kind, CONFIG_STATUS);
 	snprintf(path, sizeof(path), "%s/sub/s", dir);
 	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
 	ck_assert_str_eq(config->targets[0].where, "-r");
@@ -1200,7 +1544,14 @@ START_TEST(option_values)
 	ck_assert_str_eq(config->user, "a b");
 	config_directive(config, "ProxyPass /d fd://x");
 	snprintf(path, sizeof(path), "%s/x", dir);
-	ck_assert_str_eq(config->targets[3].addr.u.un.sun_path, path);
+	ck_assert_str_eq(config->targets[4].addr.u.un.sun_path, path);
+	config_directive(config, "PidFile p");
+	snprintf(path, sizeof(path), "%s/p", dir);
+	ck_assert_str_eq(config->pid_file, path);
+	config_directive(config, "CustomLog l");
+	snprintf(path, sizeof(path), "%s/l", dir);
+	ck_assert_str_eq(config->access_log, path);
+	ck_assert_str_eq(reported, "");
 
 	config_listen(config, "0");
 	ck_assert(config_finish(config));
@@ -1221,7 +1572,10 @@ END_TEST
 /* Routes that nothing can reach are told, and are no error. */
 START_TEST(never_reached)
 {
+	static const uint32_t hidden[] = { 1, 2, 6, 13 };
 	const char *text;
+	uint32_t i;
+	int next = 0;
 
 	read_text("Listen 0\n"
 	    "ProxyPass /app fd:///s\n"
@@ -1258,17 +1612,50 @@ START_TEST(never_reached)
 	    "fdproxy: warn: t:15: /k is never reached: / (t:14) comes "
 	    "first\n");
 	ck_assert_str_eq(reported, "");
+	for (i = 0; i < config->ntargets; i++) {
+		ck_assert_msg(config->targets[i].hidden ==
+		    (next < COUNT(hidden) && hidden[next] == i), "%u", i);
+		next += config->targets[i].hidden;
+		ck_assert(config->targets[i].passed == 0);
+	}
+	ck_assert_int_eq(next, COUNT(hidden));
+}
+END_TEST
+
+/* Of several routes with one path, all but the first; of any kind. */
+START_TEST(hidden_doubles)
+{
+	uint32_t i;
+
+	read_text("Listen 0\n"
+	    "ProxyPass /a status:\n"
+	    "ProxyPass /a fd:///s\n"
+	    "ProxyPass /a/ fd:///s\n"
+	    "ProxyPass /a !\n"
+	    "ProxyPass /a status:\n"
+	    "ProxyPass /a fd:///f/\n");
+	catch_stderr();
+	ck_assert(config_finish(config));
+	ck_assert(strstr(caught(), "t:7: /a is never reached: /a (t:2) "
+	    "comes first\n") != NULL);
+	ck_assert_uint_eq(config->ntargets, 6);
+	for (i = 0; i < config->ntargets; i++)
+		ck_assert(config->targets[i].hidden == (i > 0));
 }
 END_TEST
 
 START_TEST(all_reached)
 {
+	uint32_t i;
+
 	read_text("Listen 0\nProxyPass /a/b fd:///s\nProxyPass /a !\n"
 	    "ProxyPass /ab fd:///s\nProxyPass /a%20b fd:///s\n"
 	    "ProxyPass / fd:///s\n");
 	catch_stderr();
 	ck_assert(config_finish(config));
 	ck_assert_str_eq(caught(), "");
+	for (i = 0; i < config->ntargets; i++)
+		ck_assert(!config->targets[i].hidden);
 }
 END_TEST
 
@@ -1285,6 +1672,10 @@ main(void)
 	tcase_add_test(t, all_directives);
 	tcase_add_test(t, defaults);
 	tcase_add_test(t, values);
+	tcase_add_test(t, listeners);
+	tcase_add_test(t, listener_words);
+	tcase_add_test(t, files);
+	tcase_add_test(t, files_too_long);
 	tcase_add_test(t, values_kept);
 	tcase_add_test(t, many_errors);
 	tcase_add_test(t, nul_bytes);
@@ -1294,6 +1685,10 @@ main(void)
 	tcase_add_test(t, too_many_listeners);
 	tcase_add_test(t, refused_parameters);
 	tcase_add_test(t, targets);
+#ifdef __linux__
+	tcase_add_test(t, targets_abstract);
+	tcase_add_test(t, abstract_too_long);
+#endif
 	tcase_add_test(t, targets_many);
 	tcase_add_test(t, targets_too_many);
 	tcase_add_test(t, socket_too_long);
@@ -1307,6 +1702,7 @@ main(void)
 	tcase_add_test(t, options);
 	tcase_add_test(t, option_values);
 	tcase_add_test(t, never_reached);
+	tcase_add_test(t, hidden_doubles);
 	tcase_add_test(t, all_reached);
 	suite_add_tcase(s, t);
 	return unit_run(s);

@@ -282,7 +282,7 @@ START_TEST(handoff)
 	int listener, sock, peer, fd;
 	char byte = 'x';
 
-	listener = sock_listen(&addr, 5, false);
+	listener = sock_listen(&addr, 5, false, -1);
 	ck_assert(listener != -1);
 	sock = fdpass_connect(&addr);
 	ck_assert(sock != -1);
@@ -317,7 +317,7 @@ START_TEST(backlog)
 {
 	int fds[8], listener, n, before;
 
-	listener = sock_listen(&addr, 1, false);
+	listener = sock_listen(&addr, 1, false, -1);
 	ck_assert(listener != -1);
 	before = count_open();
 	for (n = 0; n < COUNT(fds); n++) {
@@ -355,7 +355,7 @@ START_TEST(absent)
 	refused(ENOENT, FDPASS_ABSENT);
 
 	/* Left over from a process that is gone. */
-	fd = sock_listen(&addr, 1, false);
+	fd = sock_listen(&addr, 1, false, -1);
 	ck_assert(fd != -1);
 	close(fd);
 #ifdef __linux__
@@ -415,7 +415,7 @@ START_TEST(forbidden)
 
 	if (geteuid() == 0)
 		return;
-	fd = sock_listen(&addr, 1, false);
+	fd = sock_listen(&addr, 1, false, -1);
 	ck_assert(fd != -1);
 	ck_assert(chmod(path, 0) == 0);
 	refused(EACCES, FDPASS_BROKEN);

@@ -104,6 +104,7 @@ START_TEST(text_plain)
 	size_t n;
 
 	ck_assert(flush_consumes(f));
+	ck_assert_int_eq(flush_status(f), 200);
 	ck_assert_str_eq(output(f, false, WALL, &n), "HTTP/1.1 200 OK\r\n"
 	    "Date: " DATE "\r\nServer: fdproxy/1\r\n"
 	    "Connection: close\r\n\r\n");
@@ -210,6 +211,7 @@ START_TEST(none)
 	struct pollfd p = { pair[1], POLLIN, 0 };
 
 	ck_assert(!flush_consumes(f));
+	ck_assert_int_eq(flush_status(f), 0);
 	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset), FLUSH_DONE);
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
 	flush_free(f);
@@ -228,6 +230,7 @@ START_TEST(file_good)
 	save(TEXT(text));
 	f = make(name, "", "s");
 	ck_assert(flush_consumes(f));
+	ck_assert_int_eq(flush_status(f), 0);
 	/* It is read once, when it is made. */
 	unlink(path);
 	out = output(f, false, WALL, &n);

@@ -1,12 +1,16 @@
 /* See LICENSE for copyright and license details. */
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "log.h"
 #include "unit.h"
 
 /* Descriptor 2 leads into a pipe while a test runs. */
 static int reader, writer, saved;
+
+static char dir[64];
 
 static void
 setup(void)
@@ -30,6 +34,8 @@ static void
 teardown(void)
 {
 	log_nonblocking(false);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	log_use(LOG_ACCESS, NULL, -1);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	close(reader);
@@ -50,22 +56,28 @@ written(void)
 	return text;
 }
 
-/* Leave no room in the pipe; returns how many bytes were put there. */
+/* Leave no room in a pipe; returns how many bytes were put there. */
 static size_t
-fill(void)
+fill_pipe(int fd)
 {
 	static const char dots[PIPE_BUF];
-	int flags = fcntl(writer, F_GETFL);
+	int flags = fcntl(fd, F_GETFL);
 	size_t len = 0;
 	ssize_t n;
 
-	ck_assert(fcntl(writer, F_SETFL, flags | O_NONBLOCK) == 0);
-	while ((n = write(writer, dots, sizeof(dots))) > 0)
+	ck_assert(fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
+	while ((n = write(fd, dots, sizeof(dots))) > 0)
 		len += (size_t)n;
-	while ((n = write(writer, dots, 1)) > 0)
+	while ((n = write(fd, dots, 1)) > 0)
 		len += (size_t)n;
-	ck_assert(fcntl(writer, F_SETFL, flags) == 0);
+	ck_assert(fcntl(fd, F_SETFL, flags) == 0);
 	return len;
+}
+
+static size_t
+fill(void)
+{
+	return fill_pipe(writer);
 }
 
 static void
@@ -273,6 +285,475 @@ START_TEST(quote_cut)
 }
 END_TEST
 
+/* A log in a pipe of its own; returns the end to read from. */
+static int
+pipe_log(enum log_kind kind)
+{
+	int fd[2];
+
+	ck_assert(pipe(fd) == 0);
+	ck_assert(fcntl(fd[0], F_SETFL, O_NONBLOCK) == 0);
+	log_use(kind, "pipe", fd[1]);
+	return fd[0];
+}
+
+/* What fd has now. */
+static const char *
+got(int fd)
+{
+	static char text[UNIT_FENCE];
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	return text;
+}
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) != -1;
+}
+
+START_TEST(access_lines)
+{
+	int fd;
+
+	/* There is none at first. */
+	ck_assert(!log_access_wanted());
+	ck_assert_int_eq(log_fd(LOG_ACCESS), -1);
+	ck_assert_int_eq(log_fd(LOG_MESSAGES), STDERR_FILENO);
+	log_access("lost");
+	ck_assert_str_eq(written(), "");
+
+	fd = pipe_log(LOG_ACCESS);
+	ck_assert(log_access_wanted());
+	ck_assert_int_ne(log_fd(LOG_ACCESS), -1);
+	ck_assert_str_eq(got(fd), "");
+	/* It has neither a name nor a level. */
+	log_level(LOG_L_ERROR);
+	log_access("a %s %d", "b", 3);
+	ck_assert_str_eq(got(fd), "a b 3\n");
+	log_access("%s", "");
+	ck_assert_str_eq(got(fd), "\n");
+	log_access("%s", "\"a\\b\"\n\r\t\x1b\x7f\x80\xff");
+	ck_assert_str_eq(got(fd), "\"a\\b\"\\x0a\\x0d\\x09\\x1b\\x7f\\x80"
+	    "\\xff\n");
+	ck_assert_str_eq(written(), "");
+	log_error("c");
+	ck_assert_str_eq(written(), "fdproxy: error: c\n");
+	ck_assert_str_eq(got(fd), "");
+
+	log_use(LOG_ACCESS, NULL, -1);
+	ck_assert(!log_access_wanted());
+	log_access("lost");
+	ck_assert_int_eq(read(fd, &fd, 1), 0);	/* nobody writes any more */
+	close(fd);
+	ck_assert_str_eq(written(), "");
+
+	/* Both in one place. */
+	log_use(LOG_ACCESS, "stderr", log_file("stderr"));
+	log_error("d");
+	log_access("e");
+	ck_assert_str_eq(written(), "fdproxy: error: d\ne\n");
+	log_use(LOG_ACCESS, NULL, -1);
+	ck_assert(is_open(STDERR_FILENO));
+}
+END_TEST
+
+START_TEST(access_bounded)
+{
+	static char text[3 * LOG_LINE];
+	int fd = pipe_log(LOG_ACCESS);
+	const char *line;
+	size_t n, len;
+
+	for (n = LOG_LINE - 20; n < LOG_LINE + 20; n++) {
+		memset(text, 'a', n);
+		text[n] = '\0';
+		log_access("%s", text);
+		line = got(fd);
+		len = strlen(line);
+		MUST(len <= LOG_LINE && line[len - 1] == '\n');
+		MUST(strchr(line, '\n') == line + len - 1);
+		MUST(len == n + 1 || len >= LOG_LINE - 8);
+	}
+	for (n = 0; n < 8; n++) {
+		memset(text, '\2', sizeof(text) - 1);
+		memset(text, 'a', n);
+		log_access("%s", text);
+		line = got(fd);
+		len = strlen(line);
+		MUST(len <= LOG_LINE && len >= LOG_LINE - 8);
+		/* No escape is cut in two. */
+		MUST(memcmp(line + len - 5, "\\x02\n", 5) == 0);
+	}
+	close(fd);
+}
+END_TEST
+
+/* Whichever log it was that lost them, messages tell it. */
+START_TEST(access_full)
+{
+	int fd = pipe_log(LOG_ACCESS), i;
+	unsigned long before = log_dropped();
+	size_t len = fill_pipe(log_fd(LOG_ACCESS));
+
+	log_nonblocking(true);
+	for (i = 0; i < 4; i++)
+		log_access("lost %d", i);
+	ck_assert_uint_eq(log_dropped() - before, 4);
+	log_info("unwanted");
+	ck_assert_str_eq(written(), "");
+	log_error("a");
+	ck_assert_str_eq(written(), "fdproxy: warn: 4 log lines dropped\n"
+	    "fdproxy: error: a\n");
+	log_access("lost");
+	ck_assert_uint_eq(log_dropped() - before, 5);
+	ck_assert_uint_eq(strlen(got(fd)), 0);	/* zeros, all of them */
+	log_access("back");
+	ck_assert_str_eq(got(fd), "back\n");
+	log_error("b");
+	ck_assert_str_eq(written(), "fdproxy: warn: 1 log lines dropped\n"
+	    "fdproxy: error: b\n");
+	ck_assert_uint_eq(log_dropped() - before, 5);
+
+	/* Messages that cannot be written keep no line of access. */
+	len = fill();
+	log_error("lost");
+	log_access("fine");
+	ck_assert_str_eq(got(fd), "fine\n");
+	log_error("lost");
+	empty(len);
+	log_access("fine");
+	ck_assert_str_eq(got(fd), "fine\n");
+	ck_assert_str_eq(written(), "");
+	log_error("c");
+	ck_assert_str_eq(written(), "fdproxy: warn: 2 log lines dropped\n"
+	    "fdproxy: error: c\n");
+	ck_assert_uint_eq(log_dropped() - before, 7);
+
+	/* Without any log nothing is lost. */
+	log_use(LOG_ACCESS, NULL, -1);
+	log_access("d");
+	ck_assert_uint_eq(log_dropped() - before, 7);
+	close(fd);
+}
+END_TEST
+
+/* Messages may go nowhere as well. */
+START_TEST(no_messages)
+{
+	unsigned long before = log_dropped();
+
+	log_use(LOG_MESSAGES, NULL, -1);
+	ck_assert_int_eq(log_fd(LOG_MESSAGES), -1);
+	log_error("a");
+	log_reopen();
+	ck_assert_uint_eq(log_dropped(), before);
+	log_use(LOG_MESSAGES, "stderr", log_file("stderr"));
+	ck_assert_str_eq(written(), "");
+	log_error("b");
+	ck_assert_str_eq(written(), "fdproxy: error: b\n");
+}
+END_TEST
+
+static void
+make_dir(void)
+{
+	strcpy(dir, "/tmp/unit_log.XXXXXX");
+	ck_assert(mkdtemp(dir) != NULL);
+}
+
+/* A path in the folder; four at a time. */
+static const char *
+in_dir(const char *name)
+{
+	static char path[4][128];
+	static unsigned int turn;
+
+	turn = (turn + 1) % 4;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
+	return path[turn];
+}
+
+static const char *
+contents(const char *name)
+{
+	int fd = open(in_dir(name), O_RDONLY);
+	const char *text;
+
+	ck_assert_int_ne(fd, -1);
+	text = got(fd);
+	close(fd);
+	return text;
+}
+
+static void
+remove_dir(void)
+{
+	static const char *const names[] = { "a", "b", "a.old", "b.old" };
+	int i;
+
+	for (i = 0; i < COUNT(names); i++)
+		unlink(in_dir(names[i]));
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+START_TEST(file)
+{
+	mode_t mask = umask(022);
+	char name[128];
+	struct stat st;
+	int fd, flags;
+
+	make_dir();
+	strcpy(name, in_dir("a"));
+	fd = log_file(name);
+	umask(mask);
+	ck_assert_int_gt(fd, STDERR_FILENO);
+	ck_assert(stat(name, &st) == 0);
+	ck_assert_int_eq(st.st_mode & 07777, 0644);
+	ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	flags = fcntl(fd, F_GETFL);
+	ck_assert_int_eq(flags & O_ACCMODE, O_WRONLY);
+	ck_assert_int_eq(flags & O_APPEND, O_APPEND);
+	log_use(LOG_MESSAGES, name, fd);
+	ck_assert_int_eq(log_fd(LOG_MESSAGES), fd);
+	log_error("a");
+	ck_assert_str_eq(written(), "");
+	ck_assert_str_eq(contents("a"), "fdproxy: error: a\n");
+
+	/* Behind what is there. */
+	fd = log_file(name);
+	log_use(LOG_ACCESS, name, fd);
+	log_access("b");
+	log_error("c");
+	ck_assert_str_eq(contents("a"), "fdproxy: error: a\nb\n"
+	    "fdproxy: error: c\n");
+
+	/* What is no longer used is closed, but for standard error. */
+	fd = log_fd(LOG_MESSAGES);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	ck_assert(!is_open(fd));
+	ck_assert(is_open(log_fd(LOG_ACCESS)));
+	fd = log_fd(LOG_ACCESS);
+	log_use(LOG_ACCESS, name, fd);
+	ck_assert(is_open(fd));
+	log_use(LOG_ACCESS, "stderr", STDERR_FILENO);
+	ck_assert(!is_open(fd));
+	log_use(LOG_ACCESS, NULL, -1);
+	ck_assert(is_open(STDERR_FILENO));
+	remove_dir();
+}
+END_TEST
+
+START_TEST(file_fails)
+{
+	make_dir();
+	errno = 0;
+	ck_assert_int_eq(log_file(in_dir("no/a")), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_int_eq(log_file(dir), -1);
+	ck_assert_int_eq(errno, EISDIR);
+	/* A FIFO that nobody reads is not waited for. */
+	ck_assert(mkfifo(in_dir("a"), 0600) == 0);
+	ck_assert_int_eq(log_file(in_dir("a")), -1);
+	ck_assert_int_eq(errno, ENXIO);
+	remove_dir();
+}
+END_TEST
+
+/* A file that takes nothing. */
+START_TEST(disk_full)
+{
+	unsigned long before = log_dropped();
+	int fd = log_file("/dev/full");
+
+	if (fd == -1)
+		return;		/* not every system has it */
+	log_use(LOG_ACCESS, "/dev/full", fd);
+	errno = ENOTTY;
+	log_access("lost");
+	ck_assert_int_eq(errno, ENOTTY);
+	ck_assert_uint_eq(log_dropped() - before, 1);
+	log_error("a");
+	ck_assert_str_eq(written(), "fdproxy: warn: 1 log lines dropped\n"
+	    "fdproxy: error: a\n");
+
+	/* Those that cannot be told keep counting, the telling does not. */
+	log_use(LOG_MESSAGES, "/dev/full", log_file("/dev/full"));
+	log_error("lost");
+	log_error("lost");
+	log_access("lost");
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	ck_assert_uint_eq(log_dropped() - before, 4);
+	before = log_dropped();
+	log_error("b");
+	ck_assert_str_eq(written(), "fdproxy: warn: 3 log lines dropped\n"
+	    "fdproxy: error: b\n");
+	log_error("c");
+	ck_assert_str_eq(written(), "fdproxy: error: c\n");
+	ck_assert_uint_eq(log_dropped(), before);
+}
+END_TEST
+
+/* As a log is rotated: renamed, then told. */
+START_TEST(reopened)
+{
+	char a[128], b[128], expected[256];
+	int i;
+
+	make_dir();
+	strcpy(a, in_dir("a"));
+	strcpy(b, in_dir("b"));
+	log_use(LOG_MESSAGES, a, log_file(a));
+	log_use(LOG_ACCESS, b, log_file(b));
+	log_error("a1");
+	log_access("b1");
+	for (i = 0; i < 3; i++) {
+		ck_assert(rename(a, in_dir("a.old")) == 0);
+		ck_assert(rename(b, in_dir("b.old")) == 0);
+		log_error("a2");
+		log_access("b2");
+		ck_assert(access(a, F_OK) == -1 && access(b, F_OK) == -1);
+		log_reopen();
+		ck_assert_str_eq(contents("a"), "");
+		ck_assert_str_eq(contents("b"), "");
+		log_error("a1");
+		log_access("b1");
+		ck_assert_str_eq(contents("a.old"), "fdproxy: error: a1\n"
+		    "fdproxy: error: a2\n");
+		ck_assert_str_eq(contents("b.old"), "b1\nb2\n");
+		ck_assert_str_eq(contents("a"), "fdproxy: error: a1\n");
+		ck_assert_str_eq(contents("b"), "b1\n");
+	}
+	ck_assert_str_eq(written(), "");
+
+	/* One that cannot be opened again goes on as it was. */
+	unlink(b);
+	ck_assert(mkdir(b, 0700) == 0);
+	errno = ENOTTY;
+	log_reopen();
+	snprintf(expected, sizeof(expected), "fdproxy: error: a1\n"
+	    "fdproxy: error: cannot open %s again: %s\n", b,
+	    strerror(EISDIR));
+	ck_assert_str_eq(contents("a"), expected);
+	ck_assert(log_access_wanted());
+	ck_assert(is_open(log_fd(LOG_ACCESS)));
+	log_access("b3");
+	ck_assert(rmdir(b) == 0);
+	log_reopen();
+	log_access("b4");
+	ck_assert_str_eq(contents("b"), "b4\n");
+
+	/* Standard error has no name to be opened by. */
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	log_use(LOG_ACCESS, NULL, -1);
+	log_reopen();
+	ck_assert_int_eq(log_fd(LOG_MESSAGES), STDERR_FILENO);
+	ck_assert_int_eq(log_fd(LOG_ACCESS), -1);
+	log_error("c");
+	ck_assert_str_eq(written(), "fdproxy: error: c\n");
+	remove_dir();
+}
+END_TEST
+
+/* What is sent to the system's log, by a socket that leads to us instead. */
+START_TEST(syslog_packets)
+{
+	static char text[2 * LOG_LINE];
+	unsigned long before = log_dropped();
+	char packet[LOG_LINE + 8];
+	int pair[2], sent = 0;
+	ssize_t n;
+
+	ck_assert(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+	ck_assert(fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
+	log_use(LOG_MESSAGES, "syslog", pair[0]);
+	log_use(LOG_ACCESS, "syslog", dup(pair[0]));
+	log_level(LOG_L_DEBUG);
+	/* One packet each: facility 3 and the severity, and no newline. */
+	log_error("a %d", 1);
+	ck_assert_str_eq(got(pair[1]), "<27>fdproxy: error: a 1");
+	log_warn("a\nb");
+	ck_assert_str_eq(got(pair[1]), "<28>fdproxy: warn: a\\x0ab");
+	log_notice("a");
+	ck_assert_str_eq(got(pair[1]), "<29>fdproxy: notice: a");
+	log_info("a");
+	ck_assert_str_eq(got(pair[1]), "<30>fdproxy: info: a");
+	log_debug("a");
+	ck_assert_str_eq(got(pair[1]), "<31>fdproxy: debug: a");
+	log_access("a \"b\"");
+	ck_assert_str_eq(got(pair[1]), "<30>a \"b\"");
+	log_access("%s", "");
+	ck_assert_str_eq(got(pair[1]), "<30>");
+	memset(text, 'a', sizeof(text) - 1);
+	log_access("%s", text);
+	n = read(pair[1], packet, sizeof(packet));
+	ck_assert_int_gt(n, LOG_LINE - 8);
+	ck_assert_int_le(n, LOG_LINE + 4);
+	ck_assert(packet[n - 1] == 'a');
+	ck_assert_uint_eq(log_dropped(), before);
+
+	/* It is not waited for, whether careful or not. */
+	while (log_dropped() == before) {
+		log_access("%d", sent++);
+		MUST(sent < 1000000);
+	}
+	errno = ENOTTY;
+	log_access("lost");
+	log_error("lost");
+	ck_assert_int_eq(errno, ENOTTY);
+	got(pair[1]);
+	log_error("a");
+	ck_assert(strstr(got(pair[1]), " log lines dropped"
+	    "<27>fdproxy: error: a") != NULL);
+
+	/* Nobody is there: it is lost, and the next one is tried again. */
+	close(pair[1]);
+	before = log_dropped();
+	if (access("/dev/log", F_OK) == -1) {
+		log_access("lost");
+		log_error("lost");
+		ck_assert_uint_ge(log_dropped() - before, 2);
+		ck_assert(is_open(log_fd(LOG_ACCESS)));
+		ck_assert_int_eq(log_file("syslog"), -1);
+		ck_assert_int_ne(errno, 0);
+		log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+		log_reopen();
+		ck_assert(strstr(written(), "fdproxy: error: cannot open "
+		    "syslog again: ") != NULL);
+	}
+	log_use(LOG_ACCESS, NULL, -1);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	ck_assert(!is_open(pair[0]));
+	log_error("b");
+	written();
+}
+END_TEST
+
+START_TEST(access_errno_kept)
+{
+	int fd;
+
+	errno = ENOTTY;
+	log_access("x");
+	ck_assert_int_eq(errno, ENOTTY);
+	fd = pipe_log(LOG_ACCESS);
+	fill_pipe(log_fd(LOG_ACCESS));
+	log_nonblocking(true);
+	errno = ENOTTY;
+	log_access("lost");
+	ck_assert_int_eq(errno, ENOTTY);
+	log_error("x");
+	ck_assert_int_eq(errno, ENOTTY);
+	close(fd);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -289,6 +770,16 @@ main(void)
 	tcase_add_test(t, errno_kept);
 	tcase_add_test(t, quote);
 	tcase_add_test(t, quote_cut);
+	tcase_add_test(t, access_lines);
+	tcase_add_test(t, access_bounded);
+	tcase_add_test(t, access_full);
+	tcase_add_test(t, access_errno_kept);
+	tcase_add_test(t, no_messages);
+	tcase_add_test(t, file);
+	tcase_add_test(t, file_fails);
+	tcase_add_test(t, disk_full);
+	tcase_add_test(t, reopened);
+	tcase_add_test(t, syslog_packets);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }

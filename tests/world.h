@@ -36,6 +36,16 @@ void	world_spawn(const char *arg, ...);
 /* Limits that the next fdproxy starts with; 0: as we have. */
 void	world_nofile(unsigned int limit);
 
+/*
+ * A copy of fdproxy in the folder; and that the next one is started from such
+ * a file, which can be replaced then.
+ */
+void	world_copy(const char *name);
+void	world_program(const char *name);
+
+/* From now on, fdproxy is this process: a daemon that we have started. */
+void	world_adopt(pid_t daemon);
+
 /* The next fdproxy starts with descriptors 0 to 2 closed. */
 void	world_closed(void);
 
@@ -68,6 +78,10 @@ int	world_exit(void);
 
 /* What it has written to standard error so far, or till its end. */
 const char	*world_errors(void);
+
+/* How often it has written text there, and wait until it is so often. */
+int	world_says(const char *text);
+void	world_until_says(const char *text, int times);
 
 /* How many descriptors it has open, and wait until there are n. */
 int	world_fds(void);

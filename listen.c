@@ -1,0 +1,313 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "listen.h"
+#include "log.h"
+#include "proc.h"
+
+#define PORT_TRIES	16
+
+/* One configuration's listeners. */
+struct table {
+	const struct config *config;
+	struct listener all[CONFIG_LISTENERS];
+	bool taken[CONFIG_LISTENERS];	/* from the table before, or the
+					   program before */
+	int n;
+};
+
+static struct table tables[2];
+static struct table *current = &tables[0];
+static struct table *next = &tables[1];
+
+/* What the program before us has left. */
+static struct sock_addr left_addr[CONFIG_LISTENERS];
+static int left[CONFIG_LISTENERS];
+static int nleft;
+
+void
+listen_adopt(int fd)
+{
+	if (nleft < CONFIG_LISTENERS &&
+	    sock_inherit(fd, &left_addr[nleft]) == 0)
+		left[nleft++] = fd;
+	else
+		close(fd);
+}
+
+int
+listen_count(void)
+{
+	return current->n;
+}
+
+struct listener *
+listen_at(int i)
+{
+	return &current->all[i];
+}
+
+int
+listen_number(int i)
+{
+	return current->config->listen[i].inherited;
+}
+
+static void
+cannot_listen(const struct sock_addr *addr)
+{
+	char text[SOCK_TEXT];
+	int error = errno;
+
+	log_error("cannot listen on %s: %s", sock_text(addr, text,
+	    sizeof(text)), strerror(error));
+}
+
+/*
+ * A socket as descriptor 0 is moved away, so that 0 is never a listener nor
+ * a client.
+ */
+static bool
+inherit(struct listener *l, int fd)
+{
+	if (sock_inherit(fd, &l->bound) == -1) {
+		log_error("cannot listen on descriptor %d: %s", fd,
+		    errno == EINVAL ? "it is no listening stream socket" :
+		    strerror(errno));
+		return false;
+	}
+	if (fd <= STDERR_FILENO) {
+		l->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		proc_null(fd, proc_open_null());
+	} else {
+		l->fd = fd;
+	}
+	return l->fd != -1;
+}
+
+static bool
+same(const struct config_listen *a, const struct config_listen *b)
+{
+	if (a->inherited != -1 || b->inherited != -1)
+		return a->inherited == b->inherited;
+	return a->twin == b->twin && sock_same(&a->addr, &b->addr);
+}
+
+/* A listener of the table before that stays. */
+static bool
+take(struct listener *l, const struct config_listen *want)
+{
+	int i;
+
+	for (i = 0; i < current->n; i++) {
+		if (current->taken[i] || current->all[i].fd == -1 ||
+		    !same(&current->config->listen[i], want))
+			continue;
+		current->taken[i] = true;
+		*l = current->all[i];
+		l->watched = 0;
+		return true;
+	}
+	return false;
+}
+
+static bool
+is_configured(const struct config *c, const struct sock_addr *addr)
+{
+	int i;
+
+	for (i = 0; i < c->listeners; i++)
+		if (c->listen[i].inherited == -1 &&
+		    sock_same(&c->listen[i].addr, addr))
+			return true;
+	return false;
+}
+
+/*
+ * The same, of what the program before has left.  For port 0 any port does
+ * that nobody asks for.
+ */
+static bool
+take_left(struct listener *l, const struct config *c,
+    const struct sock_addr *want)
+{
+	struct sock_addr addr = *want;
+	int i;
+
+	for (i = 0; i < nleft; i++) {
+		if (left[i] == -1)
+			continue;
+		if (sock_port(want) == 0 && !is_configured(c, &left_addr[i]))
+			sock_set_port(&addr, sock_port(&left_addr[i]));
+		if (!sock_same(&left_addr[i], &addr))
+			continue;
+		l->fd = left[i];
+		l->bound = left_addr[i];
+		left[i] = -1;
+		return true;
+	}
+	return false;
+}
+
+static bool
+set_owner(const struct config_listen *want)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (want->owner == NULL && want->group == NULL)
+		return true;
+	if (!sock_is_file(&want->addr) ||
+	    !proc_find_owner(want->owner, want->group, &uid, &gid))
+		return false;
+	if (lchown(want->addr.u.un.sun_path, uid, gid) == 0)
+		return true;
+	cannot_listen(&want->addr);
+	return false;
+}
+
+/* What can be changed of a socket that stays. */
+static void
+tune(const struct listener *l, const struct config_listen *want)
+{
+	const struct config *c = current->config;
+
+	if (l->fd == -1 || want->inherited != -1)
+		return;
+	sock_tune(l->fd, &l->bound, c->backlog, c->defer);
+	if (want->mode != -1 && chmod(l->bound.u.un.sun_path,
+	    (mode_t)want->mode) == -1)
+		log_warn("cannot change the mode of %s: %s",
+		    l->bound.u.un.sun_path, strerror(errno));
+	set_owner(want);
+}
+
+/*
+ * The IPv4 half of "every address" gets the port of the IPv6 half, also when
+ * the system chose it.  A machine without IPv6 has the IPv4 half alone.
+ */
+static bool
+open_one(struct listener *l, const struct config *c, int i)
+{
+	const struct config_listen *want = &c->listen[i];
+	struct sock_addr addr = want->addr;
+	int tries;
+
+	if (want->twin && (l - 1)->fd != -1)
+		sock_set_port(&addr, sock_port(&(l - 1)->bound));
+	next->taken[i] = take_left(l, c, &addr);
+	if (next->taken[i])
+		return true;
+	l->fd = sock_listen(&addr, c->backlog, c->defer, want->mode);
+	for (tries = 0; l->fd == -1 && errno == EADDRINUSE && want->twin &&
+	    sock_port(&want->addr) == 0 && tries < PORT_TRIES; tries++) {
+		/* The system chose a port that is taken for IPv4. */
+		close((l - 1)->fd);
+		if (!open_one(l - 1, c, i - 1))
+			return false;
+		sock_set_port(&addr, sock_port(&(l - 1)->bound));
+		l->fd = sock_listen(&addr, c->backlog, c->defer, -1);
+	}
+	if (l->fd == -1) {
+		if (i + 1 < c->listeners && c->listen[i + 1].twin &&
+		    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+			return true;
+		cannot_listen(&addr);
+		return false;
+	}
+	l->bound = addr;
+	if (!sock_is_file(&addr))
+		return sock_name(l->fd, &l->bound) == 0;
+	return set_owner(want);
+}
+
+bool
+listen_prepare(const struct config *c, bool lenient)
+{
+	struct listener *l;
+	int i, open = 0;
+	bool good;
+
+	memset(next, 0, sizeof(*next));
+	memset(current->taken, 0, sizeof(current->taken));
+	next->config = c;
+	for (i = 0; i < c->listeners; i++) {
+		l = &next->all[next->n++];
+		l->fd = -1;
+		next->taken[i] = good = take(l, &c->listen[i]);
+		if (!good && c->listen[i].inherited != -1)
+			good = inherit(l, c->listen[i].inherited);
+		else if (!good)
+			good = open_one(l, c, i);
+		l->local = l->bound.u.sa.sa_family == AF_UNIX;
+		open += l->fd != -1;
+		if (!good && !lenient) {
+			listen_abort();
+			return false;
+		}
+	}
+	return open > 0;
+}
+
+/* Close listener i of a table, with its file if it is our own. */
+static void
+close_one(const struct table *t, int i)
+{
+	const struct listener *l = &t->all[i];
+
+	if (l->fd == -1)
+		return;
+	if (t->config->listen[i].inherited == -1 && sock_is_file(&l->bound))
+		unlink(l->bound.u.un.sun_path);
+	close(l->fd);
+}
+
+void
+listen_abort(void)
+{
+	int i;
+
+	for (i = 0; i < next->n; i++)
+		if (!next->taken[i] && next->config->listen[i].inherited == -1)
+			close_one(next, i);
+	next->n = 0;
+}
+
+void
+listen_commit(void)
+{
+	struct table *before = current;
+	int i;
+
+	for (i = 0; i < before->n; i++)
+		if (!before->taken[i])
+			close_one(before, i);
+	current = next;
+	next = before;
+	for (i = 0; i < current->n; i++)
+		if (current->taken[i])
+			tune(&current->all[i], &current->config->listen[i]);
+	for (i = 0; i < nleft; i++) {
+		if (left[i] == -1)
+			continue;
+		if (sock_is_file(&left_addr[i]))
+			unlink(left_addr[i].u.un.sun_path);
+		close(left[i]);
+	}
+	nleft = 0;
+}
+
+void
+listen_close(void)
+{
+	int i;
+
+	for (i = 0; i < current->n; i++) {
+		close_one(current, i);
+		current->all[i].fd = -1;
+	}
+}

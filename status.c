@@ -1,0 +1,218 @@
+/* See LICENSE for copyright and license details. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "log.h"
+#include "poller.h"
+#include "stats.h"
+#include "status.h"
+
+#ifndef VERSION
+#define VERSION	"unknown"
+#endif
+
+/* The pieces of the page; then one for each route. */
+enum {
+	PIECE_HEAD,
+	PIECE_BUILD,
+	PIECE_COUNTERS,
+	PIECE_ANSWERS,
+	PIECE_GAUGES,
+	PIECE_ROUTES
+};
+
+struct text {
+	char *dst;
+	size_t size;
+	size_t len;		/* size or more: it did not fit */
+};
+
+static void	add(struct text *t, const char *fmt, ...) LOG_PRINTF(2, 3);
+
+static void
+add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->len >= t->size)
+		return;
+	va_start(ap, fmt);
+	t->len += (size_t)vsnprintf(t->dst + t->len, t->size - t->len, fmt,
+	    ap);
+	va_end(ap);
+}
+
+static void
+add_type(struct text *t, const char *name, const char *type, const char *help)
+{
+	add(t, "# HELP fdproxy_%s %s\n# TYPE fdproxy_%s %s\n", name, help,
+	    name, type);
+}
+
+static void
+add_head(struct text *t, const char *server)
+{
+	add(t, "HTTP/1.1 200 OK\r\nDate: %s\r\n%s%.200s%s"
+	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+	    clock_date(clock_wall()), *server == '\0' ? "" : "Server: ",
+	    server, *server == '\0' ? "" : "\r\n");
+}
+
+static void
+add_build(struct text *t)
+{
+	add_type(t, "build_info", "gauge", "What runs here.");
+	add(t, "fdproxy_build_info{version=\"%s\",poller=\"%s\"} 1\n",
+	    VERSION, poller_name());
+	add(t, "# HELP process_start_time_seconds When it was started.\n"
+	    "# TYPE process_start_time_seconds gauge\n"
+	    "process_start_time_seconds %" PRIu32 "\n", clock_start());
+}
+
+static void
+add_counters(struct text *t)
+{
+	const struct stats *s = stats_get();
+	const struct {
+		const char *name;
+		const char *help;
+		uint64_t n;
+	} all[] = {
+		{ "accepted", "Connections accepted.", s->accepted },
+		{ "reset", "Clients reset, since their backend failed after "
+		    "the response head.", s->resets },
+		{ "gone", "Clients that left, or were closed without having "
+		    "said anything.", s->gone },
+		{ "head_timeouts", "Request heads that did not come in time.",
+		    s->timeouts },
+		{ "evicted", "Waiting clients that made room for others.",
+		    s->evicted },
+		{ "backend_retries", "Looks whether a backend is back.",
+		    s->retries },
+		{ "accept_pauses", "Times that accepting was not possible.",
+		    s->paused },
+		{ "log_lines_dropped", "Lines that a log did not take.",
+		    log_dropped() }
+	};
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		snprintf(name, sizeof(name), "%s_total", all[i].name);
+		add_type(t, name, "counter", all[i].help);
+		add(t, "fdproxy_%s %" PRIu64 "\n", name, all[i].n);
+	}
+	add_type(t, "reloads_total", "counter",
+	    "Configurations read again, by result.");
+	add(t, "fdproxy_reloads_total{result=\"ok\"} %" PRIu64 "\n"
+	    "fdproxy_reloads_total{result=\"failed\"} %" PRIu64 "\n",
+	    s->reloads, s->refused);
+}
+
+static void
+add_answers(struct text *t)
+{
+	uint64_t n;
+	unsigned int i;
+	int status;
+
+	add_type(t, "answered_total", "counter",
+	    "Answers of its own, by status.");
+	for (i = 0; (status = stats_answer(i, &n)) != 0; i++)
+		add(t, "fdproxy_answered_total{status=\"%d\"} %" PRIu64 "\n",
+		    status, n);
+}
+
+static void
+add_gauges(struct text *t, const struct status_view *v)
+{
+	add_type(t, "waiting", "gauge", "Clients that wait, by for what.");
+	add(t, "fdproxy_waiting{for=\"head\"} %" PRIu32 "\n"
+	    "fdproxy_waiting{for=\"backend\"} %" PRIu32 "\n"
+	    "fdproxy_waiting{for=\"client\"} %" PRIu32 "\n", v->waiting_head,
+	    v->waiting_backend, v->waiting_client);
+	add_type(t, "max_connections", "gauge", "How many clients may wait.");
+	add(t, "fdproxy_max_connections %" PRIu32 "\n", v->max_connections);
+	add_type(t, "open_descriptors", "gauge", "Descriptors in use.");
+	add(t, "fdproxy_open_descriptors %" PRIu32 "\n", v->descriptors);
+	add_type(t, "handoffs_total", "counter",
+	    "Clients handed off, by route.");
+}
+
+/* A route that another one hides hands nothing off, and may be a double. */
+static void
+add_route(struct text *t, const struct config_target *target)
+{
+	const char *p;
+
+	if (target->hidden || target->kind == CONFIG_EXCLUDED ||
+	    target->kind == CONFIG_STATUS)
+		return;
+	add(t, "fdproxy_handoffs_total{route=\"");
+	for (p = target->path; *p != '\0'; p++) {
+		if (*p == '\n')
+			add(t, "\\n");
+		else if (*p < 0x20 || *p > 0x7e)	/* not UTF-8, perhaps */
+			add(t, "\\\\x%02x", (unsigned char)*p);
+		else
+			add(t, "%s%c", *p == '"' || *p == '\\' ? "\\" : "",
+			    *p);
+	}
+	add(t, "\"} %" PRIu64 "\n", target->passed);
+}
+
+static void
+add_piece(struct text *t, const struct status_view *v, uint32_t piece)
+{
+	switch (piece) {
+	case PIECE_HEAD:
+		add_head(t, v->config->server);
+		break;
+	case PIECE_BUILD:
+		add_build(t);
+		break;
+	case PIECE_COUNTERS:
+		add_counters(t);
+		break;
+	case PIECE_ANSWERS:
+		add_answers(t);
+		break;
+	case PIECE_GAUGES:
+		add_gauges(t, v);
+		break;
+	default:
+		add_route(t, &v->config->targets[piece - PIECE_ROUTES]);
+		break;
+	}
+}
+
+/*
+ * A route whose path is longer than a whole buffer is left out: its line could
+ * never be written.
+ */
+size_t
+status_text(const struct status_view *view, char *dst, size_t size,
+    uint32_t *piece)
+{
+	struct text t = { dst, size, 0 };
+	uint32_t end = PIECE_ROUTES + view->config->ntargets;
+	size_t whole = 0;
+
+	while (*piece < end) {
+		add_piece(&t, view, *piece);
+		if (t.len >= t.size) {
+			t.len = whole;
+			if (whole > 0)
+				break;
+		}
+		whole = t.len;
+		if ((*piece)++ == PIECE_HEAD)
+			break;
+	}
+	return whole;
+}

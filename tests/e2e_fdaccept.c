@@ -1,0 +1,635 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * libfdaccept in a server that knows nothing of it (ACCEPTER names that, which
+ * is tests/accepter.c): preloaded by the real fdaccept, which LAUNCHER names,
+ * or linked to it, if there is no LAUNCHER.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+static char launcher[4096], accepter[4096], said[65536];
+static pid_t server = -1;
+static int out = -1;
+
+/* Run argv with its output in a pipe, its group's id being its own. */
+static void
+spawn(const char *file, char **argv, int error)
+{
+	int fd[2];
+
+	ck_assert_int_eq(pipe(fd), 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	fflush(NULL);
+	server = fork();
+	ck_assert_int_ne(server, -1);
+	if (server == 0) {
+		setpgid(0, 0);
+		dup2(fd[1], STDOUT_FILENO);
+		if (error)
+			dup2(fd[1], STDERR_FILENO);
+		close(fd[1]);
+		execv(file, argv);
+		_exit(99);
+	}
+	setpgid(server, server);
+	close(fd[1]);
+	out = fd[0];
+}
+
+/* The accepter with that option and perhaps the option's argument. */
+static void
+start_on(const char *socket_name, const char *option, const char *value)
+{
+	char *argv[6];
+	int n = 0;
+
+	if (*launcher != '\0')
+		argv[n++] = launcher;
+	argv[n++] = accepter;
+	if (option != NULL)
+		argv[n++] = (char *)(size_t)option;
+	if (value != NULL)
+		argv[n++] = (char *)(size_t)value;
+	argv[n++] = (char *)(size_t)socket_name;
+	argv[n] = NULL;
+	spawn(argv[0], argv, 0);
+}
+
+static void
+start(const char *option, const char *value)
+{
+	start_on("s", option, value);
+}
+
+/* Its next line. */
+static const char *
+line(void)
+{
+	size_t len = 0;
+
+	do {
+		ck_assert(readable(out, WORLD_PATIENCE));
+		ck_assert_int_eq(read(out, said + len, 1), 1);
+	} while (said[len++] != '\n' && len < sizeof(said));
+	said[len - 1] = '\0';
+	return said;
+}
+
+static void
+stop(void)
+{
+	if (server != -1) {
+		kill(-server, SIGKILL);
+		waitpid(server, NULL, 0);
+		close(out);
+	}
+	server = -1;
+	unlink("s");
+	unlink("serve");
+}
+
+static void
+begin(void)
+{
+	const char *name = getenv("LAUNCHER");
+
+	if (name != NULL)
+		ck_assert_ptr_nonnull(realpath(name, launcher));
+	name = getenv("ACCEPTER");
+	ck_assert_ptr_nonnull(realpath(name == NULL ? "build/accepter" : name,
+	    accepter));
+	unsetenv("FDACCEPT");
+	unsetenv("FDACCEPT_ADDRESS");
+	world_begin();
+}
+
+static void
+end(void)
+{
+	stop();
+	world_end();
+}
+
+/* One message of one byte with n descriptors, over conn. */
+static void
+hand(int conn, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(16 * sizeof(int))];
+	} control;
+	char nul = '\0';
+	struct iovec iov = { &nul, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	struct cmsghdr *cmsg;
+
+	memset(&control, 0, sizeof(control));
+	cmsg = CMSG_FIRSTHDR(&msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	/* The one who was to take it may have had enough of waiting. */
+	if (sendmsg(conn, &msg, MSG_NOSIGNAL) == -1)
+		ck_assert(errno == EPIPE || errno == ECONNRESET);
+}
+
+/* A connection over loopback: pair[0] is the client's end. */
+static void
+tcp_pair(int pair[2], bool six)
+{
+	struct sockaddr_storage addr;
+	struct sockaddr_in *in = (struct sockaddr_in *)&addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addr;
+	socklen_t len = six ? sizeof(*in6) : sizeof(*in);
+	int listener;
+
+	memset(&addr, 0, sizeof(addr));
+	addr.ss_family = six ? AF_INET6 : AF_INET;
+	if (six)
+		in6->sin6_addr = in6addr_loopback;
+	else
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(addr.ss_family, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	getsockname(listener, (struct sockaddr *)&addr, &len);
+	pair[0] = socket(addr.ss_family, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(pair[0], (struct sockaddr *)&addr, len), 0);
+	pair[1] = accept(listener, NULL, NULL);
+	ck_assert_int_ne(pair[1], -1);
+	close(listener);
+}
+
+/* Give fd away; what the accepter says then. */
+static const char *
+offer(int fd)
+{
+	int conn = client_unix("s");
+
+	hand(conn, &fd, 1);
+	close(conn);
+	return line();
+}
+
+/* The line of an accept that went well, for a client's end. */
+static const char *
+expected(int client, bool nonblock, bool cloexec, size_t size)
+{
+	static char text[1024];
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	size_t i;
+	int n;
+
+	getsockname(client, (struct sockaddr *)&addr, &len);
+	n = snprintf(text, sizeof(text), "errno 77 nonblock %d cloexec %d len "
+	    "%d addr ", nonblock, cloexec, size == 0 ? 0 : (int)len);
+	for (i = 0; i < len && i < size; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x",
+		    ((unsigned char *)&addr)[i]);
+	snprintf(text + n, sizeof(text) - (size_t)n, " fds 1");
+	return text;
+}
+
+/* The accepter has answered this client; closes it. */
+static void
+answered(int client)
+{
+	char buf[64];
+	size_t len;
+
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_str_eq(buf, "hello");
+	close(client);
+}
+
+/* Another client is served as if nothing had been. */
+static void
+still_serves(void)
+{
+	int pair[2];
+
+	tcp_pair(pair, false);
+	ck_assert_str_eq(offer(pair[1]), expected(pair[0], false, false, 128));
+	close(pair[1]);
+	answered(pair[0]);
+}
+
+START_TEST(behind_fdproxy)
+{
+	static const char *const options[] = { NULL, "-4nc", "-n", "-F" };
+	size_t i;
+	int client, n;
+
+	world_proxy("-r", "/app=s,wait=10s,flusher=none", NULL);
+	for (i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		start(options[i], NULL);
+		for (n = 0; n < 20; n++) {
+			client = client_open();
+			send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\n"
+			    "\r\n");
+			ck_assert_str_eq(line(), expected(client, i == 1,
+			    i == 1, 128));
+			answered(client);
+		}
+		stop();
+	}
+	world_stop(NULL);
+}
+END_TEST
+
+/* As the call says, whatever the sender and the listener have. */
+START_TEST(flags)
+{
+	static const char *const with[] = { NULL, "-4", "-4n", "-4c", "-4nc",
+	    "-n" };
+	int i, set, pair[2];
+
+	for (i = 0; i < (int)(sizeof(with) / sizeof(*with)); i++) {
+		start(with[i], i == 1 ? "0" : NULL);
+		for (set = 0; set < 2; set++) {
+			tcp_pair(pair, false);
+			fcntl(pair[1], F_SETFL, set ? O_NONBLOCK : 0);
+			fcntl(pair[1], F_SETFD, set ? FD_CLOEXEC : 0);
+			ck_assert_str_eq(offer(pair[1]), expected(pair[0],
+			    i == 2 || i == 4, i == 3 || i == 4, 128));
+			close(pair[1]);
+			answered(pair[0]);
+		}
+		stop();
+	}
+}
+END_TEST
+
+/* Cut to the room there was, with its length as it is. */
+START_TEST(address)
+{
+	static const char *const room[] = { "0", "1", "2", "7", "16", "110" };
+	int i, pair[2], size;
+	char text[256];
+
+	for (i = 0; i < (int)(sizeof(room) / sizeof(*room)); i++) {
+		start("-s", room[i]);
+		tcp_pair(pair, false);
+		snprintf(text, sizeof(text), "%s", offer(pair[1]));
+		ck_contains(text, " len 16 addr ");
+		size = atoi(room[i]);
+		if (size > 0)
+			ck_assert_str_eq(text, expected(pair[0], false, false,
+			    (size_t)size));
+		else
+			ck_contains(text, " addr  fds 1");
+		close(pair[1]);
+		answered(pair[0]);
+		stop();
+	}
+	start("-z", NULL);
+	tcp_pair(pair, false);
+	ck_assert_str_eq(offer(pair[1]), expected(pair[0], false, false, 0));
+	close(pair[1]);
+	answered(pair[0]);
+}
+END_TEST
+
+START_TEST(address_of_ipv6)
+{
+	int pair[2], fd = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
+	    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	bool have = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+	close(fd);
+	if (!have)
+		return;
+	start(NULL, NULL);
+	tcp_pair(pair, true);
+	ck_assert_str_eq(offer(pair[1]), expected(pair[0], false, false, 128));
+	close(pair[1]);
+	answered(pair[0]);
+	stop();
+	start("-s", "16");
+	tcp_pair(pair, true);
+	ck_assert_str_eq(offer(pair[1]), expected(pair[0], false, false, 16));
+	ck_contains(said, " len 28 ");
+	close(pair[1]);
+	answered(pair[0]);
+}
+END_TEST
+
+/* Clients of "Listen unix:" have no address but their family. */
+START_TEST(address_of_unix)
+{
+	int pair[2];
+
+	start(NULL, NULL);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_str_eq(offer(pair[1]), expected(pair[0], false, false, 128));
+	ck_contains(said, " len 2 ");
+	close(pair[1]);
+	answered(pair[0]);
+}
+END_TEST
+
+START_TEST(probes)
+{
+	int i, conn;
+
+	start(NULL, NULL);
+	for (i = 0; i < 20; i++) {
+		conn = client_unix("s");
+		if (i >= 10)
+			send_text(conn, "GET / HTTP/1.0\r\n\r\n");
+		close(conn);
+		ck_assert_str_eq(line(), "error ECONNABORTED fds 0");
+	}
+	still_serves();
+}
+END_TEST
+
+/* What nobody can be served over is nobody's connection. */
+START_TEST(no_client)
+{
+	struct linger off = { 1, 0 };
+	int pair[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fresh = socket(AF_INET, SOCK_STREAM, 0);
+
+	start(NULL, NULL);
+	ck_assert_str_eq(offer(null), "error ECONNABORTED fds 0");
+	ck_assert_str_eq(offer(fresh), "error ECONNABORTED fds 0");
+	tcp_pair(pair, false);
+	setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(pair[0]);
+	ck_assert(readable(pair[1], WORLD_PATIENCE));
+	ck_assert_str_eq(offer(pair[1]), "error ECONNABORTED fds 0");
+	close(pair[1]);
+	close(fresh);
+	close(null);
+	still_serves();
+}
+END_TEST
+
+/* With a listener of either kind, and signals meanwhile. */
+START_TEST(late)
+{
+	static const char *const with[] = { NULL, "-n", "-i" };
+	int i, pair[2], conn, tries;
+
+	for (i = 0; i < 3; i++) {
+		start(with[i], NULL);
+		/* Too late is no error, if this machine is slow. */
+		for (tries = 0; tries < 50; tries++) {
+			tcp_pair(pair, false);
+			conn = client_unix("s");
+			if (!readable(out, 50))
+				hand(conn, &pair[1], 1);
+			close(conn);
+			close(pair[1]);
+			if (strncmp(line(), "errno", 5) == 0)
+				break;
+			close(pair[0]);
+		}
+		ck_assert_str_eq(said, expected(pair[0], false, false, 128));
+		answered(pair[0]);
+		stop();
+	}
+}
+END_TEST
+
+/* Whoever says nothing is waited for, but not long. */
+START_TEST(silent)
+{
+	static const char *const with[] = { NULL, "-n", "-i" };
+	long began;
+	int i, conn;
+
+	for (i = 0; i < 3; i++) {
+		start(with[i], NULL);
+		conn = client_unix("s");
+		began = now_ms();
+		ck_assert_str_eq(line(), "error ECONNABORTED fds 0");
+		ck_assert_int_ge(now_ms() - began, 100);
+		ck_assert_int_lt(now_ms() - began, 5000);
+		still_serves();
+		close(conn);
+		stop();
+	}
+}
+END_TEST
+
+START_TEST(surplus)
+{
+	int pair[2], fds[10], conn;
+	size_t i, n;
+
+	start(NULL, NULL);
+	for (n = 2; n <= 10; n += 4) {
+		tcp_pair(pair, false);
+		for (i = 0; i < n; i++)
+			fds[i] = pair[1];
+		conn = client_unix("s");
+		hand(conn, fds, n);
+		close(conn);
+		ck_assert_str_eq(line(), expected(pair[0], false, false, 128));
+		close(pair[1]);
+		answered(pair[0]);
+	}
+}
+END_TEST
+
+START_TEST(no_descriptors)
+{
+	int pair[2];
+
+	start("-l", NULL);
+	tcp_pair(pair, false);
+	ck_assert_str_eq(offer(pair[1]), "error EMFILE fds 0");
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* A connection to another socket is a connection. */
+START_TEST(names)
+{
+	static const char *const others[] = { "x", "server", "serv:/serve",
+	    "serve/", "SERVE" };
+	size_t i;
+	int conn;
+
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		setenv("FDACCEPT", others[i], 1);
+		start_on("serve", NULL, NULL);
+		conn = client_unix("serve");
+		ck_contains(line(), " len 2 addr 0100 fds 1");
+		answered(conn);
+		stop();
+	}
+	setenv("FDACCEPT", "serve::s", 1);
+	start(NULL, NULL);
+	still_serves();
+	stop();
+	setenv("FDACCEPT", "", 1);
+	start(NULL, NULL);
+	still_serves();
+	unsetenv("FDACCEPT");
+}
+END_TEST
+
+/* For those who take no other, the address that the system has given. */
+START_TEST(unix_addresses)
+{
+	int pair[2];
+
+	setenv("FDACCEPT_ADDRESS", "unix", 1);
+	start("-4", "c");
+	tcp_pair(pair, false);
+	ck_assert_str_eq(offer(pair[1]), "errno 77 nonblock 0 cloexec 1 len 2 "
+	    "addr 0100 fds 1");
+	close(pair[1]);
+	answered(pair[0]);
+	unsetenv("FDACCEPT_ADDRESS");
+}
+END_TEST
+
+START_TEST(tcp_listener)
+{
+	static const char *const with[] = { NULL, "-4nc" };
+	int i, client;
+
+	for (i = 0; i < 2; i++) {
+		start_on("tcp", with[i], NULL);
+		client = client_port(atoi(line()));
+		ck_assert_str_eq(line(), expected(client, i == 1, i == 1,
+		    128));
+		answered(client);
+		stop();
+	}
+}
+END_TEST
+
+/* ---- the launcher ---- */
+
+/* Run it under that name; all that it and its command say, and its status. */
+static int
+launch(const char *as, const char *arg1, const char *arg2, const char *arg3)
+{
+	char *argv[5] = { (char *)(size_t)as, (char *)(size_t)arg1,
+	    (char *)(size_t)arg2, (char *)(size_t)arg3, NULL };
+	size_t len;
+	int status;
+
+	/* A sanitizer's own library would have to be the first. */
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+	spawn(launcher, argv, 1);
+	unsetenv("ASAN_OPTIONS");
+	read_all(out, said, sizeof(said), &len);
+	ck_assert_int_eq(waitpid(server, &status, 0), server);
+	server = -1;
+	close(out);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(statuses)
+{
+	write_file("file", "text");
+	ck_assert_int_eq(launch(launcher, "sh", "-c", "exit 7"), 7);
+	ck_assert_int_eq(launch(launcher, "sh", "-c", "exit $#"), 0);
+	ck_assert_int_eq(launch(launcher, "/nowhere/server", NULL, NULL), 127);
+	ck_contains(said, "fdaccept: /nowhere/server: ");
+	ck_assert_int_eq(launch(launcher, "./file", NULL, NULL), 126);
+	ck_contains(said, "fdaccept: ./file: ");
+	ck_assert_int_eq(launch(launcher, NULL, NULL, NULL), 125);
+	ck_assert_int_eq(launch(launcher, "-x", "true", NULL), 125);
+	ck_contains(said, "usage: ");
+	/* From PATH, it is not beside its library; this build has no other. */
+	ck_assert_int_eq(launch("fdaccept", "true", NULL, NULL), 125);
+	ck_contains(said, "fdaccept: /nonexistent/libfdaccept.so: ");
+}
+END_TEST
+
+/* Options behind the command are the command's. */
+START_TEST(arguments)
+{
+	ck_assert_int_eq(launch(launcher, "echo", "-V", "-h"), 0);
+	ck_assert_str_eq(said, "-V -h\n");
+	ck_assert_int_eq(launch(launcher, "--", "echo", "a b"), 0);
+	ck_assert_str_eq(said, "a b\n");
+}
+END_TEST
+
+/* What is preloaded already stays so, behind it. */
+START_TEST(preload)
+{
+	char library[8192], two[2 * sizeof(library)];
+
+	snprintf(library, sizeof(library), "%.*s/libfdaccept.so",
+	    (int)(strrchr(launcher, '/') - launcher), launcher);
+	ck_assert_int_eq(launch(launcher, "sh", "-c", "printf %s "
+	    "\"$LD_PRELOAD\""), 0);
+	ck_assert_str_eq(said, library);
+	setenv("LD_PRELOAD", library, 1);
+	ck_assert_int_eq(launch(launcher, "sh", "-c", "printf %s "
+	    "\"$LD_PRELOAD\""), 0);
+	unsetenv("LD_PRELOAD");
+	snprintf(two, sizeof(two), "%s:%s", library, library);
+	ck_assert_str_eq(said, two);
+}
+END_TEST
+
+static TCase *
+launcher_tests(void)
+{
+	TCase *tc = tcase_create("launcher");
+
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, statuses);
+	tcase_add_test(tc, arguments);
+	tcase_add_test(tc, preload);
+	return tc;
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_fdaccept");
+	TCase *tc = tcase_create("library");
+
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, behind_fdproxy);
+	tcase_add_test(tc, flags);
+	tcase_add_test(tc, address);
+	tcase_add_test(tc, address_of_ipv6);
+	tcase_add_test(tc, address_of_unix);
+	tcase_add_test(tc, probes);
+	tcase_add_test(tc, no_client);
+	tcase_add_test(tc, late);
+	tcase_add_test(tc, silent);
+	tcase_add_test(tc, surplus);
+	tcase_add_test(tc, no_descriptors);
+	tcase_add_test(tc, names);
+	tcase_add_test(tc, unix_addresses);
+	tcase_add_test(tc, tcp_listener);
+	suite_add_tcase(suite, tc);
+	if (getenv("LAUNCHER") != NULL)
+		suite_add_tcase(suite, launcher_tests());
+	return world_run(suite);
+}

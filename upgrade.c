@@ -1,0 +1,243 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "listen.h"
+#include "log.h"
+#include "proc.h"
+#include "upgrade.h"
+
+/*
+ * "PID;5,6;9-20,33;": the process it is meant for, then the descriptors of
+ * listening sockets, of clients with an unread head, of clients that linger.
+ */
+#define VARIABLE	"FDPROXY_UPGRADE"
+#define TRIAL		"trial"
+
+static char *value;		/* of the variable, a copy */
+static char *left;		/* what upgrade_client() has yet to name */
+static bool lingering;		/* it stands behind the second ';' */
+static int first, last = -1;	/* of the range it is in */
+
+/* The next number of *text, which is moved on; -1 at the end of the list. */
+static int
+next_number(char **text)
+{
+	while (first > last) {
+		if (**text == ',')
+			++*text;
+		if (**text < '0' || **text > '9')
+			return -1;
+		first = last = (int)strtol(*text, text, 10);
+		if (**text == '-')
+			last = (int)strtol(*text + 1, text, 10);
+	}
+	return first++;
+}
+
+enum upgrade_role
+upgrade_open(void)
+{
+	const char *given = getenv(VARIABLE);
+	int fd;
+
+	if (given == NULL)
+		return UPGRADE_NONE;
+	value = strdup(given);
+	unsetenv(VARIABLE);
+	if (value == NULL)
+		return UPGRADE_NONE;
+	if (strcmp(value, TRIAL) == 0)
+		return UPGRADE_TRIAL;
+	if (strtol(value, &left, 10) != (long)getpid() || *left != ';') {
+		left = NULL;
+		return UPGRADE_NONE;	/* meant for somebody else */
+	}
+	left++;
+	while ((fd = next_number(&left)) != -1)
+		listen_adopt(fd);
+	left += *left == ';';
+	return UPGRADE_HEIR;
+}
+
+int
+upgrade_client(bool *lingers)
+{
+	int fd;
+
+	if (left == NULL)
+		return -1;
+	fd = next_number(&left);
+	if (fd == -1 && !lingering) {
+		lingering = true;
+		left += *left == ';';
+		fd = next_number(&left);
+	}
+	*lingers = lingering;
+	return fd;
+}
+
+/* LISTEN_FDS, and what was descriptor 0: as when we were started. */
+static void
+leave_inherited(int adopted)
+{
+	const struct listener *l;
+	char text[16];
+	int i;
+
+	if (adopted > 0) {
+		snprintf(text, sizeof(text), "%d", adopted);
+		setenv("LISTEN_FDS", text, 1);
+		snprintf(text, sizeof(text), "%ld", (long)getpid());
+		setenv("LISTEN_PID", text, 1);
+	}
+	for (i = 0; i < listen_count(); i++) {
+		l = listen_at(i);
+		if (listen_number(i) == l->fd)
+			fcntl(l->fd, F_SETFD, 0);
+		else if (listen_number(i) != -1)
+			dup2(l->fd, listen_number(i));
+	}
+	proc_restore_nofile();
+}
+
+static void
+take_back(void)
+{
+	int i, number;
+
+	for (i = 0; i < listen_count(); i++) {
+		number = listen_number(i);
+		if (number == listen_at(i)->fd)
+			fcntl(number, F_SETFD, FD_CLOEXEC);
+		else if (number != -1)
+			proc_null(number, proc_open_null());
+	}
+	unsetenv(VARIABLE);
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("NOTIFY_SOCKET");
+	proc_raise_nofile();
+}
+
+pid_t
+upgrade_try(char **argv, int adopted)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	setenv(VARIABLE, TRIAL, 1);
+	leave_inherited(adopted);
+	execvp(argv[0], argv);
+	log_error("cannot execute %s: %s", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+struct list {
+	int *fds;
+	size_t n;
+};
+
+static int
+by_number(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* As "9-20,33;".  Returns its length. */
+static size_t
+write_list(char *dst, struct list *l)
+{
+	size_t i, j, n = 0;
+
+	qsort(l->fds, l->n, sizeof(*l->fds), by_number);
+	for (i = 0; i < l->n; i = j) {
+		for (j = i + 1; j < l->n && l->fds[j] == l->fds[j - 1] + 1; j++)
+			;
+		n += (size_t)sprintf(dst + n, "%s%d", i > 0 ? "," : "",
+		    l->fds[i]);
+		if (j > i + 1)
+			n += (size_t)sprintf(dst + n, "-%d", l->fds[j - 1]);
+	}
+	dst[n++] = ';';
+	dst[n] = '\0';
+	return n;
+}
+
+static void
+keep_open(const struct list *l, int flags)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		fcntl(l->fds[i], F_SETFD, flags);
+}
+
+enum { LISTENERS, CLIENTS, LINGERING, LISTS };
+
+static void
+fill(struct list lists[LISTS])
+{
+	const struct conn *c;
+	struct list *l;
+	uint32_t i;
+	int j;
+
+	for (j = 0; j < listen_count(); j++) {
+		l = &lists[LISTENERS];
+		if (listen_number(j) == -1 && listen_at(j)->fd != -1)
+			l->fds[l->n++] = listen_at(j)->fd;
+	}
+	for (i = 0; i < conn_used(); i++) {
+		c = conn_at(i);
+		if (c->state == CONN_FREE)
+			continue;
+		l = &lists[c->state == CONN_LINGER ? LINGERING : CLIENTS];
+		l->fds[l->n++] = c->fd;
+	}
+}
+
+void
+upgrade_exec(char **argv, int adopted)
+{
+	struct list lists[LISTS] = { { NULL, 0 } };
+	size_t i, n, room = CONFIG_LISTENERS + conn_used();
+	int *fds = calloc(LISTS * room, sizeof(*fds)), saved;
+	char *text = malloc(LISTS * 2 + 32 + LISTS * room * 12);
+
+	if (fds == NULL || text == NULL)
+		goto fail;
+	for (i = 0; i < LISTS; i++)
+		lists[i].fds = fds + i * room;
+	fill(lists);
+	n = (size_t)sprintf(text, "%ld;", (long)getpid());
+	for (i = 0; i < LISTS; i++) {
+		n += write_list(text + n, &lists[i]);
+		keep_open(&lists[i], 0);
+	}
+	setenv(VARIABLE, text, 1);
+	proc_notify_leave();
+	leave_inherited(adopted);
+	proc_hold_signals(true);
+	execvp(argv[0], argv);
+	saved = errno;
+	proc_hold_signals(false);
+	take_back();
+	for (i = 0; i < LISTS; i++)
+		keep_open(&lists[i], FD_CLOEXEC);
+	errno = saved;
+fail:
+	saved = errno;
+	free(fds);
+	free(text);
+	errno = saved;
+}

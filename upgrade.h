@@ -1,0 +1,46 @@
+/* See LICENSE for copyright and license details. */
+#ifndef UPGRADE_H
+#define UPGRADE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * Another program in our place: the same process, with the same listening
+ * sockets and waiting clients.  What is left to it is a list of descriptors
+ * in its environment, since everything else is in the kernel.
+ */
+
+enum upgrade_role {
+	UPGRADE_NONE,		/* a start like any other */
+	UPGRADE_TRIAL,		/* only to see whether -t is content */
+	UPGRADE_HEIR		/* in the place of another program */
+};
+
+/*
+ * Which of these we are, by the environment, which is cleared.  An heir's
+ * listening sockets are given to listen_adopt().
+ */
+enum upgrade_role	upgrade_open(void);
+
+/*
+ * The next client that was left to us, or -1.  *lingers: it has been answered
+ * and is to be closed when it has its answer.
+ */
+int			upgrade_client(bool *lingers);
+
+/*
+ * Start argv, which has a -t, to see whether it would be content here.
+ * adopted is the number of sockets from LISTEN_FDS.  Its process id, or -1
+ * with errno.
+ */
+pid_t			upgrade_try(char **argv, int adopted);
+
+/*
+ * Execute argv in our place, with all that conn and listen have; nothing may
+ * be watching it.  Returns only if that fails: with errno, and all is as
+ * before.
+ */
+void			upgrade_exec(char **argv, int adopted);
+
+#endif
