@@ -11,26 +11,25 @@ OWN_CPPFLAGS = -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 
-# Modules by level: a file may include and call only what stands above it here.
-LEVEL0 = http_parse log stats clock sock
-LEVEL1 = route poller_epoll poller_kqueue poller_poll fdpass flush
-LEVEL2 = reply config
-LEVEL3 = status proc
-LEVEL4 = conn listen
-LEVEL5 = upgrade
-LEVEL6 = fdproxy fdexec fdaccept_run
+# In this order: a module includes and calls only what stands before it.
+ORDER = http_parse text stats clock log sock route health poller_epoll \
+	poller_kqueue poller_poll fdpass flush fault reply config status \
+	proc conn listen child upgrade fdproxy fdexec fdaccept_run
 
-HDR = clock.h config.h conn.h fdpass.h flush.h http_parse.h listen.h log.h \
-	poller.h proc.h reply.h route.h sock.h stats.h status.h upgrade.h
-SRC = fdproxy.c clock.c config.c conn.c fdpass.c flush.c http_parse.c \
-	listen.c log.c poller_epoll.c poller_kqueue.c poller_poll.c proc.c \
-	reply.c route.c sock.c stats.c status.c upgrade.c
-OBJ = fdproxy.o clock.o config.o conn.o fdpass.o flush.o http_parse.o \
-	listen.o log.o poller_epoll.o poller_kqueue.o poller_poll.o proc.o \
-	reply.o route.o sock.o stats.o status.o upgrade.o
-EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c proc.c sock.c
-EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o proc.o sock.o
-PRELOAD_SRC = fdaccept.c fdpass.c sock.c
+HDR = child.h clock.h config.h conn.h fault.h fdpass.h flush.h health.h \
+	http_parse.h listen.h log.h poller.h proc.h reply.h route.h sock.h \
+	stats.h status.h text.h upgrade.h
+SRC = fdproxy.c child.c clock.c config.c conn.c fault.c fdpass.c flush.c \
+	health.c http_parse.c listen.c log.c poller_epoll.c poller_kqueue.c \
+	poller_poll.c proc.c reply.c route.c sock.c stats.c status.c text.c \
+	upgrade.c
+OBJ = fdproxy.o child.o clock.o config.o conn.o fault.o fdpass.o flush.o \
+	health.o http_parse.o listen.o log.o poller_epoll.o poller_kqueue.o \
+	poller_poll.o proc.o reply.o route.o sock.o stats.o status.o text.o \
+	upgrade.o
+EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c proc.c sock.c text.c
+EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o proc.o sock.o text.o
+PRELOAD_SRC = fdaccept.c fdpass.c sock.c text.c
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
@@ -109,11 +108,12 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 	build/libfdaccept.so build/accepter build/accepter-test
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
-	build/unit_config build/unit_status
+	build/unit_config build/unit_status build/unit_text
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
-	build/e2e_process build/e2e_service build/e2e_fdexec \
-	build/e2e_fdaccept
+	build/e2e_process build/e2e_service build/e2e_reload build/e2e_log \
+	build/e2e_fdexec build/e2e_fdaccept \
+	build/e2e_child build/e2e_fault build/e2e_harness
 
 TEST_CC = $(COMPILE) -I. -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -174,31 +174,36 @@ U3 = tests/unit_clock.c clock.c
 build/unit_clock: build/.made $(U3) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U3) $(LINK_TEST)
 
-U4 = tests/unit_log.c log.c
+U4 = tests/unit_log.c log.c text.c
 build/unit_log: build/.made $(U4) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U4) $(LINK_TEST)
 
-U5 = tests/unit_flush.c flush.c clock.c sock.c
+U5 = tests/unit_flush.c flush.c clock.c sock.c text.c
 build/unit_flush: build/.made $(U5) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U5) $(LINK_TEST)
 
-U6 = tests/unit_fdpass.c fdpass.c sock.c
+U6 = tests/unit_fdpass.c fdpass.c sock.c text.c
 build/unit_fdpass: build/.made $(U6) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U6) $(LINK_TEST)
 
-CONFIG = config.c flush.c route.c sock.c clock.c log.c http_parse.c
+CONFIG = config.c fault.c fdpass.c flush.c route.c sock.c clock.c log.c \
+	http_parse.c text.c
 U7 = tests/unit_config.c $(CONFIG)
 build/unit_config: build/.made $(U7) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U7) $(LINK_TEST)
 
-U8 = tests/unit_sock.c sock.c
+U8 = tests/unit_sock.c sock.c text.c
 build/unit_sock: build/.made $(U8) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U8) $(LINK_TEST)
 
-U9 = tests/unit_status.c status.c stats.c $(CONFIG) poller_epoll.c \
+U9 = tests/unit_status.c status.c stats.c reply.c $(CONFIG) poller_epoll.c \
 	poller_kqueue.c poller_poll.c
 build/unit_status: build/.made $(U9) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U9) $(LINK_TEST)
+
+U10 = tests/unit_text.c text.c
+build/unit_text: build/.made $(U10) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
 
 # The fuzzers' seeds, with any compiler.
 R1 = tests/fuzz_main.c tests/fuzz_http_parse.c http_parse.c
@@ -239,11 +244,42 @@ build/e2e_reload: build/.made tests/e2e_reload.c tests/world.c $(TEST_HDR)
 build/e2e_log: build/.made tests/e2e_log.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_log.c tests/world.c $(LINK_TEST)
 
+build/e2e_child: build/.made tests/e2e_child.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_child.c tests/world.c $(LINK_TEST)
+
+build/e2e_fault: build/.made tests/e2e_fault.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_fault.c tests/world.c $(LINK_TEST)
+
+build/e2e_harness: build/.made tests/e2e_harness.c tests/world.c $(TEST_HDR)
+	$(E_CC) tests/e2e_harness.c tests/world.c $(LINK_TEST)
+
 build/e2e_fdexec: build/.made tests/e2e_fdexec.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_fdexec.c tests/world.c $(LINK_TEST)
 
 build/e2e_fdaccept: build/.made tests/e2e_fdaccept.c tests/world.c $(TEST_HDR)
 	$(E_CC) tests/e2e_fdaccept.c tests/world.c $(LINK_TEST)
+
+# ---- how much it costs ----
+
+BENCH = build/bench-floor build/bench-backend build/fdproxy-poll
+
+bench: fdproxy $(BENCH)
+	if command -v $(STATIC_CC) >/dev/null; then $(MAKE) build/fdproxy-musl; fi
+	python3 bench/bench.py $(BENCHFLAGS)
+
+build/bench-floor: build/.made bench/floor.c .flags
+	$(COMPILE) -o $@ bench/floor.c $(LINK)
+
+build/bench-backend: build/.made bench/backend.c .flags
+	$(COMPILE) -o $@ bench/backend.c $(LINK)
+
+build/fdproxy-poll: build/.made $(SRC) $(HDR) .flags
+	$(COMPILE) -UPOLLER_USE_$(POLLER) -DPOLLER_USE_poll -o $@ $(SRC) \
+		$(LINK)
+
+build/fdproxy-musl: build/.made $(SRC) $(HDR) .flags
+	$(STATIC_CC) $(OWN_CPPFLAGS) $(OWN_CFLAGS) $(STATIC_CFLAGS) \
+		$(STATIC_LDFLAGS) -o $@ $(SRC)
 
 # ---- for developers ----
 
@@ -257,8 +293,7 @@ fuzz: build/.made
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 
 depcheck: all
-	sh tests/depcheck.sh "$(LEVEL0)" "$(LEVEL1)" "$(LEVEL2)" \
-		"$(LEVEL3)" "$(LEVEL4)" "$(LEVEL5)" "$(LEVEL6)"
+	sh tests/depcheck.sh $(ORDER)
 
 lint:
 	mandoc -T lint -W warning man/*.[158]
@@ -274,7 +309,7 @@ dist:
 	rm -rf $(DIST)
 	mkdir $(DIST)
 	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
-		*.c *.h .ci examples man tests $(DIST)
+		*.c *.h .ci bench contrib examples man tests $(DIST)
 	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz
 	rm -rf $(DIST)
 
@@ -293,9 +328,9 @@ distcheck: dist
 # A small static binary, for an image that holds nothing else.
 static:
 	$(MAKE) clean
-	$(MAKE) CC=musl-gcc LDFLAGS='-static -s -Wl,--gc-sections' \
-		CFLAGS='-Os -ffunction-sections -fdata-sections' fdproxy fdexec
+	$(MAKE) CC='$(STATIC_CC)' CFLAGS='$(STATIC_CFLAGS)' \
+		LDFLAGS='$(STATIC_LDFLAGS)' fdproxy fdexec
 	ls -l fdproxy fdexec
 
-.PHONY: all demo install uninstall clean check fuzz depcheck lint dist \
+.PHONY: all bench demo install uninstall clean check fuzz depcheck lint dist \
 	distcheck static FORCE

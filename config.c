@@ -4,14 +4,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "log.h"
+#include "text.h"
 
 #ifndef VERSION
 #define VERSION	"unknown"
@@ -45,13 +46,13 @@ static void
 where(const struct reader *r, char *dst, size_t size)
 {
 	if (r->line == 0)
-		snprintf(dst, size, "%s", r->name);
+		text_format(dst, size, "%s", r->name);
 	else
-		snprintf(dst, size, "%s:%u", r->name, r->line);
+		text_format(dst, size, "%s:%u", r->name, r->line);
 }
 
 static void
-wrong(struct reader *r, const char *fmt, ...) LOG_PRINTF(2, 3);
+wrong(struct reader *r, const char *fmt, ...) TEXT_PRINTF(2, 3);
 
 static void
 wrong(struct reader *r, const char *fmt, ...)
@@ -62,9 +63,9 @@ wrong(struct reader *r, const char *fmt, ...)
 
 	where(r, line, sizeof(line) / 2);
 	n = strlen(line);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, ": ");
+	n += text_format(line + n, sizeof(line) - n, ": ");
 	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	text_vformat(line + n, sizeof(line) - n, fmt, ap);
 	va_end(ap);
 	r->config->errors++;
 	r->config->report(line);
@@ -84,8 +85,8 @@ copy(struct reader *r, const char *text)
 static bool
 absolute(struct reader *r, const char *path, char *dst, size_t size)
 {
-	if (snprintf(dst, size, "%s%s%s", *path == '/' ? "" : r->dir,
-	    *path == '/' ? "" : "/", path) < (int)size)
+	if (text_format(dst, size, "%s%s%s", *path == '/' ? "" : r->dir,
+	    *path == '/' ? "" : "/", path) < size)
 		return true;
 	wrong(r, "a path is longer than %zu bytes", size - 1);
 	return false;
@@ -284,7 +285,13 @@ set_file(struct reader *r, char **dst, const char *path)
 static void
 set_log(struct reader *r, char **dst, const char *name)
 {
-	if (strcmp(name, "stderr") == 0 || strcmp(name, "syslog") == 0)
+	unsigned long fd;
+
+	if (strncmp(name, "fd:", 3) == 0 &&
+	    !number(r, "a log's fd:", name + 3, 0, INT_MAX, &fd))
+		return;
+	if (strcmp(name, "stderr") == 0 || strcmp(name, "syslog") == 0 ||
+	    strncmp(name, "fd:", 3) == 0)
 		set_string(r, dst, name);
 	else if (strncmp(name, "syslog:", 7) == 0)
 		wrong(r, "syslog has no parameters here, near \"%s\"", name);
@@ -302,14 +309,18 @@ set_error_log(struct reader *r, char **words, int n)
 static void
 set_custom_log(struct reader *r, char **words, int n)
 {
-	if (n > 2 && strcasecmp(words[2], "common") != 0)
-		wrong(r, "CustomLog: the one format is \"common\", near "
+	bool json = n > 2 && strcasecmp(words[2], "json") == 0;
+
+	if (n > 2 && !json && strcasecmp(words[2], "common") != 0) {
+		wrong(r, "CustomLog: the formats are common and json, near "
 		    "\"%s\"", words[2]);
-	else if (*words[1] == '|')
+	} else if (*words[1] == '|') {
 		wrong(r, "CustomLog: programs are not started, near \"%s\"",
 		    words[1]);
-	else
+	} else {
+		r->config->access_json = json;
 		set_log(r, &r->config->access_log, words[1]);
+	}
 }
 
 static void
@@ -374,6 +385,20 @@ set_graceful(struct reader *r, char **words, int n)
 }
 
 static void
+set_start_timeout(struct reader *r, char **words, int n)
+{
+	(void)n;
+	duration(r, words[0], words[1], &r->config->start_ms);
+}
+
+static void
+set_stop_timeout(struct reader *r, char **words, int n)
+{
+	(void)n;
+	duration(r, words[0], words[1], &r->config->stop_ms);
+}
+
+static void
 set_accept_filter(struct reader *r, char **words, int n)
 {
 	(void)n;
@@ -401,7 +426,7 @@ set_server_tokens(struct reader *r, char **words, int n)
 	(void)n;
 	for (i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
 		if (strcasecmp(words[1], forms[i].name) == 0) {
-			r->config->server = forms[i].text;
+			r->config->own.server = forms[i].text;
 			return;
 		}
 	}
@@ -434,6 +459,25 @@ set_number(struct reader *r, char **words, int n)
 			c->backlog = (int)v;
 	} else if (number(r, words[0], words[1], 1, 10000000, &v)) {
 		c->max_connections = (uint32_t)v;
+	}
+}
+
+static void
+set_date(struct reader *r, char **words, int n)
+{
+	struct http_slice value = { words[1], strlen(words[1]) };
+
+	(void)n;
+	if (strcasecmp(words[1], "on") == 0) {
+		r->config->own.date = NULL;
+	} else if (strcasecmp(words[1], "off") == 0) {
+		r->config->own.date = "";
+	} else if (value.len == CLOCK_DATE_LEN && http_parse_is_value(value)) {
+		set_string(r, &r->config->date, words[1]);
+		r->config->own.date = r->config->date;
+	} else {
+		wrong(r, "Date: on, off, or a date as in \"%s\", near \"%s\"",
+		    clock_date(0), words[1]);
 	}
 }
 
@@ -530,8 +574,57 @@ pass_header(struct reader *r, struct pass *p, const char *text)
 		wrong(r, "header: more than %zu bytes of headers",
 		    sizeof(p->headers));
 	else
-		snprintf(p->headers + n, sizeof(p->headers) - n,
+		text_format(p->headers + n, sizeof(p->headers) - n,
 		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
+}
+
+/* KIND[:ARG][@n[+m]] */
+static void
+pass_fault(struct reader *r, struct pass *p, const char *text)
+{
+	struct fault f = { .first = 1, .every = 1 };
+	size_t len = strcspn(text, ":@");
+	enum fault_takes takes;
+	const char *at = strchr(text, '@');
+	unsigned long n;
+	char arg[32];
+
+	if (!fault_find(text, len, &f.kind, &takes) ||
+	    (text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
+		wrong(r, "fault: KIND[:ARG][@N[+M]] expected, near \"%s\"",
+		    text);
+		return;
+	}
+	if (text[len] == ':') {
+		text_format(arg, sizeof(arg), "%.*s",
+		    (int)strcspn(text + len + 1, "@"), text + len + 1);
+		if (takes == FAULT_TAKES_TIME) {
+			if (!duration(r, "fault", arg, &f.arg))
+				return;
+		} else if (number(r, "fault", arg, 0, 1000000, &n)) {
+			f.arg = (uint32_t)n;
+		} else {
+			return;
+		}
+	}
+	if (at != NULL) {
+		f.every = 0;
+		text_format(arg, sizeof(arg), "%.*s", (int)strcspn(at + 1, "+"),
+		    at + 1);
+		if (!number(r, "fault: @", arg, 1, 1000000000, &n))
+			return;
+		f.first = (uint32_t)n;
+		at = strchr(at, '+');
+		if (at != NULL && !number(r, "fault: +", at + 1, 1, 1000000000,
+		    &n))
+			return;
+		if (at != NULL)
+			f.every = (uint32_t)n;
+	}
+	if (p->t.nfaults == CONFIG_FAULTS)
+		wrong(r, "fault: more than %d of one route", CONFIG_FAULTS);
+	else
+		p->t.faults[p->t.nfaults++] = f;
 }
 
 static void
@@ -575,6 +668,14 @@ pass_parameter(struct reader *r, struct pass *p, char *word)
 	else if (http_parse_is(key, "queue")) {
 		if (number(r, "queue", value, 1, 1000000, &n))
 			p->t.queue_max = (uint32_t)n;
+	} else if (http_parse_is(key, "fault"))
+		pass_fault(r, p, value);
+	else if (http_parse_is(key, "compat")) {
+		if (strcmp(value, "apache") == 0)
+			p->t.compat = true;
+		else
+			wrong(r, "compat: only \"apache\" is known, near "
+			    "\"%s\"", value);
 	} else if (!http_parse_is(key, "payload"))
 		pass_refused(r, word, key.len);
 	else if (strcmp(value, "head") != 0)
@@ -593,18 +694,23 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 		p->t.kind = CONFIG_EXCLUDED;
 		return true;
 	}
-	if (strcmp(target, "status:") == 0) {
-		p->t.kind = CONFIG_STATUS;
+	if (strcmp(target, "status:") == 0 || strcmp(target, "ready:") == 0) {
+		p->t.kind = *target == 's' ? CONFIG_STATUS : CONFIG_READY;
+		return true;
+	}
+	if (strcmp(target, ":child") == 0) {
+		p->t.kind = CONFIG_SOCKET;
+		p->t.child = r->config->child = true;
 		return true;
 	}
 	if (strncasecmp(target, "fd://", 5) != 0) {
-		wrong(r, "ProxyPass: the target must be fd://PATH, status: or "
-		    "!, near \"%s\"", target);
+		wrong(r, "ProxyPass: the target must be fd://PATH, :child, "
+		    "status:, ready: or !, near \"%s\"", target);
 		return false;
 	}
 	target += 5;
 	if (*target == '@')	/* no file: an abstract name */
-		snprintf(path, sizeof(path), "%s", target);
+		text_format(path, sizeof(path), "%s", target);
 	else if (!absolute(r, target, path, sizeof(path)))
 		return false;
 	if (*target == '\0' || strcmp(target, "/") == 0) {
@@ -640,7 +746,7 @@ pass_flusher(struct reader *r, struct pass *p)
 	char path[4096], place[1024];
 
 	if (strncmp(name, "file:", 5) == 0 && name[5] != '/') {
-		snprintf(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
+		text_format(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
 		name = path;
 	}
 	for (; *last != NULL; last = &(*last)->next) {
@@ -723,6 +829,7 @@ static const struct directive directives[] = {
 	{ "AcceptFilter", 2, 2, set_accept_filter },
 	{ "ChrootDir", 1, 1, set_chroot },
 	{ "CustomLog", 1, 2, set_custom_log },
+	{ "Date", 1, 1, set_date },
 	{ "ErrorLog", 1, 1, set_error_log },
 	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
 	{ "Group", 1, 1, set_group },
@@ -740,6 +847,8 @@ static const struct directive directives[] = {
 	{ "ProxyPassMatch", 0, WORDS_MAX, set_refused },
 	{ "RequestReadTimeout", 1, 1, set_read_timeout },
 	{ "ServerTokens", 1, 1, set_server_tokens },
+	{ "StartTimeout", 1, 1, set_start_timeout },
+	{ "StopTimeout", 1, 1, set_stop_timeout },
 	{ "Timeout", 1, 1, set_timeout },
 	{ "User", 1, 1, set_user }
 };
@@ -893,8 +1002,8 @@ folder(const char *path, char *dst, size_t size)
 	}
 	if (slash == NULL)
 		return true;
-	return snprintf(dst + n, size - n, "%s%.*s", *path == '/' ? "" : "/",
-	    (int)(slash - path), path) < (int)(size - n);
+	return text_format(dst + n, size - n, "%s%.*s", *path == '/' ? "" : "/",
+	    (int)(slash - path), path) < size - n;
 }
 
 /* All of a descriptor, with room for a NUL, or NULL with errno. */
@@ -1080,8 +1189,9 @@ config_route(struct config *config, const char *route)
 	/* words[3] is the target still, and parameters stand behind it. */
 	p = words[3];
 	socket = strcmp(p, "!") != 0 && strcmp(p, "status:") != 0 &&
+	    strcmp(p, "ready:") != 0 && strcmp(p, ":child") != 0 &&
 	    strncasecmp(p, "fd:", 3) != 0;
-	snprintf(target, strlen(p) + 6, "%s%s", socket ? "fd://" : "", p);
+	text_format(target, strlen(p) + 6, "%s%s", socket ? "fd://" : "", p);
 	memmove(&words[3], &words[4], sizeof(*words) * (size_t)(n - 3));
 	option(config, "-r", words, n);
 	free(target);
@@ -1106,10 +1216,12 @@ config_new(void (*report)(const char *line))
 	c->limits.head = 16384;
 	c->head_ms = 20000;
 	c->flush_ms = 20000;
+	c->start_ms = 30000;
+	c->stop_ms = 5000;
 	c->backlog = 511;
 	c->defer = true;
 	c->log_level = LOG_L_NOTICE;
-	c->server = "fdproxy/" VERSION;
+	c->own.server = "fdproxy/" VERSION;
 	c->report = report;
 	return c;
 }
@@ -1148,6 +1260,7 @@ config_free(struct config *config)
 	free(config->error_log);
 	free(config->access_log);
 	free(config->pid_file);
+	free(config->date);
 	free(config);
 }
 
@@ -1165,7 +1278,8 @@ by_socket(const void *a, const void *b)
 static bool
 number_queues(struct config *c)
 {
-	struct config_target **sorted;
+	struct config_target **sorted, *t;
+	bool seen = false;	/* a socket with this path */
 	uint32_t i;
 
 	sorted = calloc(c->ntargets + 1, sizeof(*sorted));
@@ -1176,9 +1290,14 @@ number_queues(struct config *c)
 	qsort(sorted, c->ntargets, sizeof(*sorted), by_socket);
 	c->nqueues = 0;
 	for (i = 0; i < c->ntargets; i++) {
-		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0)
+		t = sorted[i];
+		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0) {
 			c->nqueues++;
-		sorted[i]->queue = c->nqueues - 1;
+			seen = false;
+		}
+		t->queue = c->nqueues - 1;
+		t->first = t->kind == CONFIG_SOCKET && !seen;
+		seen = seen || t->first;
 	}
 	free(sorted);
 	return true;
@@ -1214,13 +1333,16 @@ static void
 make_flushes(struct config *c)
 {
 	struct reader r = { c, "", 0, "", 0 };
+	struct flush_own own;
 	struct config_flush *f;
 	const char *error = NULL;
 	uint32_t i;
 
 	for (f = c->flushes; f != NULL; f = f->next) {
-		f->flush = flush_new(f->name, f->headers,
-		    f->own_server ? "" : c->server, &error);
+		own = c->own;
+		if (f->own_server)
+			own.server = "";
+		f->flush = flush_new(f->name, f->headers, &own, &error);
 		r.name = f->where;
 		if (f->flush == NULL)
 			wrong(&r, "ProxyPass: %s%s%s, near \"%s\"", error,
@@ -1230,6 +1352,16 @@ make_flushes(struct config *c)
 	for (i = 0; i < c->ntargets; i++)
 		if (c->targets[i].made != NULL)
 			c->targets[i].flush = c->targets[i].made->flush;
+}
+
+void
+config_child(struct config *config, const struct sock_addr *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < config->ntargets; i++)
+		if (config->targets[i].child)
+			config->targets[i].addr = *addr;
 }
 
 bool

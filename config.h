@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fault.h"
 #include "flush.h"
 #include "http_parse.h"
 #include "route.h"
@@ -18,13 +19,15 @@
  */
 
 #define CONFIG_LISTENERS	32
+#define CONFIG_FAULTS	4	/* of a route */
 #define CONFIG_SOCKETS		60000	/* different paths */
 
 enum config_kind {
 	CONFIG_SOCKET,		/* all below the path goes to one socket */
 	CONFIG_DIRECTORY,	/* the next segment names the socket */
 	CONFIG_EXCLUDED,	/* "!" */
-	CONFIG_STATUS		/* the counters, as text */
+	CONFIG_STATUS,		/* the counters, as text */
+	CONFIG_READY		/* whether all backends accept */
 };
 
 /* Where a route leads; the index is the route's. */
@@ -34,6 +37,9 @@ struct config_target {
 	size_t path_len;	/* of the path in addr */
 	uint32_t queue;		/* the same number for the same socket path */
 	struct flush *flush;
+	struct fault faults[CONFIG_FAULTS];
+	unsigned int nfaults;
+	bool compat;		/* details as Apache has them */
 	bool payload_head;	/* the head goes behind the NUL byte */
 	uint32_t connect_ms;	/* how long to try a full backend */
 	uint32_t wait_ms;	/* how long to try a missing one */
@@ -41,8 +47,12 @@ struct config_target {
 	struct config_flush *made;	/* what flush is of, until it is made */
 	char *path;		/* as configured, and where, for messages */
 	char *where;
+	bool first;		/* of the routes to its socket */
+	bool child;		/* the socket of the command */
 	bool hidden;		/* another route always comes first */
-	uint64_t passed;	/* hand-offs: the one thing that changes */
+	/* What changes: hand-offs, and those that were begun. */
+	uint64_t passed;
+	uint32_t begun;
 };
 
 /* A flusher with its headers; many routes may share it. */
@@ -77,14 +87,19 @@ struct config {
 	uint32_t head_ms;	/* RequestReadTimeout header= */
 	uint32_t flush_ms;	/* Timeout */
 	uint32_t graceful_ms;	/* GracefulShutdownTimeout; 0: no end */
+	uint32_t start_ms;	/* StartTimeout */
+	uint32_t stop_ms;	/* StopTimeout */
+	bool child;		/* some target is the command's socket */
 	uint32_t max_connections;	/* 0: as the descriptors allow */
 	int backlog;
 	bool defer;		/* AcceptFilter http data */
 	int log_level;
 	char *error_log;	/* for log_file(), or NULL */
 	char *access_log;	/* or NULL */
+	bool access_json;	/* as events */
 	char *pid_file;		/* or NULL */
-	const char *server;	/* the Server field, "" for none */
+	struct flush_own own;
+	char *date;		/* of own, if it is fixed */
 	char *user;		/* or NULL */
 	char *group;
 	char *chroot;		/* or NULL */
@@ -128,6 +143,10 @@ void		 config_inherit(struct config *config, int fd);
  * that can never match.  Returns whether there were no errors at all.
  */
 bool		 config_finish(struct config *config);
+
+/* The socket of the command, for the targets that mean it. */
+void		 config_child(struct config *config,
+		    const struct sock_addr *addr);
 
 /* The name of directive i, or NULL behind the last one. */
 const char	*config_directive_name(size_t i);

@@ -22,6 +22,13 @@ LDLIBS =
 SOFLAGS = -shared
 SOLIBS =
 
+# For "make static": a small binary, without what only debuggers read
+STATIC_CC = musl-gcc
+STATIC_CFLAGS = -Os -DNDEBUG -ffunction-sections -fdata-sections \
+	-fno-unwind-tables -fno-asynchronous-unwind-tables -flto=auto
+STATIC_LDFLAGS = -static -s -Wl,--gc-sections -Wl,-z,noseparate-code \
+	-Wl,--build-id=none
+
 # platform (epoll on Linux, kqueue on the BSDs and macOS, else poll), or one of
 # epoll, kqueue, poll
 POLLER = platform

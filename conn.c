@@ -1,7 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,6 +14,7 @@
 #include "reply.h"
 #include "stats.h"
 #include "status.h"
+#include "text.h"
 
 /* Queues for sockets that directory targets find at run time. */
 #define FOUND_QUEUES	32
@@ -22,6 +23,9 @@
 #define REST_MS		10
 #define BLIND_REST_MAX	100
 #define PROBE_MAX_MS	50
+#define PROBE_ALL_MS	1000
+#define HOLD_MS		5000	/* what stays open by a fault */
+#define APACHE_READ	8000	/* bytes that it takes at once */
 #define LINGER_IDLE_MS	2000
 #define LINGER_MS	5000
 #define LINGER_BYTES	(256 * 1024)
@@ -52,6 +56,7 @@ struct list {
 	uint32_t delay;		/* of the last probe */
 	uint64_t key;		/* a found socket: hash of its path */
 	bool absent;		/* not full: there was nobody */
+	int error;		/* of its last probe */
 };
 
 /* What the scratch buffer holds, and of whom. */
@@ -67,6 +72,7 @@ static struct {
 static struct config *config;
 static struct config *previous;	/* of clients that are old */
 static uint32_t outdated;	/* how many these are */
+static bool serving;		/* for ready: */
 static struct conn *slots;
 static uint32_t nslots;
 static uint32_t unused;		/* slots from here on were never taken */
@@ -80,6 +86,7 @@ static uint32_t nlists;
 static char *scratch;		/* a NUL byte, then a head */
 static char *path;		/* normal form of a request path */
 static size_t scratch_size;	/* of both, but for that byte */
+static char spare[APACHE_READ];	/* what a fault throws away */
 
 /*
  * The spare slots let a client be evicted and another kept in the same turn,
@@ -189,6 +196,12 @@ uint32_t
 conn_count(void)
 {
 	return count;
+}
+
+uint32_t
+conn_lingering(void)
+{
+	return lists[LIST_LINGER].count;
 }
 
 uint32_t
@@ -407,16 +420,40 @@ number_text(char dst[24], int64_t n, int64_t unknown)
 {
 	if (n == unknown)
 		return "-";
-	snprintf(dst, 24, "%" PRId64, n);
+	text_format(dst, 24, "%" PRId64, n);
 	return dst;
 }
 
 /*
- * A line of the access log: the common format and what a hand-off has.  What
+ * Something has happened to a client: an event, with more of it, which is
+ * JSON.
+ */
+static void	event(const struct conn *c, const char *what,
+    const char *fmt, ...) TEXT_PRINTF(3, 4);
+
+static void
+event(const struct conn *c, const char *what, const char *fmt, ...)
+{
+	char text[LOG_LINE];
+	va_list ap;
+
+	if (!log_access_wanted() || !config->access_json)
+		return;
+	va_start(ap, fmt);
+	text_vformat(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_access("{\"id\":%" PRIu32 ",\"ms\":%" PRIu32 ",\"event\":\"%s\""
+	    "%s}", c->number, clock_ms() - c->begun, what, text);
+}
+
+/*
+ * The end of a request here: passed, answered, gone or reset.  In the access
+ * log, in the common format, with what a hand-off has; or as an event.  What
  * is not known is 0, bytes -1.
  */
 static void
-record(const struct conn *c, int status, int64_t bytes, int error)
+record(const struct conn *c, const char *what, int status, int64_t bytes,
+    int error)
 {
 	struct sock_addr peer;
 	const char *date = clock_date(clock_wall()), *backend = "-";
@@ -425,6 +462,10 @@ record(const struct conn *c, int status, int64_t bytes, int error)
 
 	if (!log_access_wanted())
 		return;
+	if (config->access_json) {
+		event(c, what, ",\"status\":%d,\"errno\":%d", status, error);
+		return;
+	}
 	if (sock_peer(c->fd, &peer) == 0)
 		sock_host(&peer, host, sizeof(host));
 	if (c->routed) {
@@ -442,6 +483,34 @@ record(const struct conn *c, int status, int64_t bytes, int error)
 	    line_text(c, line, sizeof(line)), number_text(text[0], status, 0),
 	    number_text(text[1], bytes, -1), route, backend,
 	    clock_ms() - c->begun, number_text(text[2], error, 0));
+}
+
+/* The events of a head that is whole. */
+static void
+event_head(const struct conn *c, const struct http_head *head)
+{
+	char method[64], target[400];
+
+	if (!log_access_wanted() || !config->access_json)
+		return;
+	event(c, "head", ",\"method\":\"%s\",\"target\":\"%s\"",
+	    log_quote_json(method, sizeof(method), head->method.p,
+	    head->method.len), log_quote_json(target, sizeof(target),
+	    head->target.p, head->target.len));
+}
+
+static void
+event_route(const struct conn *c)
+{
+	char route[256], to[256];
+	const char *backend = backend_text(c);
+
+	if (!log_access_wanted() || !config->access_json)
+		return;
+	event(c, "route", ",\"route\":\"%s\",\"backend\":\"%s\"",
+	    log_quote_json(route, sizeof(route), target_of(c)->path,
+	    strlen(target_of(c)->path)), log_quote_json(to, sizeof(to),
+	    backend, strlen(backend)));
 }
 
 /* It has what it needs of its configuration. */
@@ -485,7 +554,7 @@ static enum conn_want
 write_reply(struct conn *c)
 {
 	switch (reply_write(c->fd, c->status, c->head_only,
-	    config_of(c)->server, c->u.out.wall, &c->u.out.offset)) {
+	    &config_of(c)->own, c->u.out.wall, &c->u.out.offset)) {
 	case FLUSH_AGAIN:
 		return CONN_WRITE;
 	case FLUSH_FAILED:
@@ -513,8 +582,8 @@ begin_answer(struct conn *c, enum conn_state state, int status)
 static enum conn_want
 answer(struct conn *c, int status, int error)
 {
-	record(c, status, c->head_only ? 0 : (int64_t)reply_length(status),
-	    error);
+	record(c, "answered", status, c->head_only ? 0 :
+	    (int64_t)reply_length(status), error);
 	begin_answer(c, CONN_REPLY, status);
 	return write_reply(c);
 }
@@ -536,7 +605,7 @@ static enum conn_want
 gone(const struct conn *c)
 {
 	if (c->state != CONN_HEAD || c->u.head.scan.at > 0)
-		record(c, 0, -1, 0);
+		record(c, "gone", 0, -1, 0);
 	stats_get()->gone++;
 	return CONN_CLOSE;
 }
@@ -552,7 +621,7 @@ reset(struct conn *c, const char *why, int error)
 
 	log_error("%s: reset after its head was sent, for %s: %s",
 	    client_text(c, client, sizeof(client)), backend_text(c), why);
-	record(c, 0, -1, error);
+	record(c, "reset", 0, -1, error);
 	stats_get()->resets++;
 	c->reset = true;
 	return CONN_CLOSE;
@@ -662,6 +731,60 @@ write_status(struct conn *c)
 	return result == FLUSH_FAILED ? CONN_CLOSE : CONN_WRITE;
 }
 
+/* ---- faults ---- */
+
+/*
+ * A request reaches a route's backend for the first time: its number decides
+ * whether something is to go wrong.
+ */
+static void
+choose_fault(struct conn *c)
+{
+	struct config_target *t = target_of(c);
+	unsigned int i;
+
+	if (t->nfaults == 0 || c->status != 0)
+		return;
+	t->begun++;
+	for (i = 0; i < t->nfaults && !fault_due(&t->faults[i], t->begun); i++)
+		;
+	c->status = (uint16_t)(i + 1);	/* one behind the last: none */
+}
+
+/* Its fault if that is of this kind, or NULL. */
+static const struct fault *
+fault_of(const struct conn *c, enum fault_kind kind)
+{
+	const struct config_target *t = target_of(c);
+
+	if (c->status == 0 || c->status > t->nfaults ||
+	    t->faults[c->status - 1].kind != kind)
+		return NULL;
+	return &t->faults[c->status - 1];
+}
+
+/* Let it be for a while; late() goes on. */
+static enum conn_want
+delay(struct conn *c, uint32_t ms)
+{
+	c->resting = true;
+	c->deadline = clock_ms() + ms;
+	return CONN_PARK;
+}
+
+/* The client's socket as Apache leaves it, or a fault would. */
+static void
+spoil(const struct conn *c)
+{
+	const struct config_target *t = target_of(c);
+
+	if (t->compat)
+		sock_nonblock(c->fd, true);
+	if ((t->compat || fault_of(c, FAULT_BODY) != NULL) &&
+	    flush_consumes(t->flush) && now.len < APACHE_READ)
+		recv(c->fd, spare, APACHE_READ - now.len, MSG_DONTWAIT);
+}
+
 /* ---- towards the backend ---- */
 
 /*
@@ -684,7 +807,7 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 		if (limit > 0 && (queue == NO_LIST ||
 		    lists[queue].count >= queue_max(t))) {
 			log_warn("%s: too many wait for it", backend_text(c));
-			return answer(c, 503, error);
+			return answer(c, t->compat ? 500 : 503, error);
 		}
 	}
 	c->deadline = c->u.wait.since + limit;
@@ -692,9 +815,11 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 	    !clock_before(clock_ms(), c->deadline)) {
 		log_error("%s: cannot connect to %s: %s", client_text(c,
 		    client, sizeof(client)), backend_text(c), strerror(error));
-		return answer(c, state == FDPASS_BROKEN ? 500 : 503, error);
+		return answer(c, state == FDPASS_BROKEN || t->compat ? 500 :
+		    503, error);
 	}
 	lists[queue].absent = state == FDPASS_ABSENT;
+	lists[queue].error = error;
 	c->state = CONN_QUEUED;
 	c->u.wait.queue = queue;
 	return CONN_PARK;
@@ -704,18 +829,56 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 static enum conn_want
 behind(struct conn *c, uint32_t queue)
 {
-	if (lists[queue].absent)
-		return unreachable(c, queue, FDPASS_ABSENT, ECONNREFUSED);
-	return unreachable(c, queue, FDPASS_FULL, EAGAIN);
+	return unreachable(c, queue, lists[queue].absent ? FDPASS_ABSENT :
+	    FDPASS_FULL, lists[queue].error);
+}
+
+/*
+ * The backend is to seem full or missing, for this client alone: it waits as
+ * long as it would then, but in nobody's way.
+ */
+static bool
+pretends(const struct conn *c)
+{
+	return fault_of(c, FAULT_FULL) != NULL ||
+	    fault_of(c, FAULT_MISSING) != NULL;
+}
+
+static enum conn_want
+end_pretence(struct conn *c)
+{
+	int error = fault_of(c, FAULT_FULL) != NULL ? EAGAIN : ECONNREFUSED;
+	char client[SOCK_TEXT];
+
+	log_error("%s: cannot connect to %s: %s", client_text(c, client,
+	    sizeof(client)), backend_text(c), strerror(error));
+	return answer(c, target_of(c)->compat ? 500 : 503, error);
+}
+
+static enum conn_want
+pretend(struct conn *c)
+{
+	const struct config_target *t = target_of(c);
+	uint32_t ms = fault_of(c, FAULT_FULL) != NULL ? t->connect_ms :
+	    t->wait_ms;
+
+	if (ms == 0)
+		return end_pretence(c);
+	c->state = CONN_FLUSH;
+	return delay(c, ms);
 }
 
 static enum conn_want
 flush_head(struct conn *c)
 {
+	const struct fault *cut = fault_of(c, FAULT_CUT);
+	const struct fault *pause = fault_of(c, FAULT_DELAY_PASS);
+
 	switch (flush_write(target_of(c)->flush, c->fd, c->u.out.wall,
-	    &c->u.out.offset)) {
+	    &c->u.out.offset, cut == NULL ? SIZE_MAX : cut->arg)) {
 	case FLUSH_DONE:
-		return CONN_PASS;
+		event(c, "flushed", "%s", "");
+		return pause == NULL ? CONN_PASS : delay(c, pause->arg);
 	case FLUSH_AGAIN:
 		return CONN_WRITE;
 	case FLUSH_FAILED:
@@ -729,9 +892,13 @@ static enum conn_want
 reach(struct conn *c, bool probing)
 {
 	const struct config_target *t = target_of(c);
+	const struct fault *pause;
 	uint32_t queue = find_queue(c);
 	int fd, error;
 
+	choose_fault(c);
+	if (pretends(c))
+		return pretend(c);
 	if (!probing && queue != NO_LIST && lists[queue].count > 0)
 		return behind(c, queue);
 	fd = fdpass_connect(&now.addr);
@@ -739,18 +906,24 @@ reach(struct conn *c, bool probing)
 		error = errno;
 		if (in_queue(c))
 			queue_back_off(c->list);
-		if (error == ENOENT && t->kind == CONFIG_DIRECTORY)
+		if (error == ENOENT && t->kind == CONFIG_DIRECTORY &&
+		    !t->compat)
 			return refuse(c, 404);
 		return unreachable(c, queue, fdpass_state(error, &now.addr),
 		    error);
 	}
+	event(c, "connected", "%s", "");
 	c->other = fd;
 	c->state = CONN_FLUSH;
 	/* Without a head to write, how long it has waited must stay known. */
 	if (flush_consumes(t->flush)) {
 		c->u.out.wall = clock_wall();
-		c->u.out.offset = flush_start(t->flush, now.expect);
+		c->u.out.offset = flush_start(t->flush, now.expect &&
+		    !t->compat);
 	}
+	pause = fault_of(c, FAULT_DELAY_FLUSH);
+	if (pause != NULL)
+		return delay(c, pause->arg);
 	c->deadline = clock_ms() + config->flush_ms;
 	return flush_head(c);
 }
@@ -841,10 +1014,50 @@ cut_short(struct conn *c)
 	return gone(c);
 }
 
+bool
+conn_probe(uint32_t *at)
+{
+	const struct config_target *t;
+	int fd;
+
+	for (; *at < config->ntargets; ++*at) {
+		t = &config->targets[*at];
+		if (!t->first)
+			continue;
+		fd = fdpass_connect(&t->addr);
+		if (fd == -1)
+			return false;
+		close(fd);
+	}
+	return true;
+}
+
+void
+conn_set_ready(bool ready)
+{
+	serving = ready;
+}
+
+/* No socket is looked at more than once a second. */
+static int
+ready_status(void)
+{
+	static uint32_t next;
+	static bool known, ready;
+	uint32_t at = 0;
+
+	if (!known || !clock_before(clock_ms(), next)) {
+		known = true;
+		ready = conn_probe(&at);
+		next = clock_ms() + PROBE_ALL_MS;
+	}
+	return serving && ready ? 200 : 503;
+}
+
 static enum conn_want
 answer_status(struct conn *c)
 {
-	record(c, 200, -1, 0);
+	record(c, "answered", 200, -1, 0);
 	begin_answer(c, CONN_STATUS, 200);
 	return write_status(c);
 }
@@ -854,12 +1067,18 @@ dispatch(struct conn *c, const struct http_head *head, bool probing)
 {
 	int status = 200;
 
+	if (!probing)
+		event_head(c, head);
 	if (!head->asterisk)
 		status = route(c, head);
 	if (status != 0)
 		return refuse(c, status);
+	if (!probing)
+		event_route(c);
 	if (target_of(c)->kind == CONFIG_STATUS)
 		return answer_status(c);
+	if (target_of(c)->kind == CONFIG_READY)
+		return answer(c, ready_status(), 0);
 	return reach(c, probing);
 }
 
@@ -911,6 +1130,8 @@ look(struct conn *c, unsigned int why)
 	if (waited)		/* it was whole when it began to wait */
 		return gone(c);
 	c->u.head.scan = scan;
+	if (why & CONN_GONE)
+		return gone(c);
 	if ((why & CONN_END) ||
 	    ((why & CONN_MORE) && (size_t)n == seen))
 		return cut_short(c);
@@ -966,6 +1187,18 @@ cut_tail(const struct conn *c, const char *why)
 	return CONN_CLOSE;
 }
 
+/* The backend has it all. */
+static enum conn_want
+end_tail(struct conn *c)
+{
+	const struct fault *pause = fault_of(c, FAULT_DELAY_CLOSE);
+
+	if (pause == NULL)
+		return CONN_CLOSE;
+	c->state = CONN_TAIL;
+	return delay(c, pause->arg);
+}
+
 static enum conn_want
 send_tail(struct conn *c)
 {
@@ -977,7 +1210,7 @@ send_tail(struct conn *c)
 	case FLUSH_DONE:
 		break;
 	}
-	return CONN_CLOSE;
+	return end_tail(c);
 }
 
 /* By route; one of the previous configuration may be there still. */
@@ -1008,17 +1241,24 @@ passed(struct conn *c, int backend, const char *rest, size_t len)
 	if (log_wanted(LOG_L_DEBUG))
 		log_debug("%s: passed to %s", client_text(c, client,
 		    sizeof(client)), backend_text(c));
-	record(c, flush_status(target_of(c)->flush), -1, 0);
+	record(c, "passed", flush_status(target_of(c)->flush), -1, 0);
 	stats_get()->passed++;
 	count_route(c);
 	queue_open(c);
-	close(c->fd);
 	if (c->other != -1)
 		close(c->other);
 	c->other = -1;
+	if (fault_of(c, FAULT_NOBYTE) != NULL)
+		c->other = c->fd;
+	else
+		close(c->fd);
 	c->fd = backend;
+	if (c->other != -1) {
+		c->state = CONN_TAIL;
+		return delay(c, HOLD_MS);
+	}
 	if (len == 0 || flush_bytes(backend, rest, len, &offset) != FLUSH_AGAIN)
-		return CONN_CLOSE;
+		return end_tail(c);
 	c->other = stash(rest + offset, len - offset);
 	if (c->other == -1)
 		return cut_tail(c, strerror(errno));
@@ -1058,6 +1298,7 @@ failed(struct conn *c, int error)
 	uint32_t queue = in_queue(c) ? c->list : find_queue(c);
 
 	log_info("cannot pass to %s: %s", backend_text(c), strerror(error));
+	event(c, "error", ",\"errno\":%d", error);
 	if (queue != NO_LIST)
 		queue_back_off(queue);
 	if (!flush_consumes(t->flush))
@@ -1065,12 +1306,24 @@ failed(struct conn *c, int error)
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends", error);
 	lists[queue].absent = fdpass_state(error, &now.addr) == FDPASS_ABSENT;
+	lists[queue].error = error;
 	if (c->state != CONN_COMMITTED && !commit(c))
 		return reset(c, strerror(errno), errno);
 	if (!clock_before(clock_ms(), c->deadline))
 		return reset(c, strerror(error), error);
 	c->u.wait.queue = queue;
 	return CONN_PARK;
+}
+
+static ssize_t
+send_client(const struct conn *c, int backend, const char *payload, size_t len)
+{
+	const struct config_target *t = target_of(c);
+
+	if (c->status == 0 || c->status > t->nfaults)
+		return fdpass_send(backend, c->fd, payload, len);
+	return fault_send(t->faults[c->status - 1].kind, backend, c->fd,
+	    payload, len);
 }
 
 /* sendmsg, again over a new connection if the backend has left this one. */
@@ -1081,7 +1334,7 @@ hand_off(struct conn *c, int backend, const char *payload, size_t len)
 	int tries, error;
 
 	for (tries = 1;; tries++) {
-		n = fdpass_send(backend, c->fd, payload, len);
+		n = send_client(c, backend, payload, len);
 		if (n > 0)
 			return passed(c, backend, payload + n,
 			    len - (size_t)n);
@@ -1134,6 +1387,7 @@ conn_pass(struct conn *c)
 			    reset(c, "its request is gone", 0) : gone(c);
 		if (flush_consumes(t->flush) && !consume(c))
 			return reset(c, "its request is gone", 0);
+		spoil(c);
 		backend = c->other;
 		c->other = -1;
 	}
@@ -1159,6 +1413,18 @@ retry_committed(struct conn *c)
 
 /* ---- the machine ---- */
 
+static void
+event_accepted(const struct conn *c)
+{
+	char client[SOCK_TEXT], text[SOCK_TEXT * 2];
+
+	if (!log_access_wanted() || !config->access_json)
+		return;
+	client_text(c, client, sizeof(client));
+	event(c, "accepted", ",\"client\":\"%s\"", log_quote_json(text,
+	    sizeof(text), client, strlen(client)));
+}
+
 void
 conn_start(struct conn *c, int fd, bool local)
 {
@@ -1173,7 +1439,8 @@ conn_start(struct conn *c, int fd, bool local)
 	c->local = local;
 	c->begun = clock_ms();
 	c->deadline = c->begun + config->head_ms;
-	stats_get()->accepted++;
+	c->number = (uint32_t)++stats_get()->accepted;
+	event_accepted(c);
 }
 
 void
@@ -1183,6 +1450,21 @@ conn_start_linger(struct conn *c, int fd, bool local)
 	stats_get()->accepted--;	/* it was counted there */
 	c->state = CONN_LINGER;
 	c->u.linger.end = clock_ms() + LINGER_MS;
+}
+
+/* A delay before the head is over, or one before the hand-off. */
+static enum conn_want
+end_delay(struct conn *c)
+{
+	c->resting = false;
+	if (pretends(c)) {
+		look_again(c);	/* for the messages alone */
+		return end_pretence(c);
+	}
+	if (fault_of(c, FAULT_DELAY_PASS) != NULL)
+		return CONN_PASS;
+	c->deadline = clock_ms() + config_of(c)->flush_ms;
+	return flush_head(c);
 }
 
 static enum conn_want
@@ -1199,12 +1481,16 @@ late(struct conn *c)
 		look_again(c);
 		return behind(c, c->list);
 	case CONN_FLUSH:
+		if (c->resting)
+			return end_delay(c);
 		look_again(c);
 		return reset(c, "the client does not read", ETIMEDOUT);
 	case CONN_COMMITTED:
 		recall(c);
 		return reset(c, "the backend does not take it", ETIMEDOUT);
 	case CONN_TAIL:
+		if (c->resting)
+			return CONN_CLOSE;
 		return cut_tail(c, "the backend does not read");
 	case CONN_STATUS:
 		c->reset = true;
@@ -1247,8 +1533,12 @@ conn_advance(struct conn *c, unsigned int why)
 		return c->state == CONN_QUEUED ? look(c, why) :
 		    retry_committed(c);
 	case CONN_FLUSH:
+		if (c->resting)
+			return why & CONN_GONE ? gone(c) : CONN_SAME;
 		return flush_head(c);
 	case CONN_TAIL:
+		if (c->resting)
+			return why & CONN_GONE ? CONN_CLOSE : CONN_SAME;
 		return send_tail(c);
 	case CONN_REPLY:
 		return write_reply(c);
@@ -1328,13 +1618,13 @@ last_word(struct conn *c, int status)
 
 	if (now.of != c)
 		peek(c);
-	record(c, status, c->head_only ? 0 : (int64_t)reply_length(status),
-	    0);
+	record(c, "answered", status, c->head_only ? 0 :
+	    (int64_t)reply_length(status), 0);
 	drain(c);
 	do {
 		before = offset;
 		result = reply_write(c->fd, status, c->head_only,
-		    config->server, wall, &offset);
+		    &config->own, wall, &offset);
 	} while (result == FLUSH_AGAIN && offset != before);
 	stats_answered(status);
 }
@@ -1360,6 +1650,11 @@ conn_refuse(struct conn *c)
 		last_word(c, 503);
 		break;
 	case CONN_FLUSH:
+		if (pretends(c)) {
+			last_word(c, 503);
+			break;
+		}
+		/* fallthrough */
 	case CONN_COMMITTED:
 		reset(c, "no room to wait", 0);
 		break;
@@ -1415,6 +1710,7 @@ leave_queues(struct list *from, uint32_t n)
 			next = c->next;
 			c->list = NO_LIST;
 			if (c->state == CONN_QUEUED) {
+				c->status = 0;
 				link_slot(c, LIST_ANEW, NOBODY);
 				continue;
 			}
@@ -1507,6 +1803,14 @@ conn_unfinished(void)
 		    slots[i].state != CONN_QUEUED &&
 		    slots[i].state != CONN_LINGER;
 	return n;
+}
+
+void
+conn_hurry(struct conn *c, uint32_t ms)
+{
+	if (clock_before(c->begun + ms, c->deadline))
+		c->deadline = c->begun + ms;
+	conn_settle(c);
 }
 
 uint32_t

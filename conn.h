@@ -62,6 +62,7 @@ struct conn {
 	uint32_t deadline;
 	uint32_t route;
 	uint32_t begun;		/* when it was accepted */
+	uint32_t number;	/* as which, for the log */
 	union {
 		struct {
 			struct http_scan scan;
@@ -82,7 +83,7 @@ struct conn {
 		} linger;	/* LINGER */
 	} u;
 	uint16_t list;		/* that it is in, or UINT16_MAX */
-	uint16_t status;
+	uint16_t status;	/* of its answer; before, which fault */
 	uint8_t state;
 	uint8_t watched;	/* for the caller: how it is watched now */
 	bool local : 1;		/* an AF_UNIX client */
@@ -118,6 +119,15 @@ void		 conn_release(void);
 bool		 conn_reload(struct config *config);
 struct conn	*conn_unrouted(void);
 uint32_t	 conn_outdated(void);
+
+/*
+ * Look whether the sockets of the routes accept connections, from target *at
+ * on, which moves past those that do.  True when all have.
+ */
+bool		 conn_probe(uint32_t *at);
+
+/* From now on, or not any more, the service is to be called ready. */
+void		 conn_set_ready(bool ready);
 
 /*
  * How many clients cannot be left to another program yet: what they wait for
@@ -163,7 +173,7 @@ struct conn	*conn_keep(struct conn *c);
 struct conn	*conn_victim(void);
 void		 conn_evict(struct conn *c);
 
-/* There is no slot: the client is told 503, if it can be.  The caller closes. */
+/* There is no slot: the client is told 503, if it can be; the caller closes. */
 void		 conn_refuse(struct conn *c);
 
 /* It waits now: put it into the list of its state, with its deadline. */
@@ -187,8 +197,15 @@ bool		 conn_tired(struct conn *c);
  */
 struct conn	*conn_due(uint32_t id, unsigned int *why);
 
-/* How many clients wait; all of them are in slots below conn_used(). */
+/*
+ * How many clients wait, and how many of them have had their answer; all of
+ * them are in slots below conn_used().
+ */
 uint32_t	 conn_count(void);
+uint32_t	 conn_lingering(void);
 uint32_t	 conn_used(void);
+
+/* It has ms milliseconds from its accept on, no more, to say something. */
+void		 conn_hurry(struct conn *c, uint32_t ms);
 
 #endif

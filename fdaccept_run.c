@@ -41,8 +41,8 @@ static void
 help(void)
 {
 	printf("%s\n"
-	    "Runs a server whose accept(2), on a unix socket, takes clients from "
-	    "fdproxy.\n\n"
+	    "Runs a server whose accept(2), on a unix socket, takes clients "
+	    "from fdproxy.\n\n"
 	    "  -h   this help\n"
 	    "  -V   print the version and exit\n\n"
 	    "FDACCEPT, if set, names the sockets, with colons between them.\n"

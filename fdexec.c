@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -28,6 +27,7 @@
 #include "log.h"
 #include "proc.h"
 #include "sock.h"
+#include "text.h"
 
 #ifndef VERSION
 #define VERSION	"unknown"
@@ -105,7 +105,7 @@ static const char usage[] =
 static void
 help(void)
 {
-	printf("%s\n"
+	text_write(STDOUT_FILENO, "%s\n"
 	    "Receives clients on a socket and runs a program for each.\n\n"
 	    "  -b backlog    connections that may wait (default %d)\n"
 	    "  -c children   programs that run at a time (default %d)\n"
@@ -183,7 +183,7 @@ set_slice(const char *name, const char *and, struct http_slice s)
 	size_t len = 0;
 
 	if (old != NULL)
-		len = (size_t)snprintf(value, sizeof(buffer), "%s%s", old,
+		len = text_format(value, sizeof(buffer), "%s%s", old,
 		    and);
 	memcpy(value + len, s.p, s.len);
 	value[len + s.len] = '\0';
@@ -202,7 +202,7 @@ set_address(const struct sock_addr *addr, const char *host_name,
 	if (addr->u.sa.sa_family == AF_INET6 &&
 	    IN6_IS_ADDR_V4MAPPED(&addr->u.in6.sin6_addr))
 		text = strrchr(host, ':') + 1;
-	snprintf(port, sizeof(port), "%u", sock_port(addr));
+	text_format(port, sizeof(port), "%u", sock_port(addr));
 	return set(host_name, text) && set(port_name, port);
 }
 
@@ -275,7 +275,7 @@ set_head(const struct http_head *head)
 		query.len = head->target.len -
 		    (size_t)(query.p - head->target.p);
 	}
-	snprintf(version, sizeof(version), "HTTP/1.%d", head->minor);
+	text_format(version, sizeof(version), "HTTP/1.%d", head->minor);
 	if (!set_slice("REQUEST_METHOD", NULL, head->method) ||
 	    !set_slice("REQUEST_URI", NULL, head->target) ||
 	    !set_slice("QUERY_STRING", NULL, query) ||
@@ -901,7 +901,7 @@ number(char option, const char *text, int base, int min, int max)
 	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
 	    n >= min && n <= max)
 		return (int)n;
-	fprintf(stderr, base == 8 ?
+	text_write(STDERR_FILENO, base == 8 ?
 	    "fdexec: -%c: not an octal number from %o to %o: \"%s\"\n" :
 	    "fdexec: -%c: not a number from %d to %d: \"%s\"\n", option, min,
 	    max, text);
@@ -938,20 +938,20 @@ options(int argc, char **argv)
 				return 2;
 			break;
 		case 'V':
-			printf("fdexec %s\n", VERSION);
+			text_write(STDOUT_FILENO, "fdexec %s\n", VERSION);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			text_write(STDERR_FILENO, "%s", usage);
 			return 2;
 		}
 	}
 	if (argc - optind < 2) {
-		fputs(usage, stderr);
+		text_write(STDERR_FILENO, "%s", usage);
 		return 2;
 	}
 	if (!sock_unix(&server.addr, argv[optind], strlen(argv[optind]))) {
-		fprintf(stderr, "fdexec: the path of the socket is empty or "
-		    "too long: \"%s\"\n", argv[optind]);
+		text_write(STDERR_FILENO, "fdexec: the path of the socket is "
+		    "empty or too long: \"%s\"\n", argv[optind]);
 		return 2;
 	}
 	server.argv = argv + optind + 1;

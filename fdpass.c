@@ -65,43 +65,51 @@ fdpass_state(int error, const struct sock_addr *addr)
 }
 
 ssize_t
-fdpass_send(int sock, int fd, const void *data, size_t len)
+fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
+    size_t len)
 {
 	union {
 		struct cmsghdr align;
-		unsigned char bytes[CMSG_SPACE(sizeof(int))];
+		unsigned char bytes[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov;
 	struct msghdr msg;
 	struct cmsghdr *cmsg;
-	ssize_t n;
+	ssize_t sent;
 
-#ifdef TORTURE
-	len = 1;
-#endif
 	memset(&control, 0, sizeof(control));
 	memset(&msg, 0, sizeof(msg));
 	iov.iov_base = (void *)data;
 	iov.iov_len = len;
 	msg.msg_iov = &iov;
 	msg.msg_iovlen = 1;
-	msg.msg_control = control.bytes;
-	msg.msg_controllen = sizeof(control.bytes);
-	cmsg = CMSG_FIRSTHDR(&msg);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	/* Not through a pointer to int: CMSG_DATA need not be aligned. */
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-
+	if (n > 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+		/* Not through a pointer to int: it need not be aligned. */
+		memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	}
 	do {
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	} while (n == -1 && errno == EINTR);
-	if (n == 0) {
+		sent = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent == -1 && errno == EINTR);
+	if (sent == 0) {
 		errno = EAGAIN;
 		return -1;
 	}
-	return n;
+	return sent;
+}
+
+ssize_t
+fdpass_send(int sock, int fd, const void *data, size_t len)
+{
+#ifdef TORTURE
+	len = 1;
+#endif
+	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 
 /* Keep the first descriptor of a message, close all others. */

@@ -48,9 +48,18 @@ enum fdpass_state	fdpass_state(int error, const struct sock_addr *addr);
 ssize_t	fdpass_send(int sock, int fd, const void *data, size_t len);
 
 /*
+ * The same with n descriptors, 0 to FDPASS_MAX, and perhaps no data: for tests
+ * of those who receive.
+ */
+#define FDPASS_MAX	2
+ssize_t	fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
+	    size_t len);
+
+/*
  * Receive from sock at most size bytes and one descriptor, which becomes
- * close-on-exec.  Blocks unless sock is non-blocking.  Returns the number of bytes, 0 at the end (a connection that
- * ends without a message is a probe), -1 with errno.  *fd is the descriptor,
+ * close-on-exec.  Blocks unless sock is non-blocking.  Returns the number of
+ * bytes, 0 at the end (a connection that ends without a message is a probe),
+ * -1 with errno.  *fd is the descriptor,
  * the caller's from then on, or -1 if none came; that it was lost on the way
  * for want of descriptors here is EMFILE.  Surplus descriptors are closed.
  */

@@ -12,21 +12,23 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "health.h"
 #include "listen.h"
 #include "log.h"
 #include "poller.h"
 #include "proc.h"
 #include "sock.h"
 #include "stats.h"
+#include "text.h"
 #include "upgrade.h"
 
 #ifndef VERSION
@@ -39,6 +41,10 @@
 #define PAUSE_MS	100	/* without descriptors */
 #define RESERVE		32	/* descriptors that are not for clients */
 #define TRIAL_MS	30000	/* for a new program to read its files */
+#define START_TICK_MS	10	/* between looks for the command's sockets */
+#define STOPPING_MS	3000	/* for clients, if a command is to end, too */
+#define SILENT_MS	1000	/* for a client's first word, when stopping */
+#define HEALTH_MS	5000
 
 /* Names for the poller: listeners, the signals, then the slots. */
 enum {
@@ -51,6 +57,9 @@ enum {
 	TIMER_PAUSE,		/* descriptors may be free again */
 	TIMER_STOP,		/* GracefulShutdownTimeout */
 	TIMER_TRIAL,		/* a new program should have made up its mind */
+	TIMER_TICK,		/* look whether the command's sockets accept */
+	TIMER_START,		/* StartTimeout */
+	TIMER_RUN,		/* -T */
 	TIMER_CONN
 };
 
@@ -60,6 +69,19 @@ struct options {
 	bool test;
 	int verbose;
 	const char *ready;	/* descriptor, or NULL */
+	const char *health;	/* URL, or NULL */
+	uint64_t count;		/* of hand-offs, then the end; 0: none */
+	uint32_t run_ms;	/* then the end; 0: none */
+	char **command;		/* or NULL */
+};
+
+/* What goes on, in this order. */
+enum phase {
+	STARTING,		/* the command's sockets do not accept yet */
+	SERVING,
+	STOPPING,		/* no new clients */
+	KILLING,		/* no clients; the command has been told */
+	DONE
 };
 
 static struct {
@@ -76,32 +98,41 @@ static struct {
 	bool reload;		/* to be done when the turn is over */
 	bool upgrade;		/* the same */
 	pid_t trial;		/* of the new program; 0: none */
-	bool stopping;
-	bool done;
+	char program[1024];	/* its path */
+	enum phase phase;
+	uint32_t probed;	/* how far the targets accept */
+	int status;		/* to exit with */
 } server;
 
 static const char usage[] =
-    "usage: fdproxy [-1dhtVv] [-c directive] [-f file] [-l address] "
-    "[-N fd]\n"
-    "               [-r route] [-u user[:group]]\n";
+    "usage: fdproxy [-1dhtVv] [-c directive] [-f file] [-H url] "
+    "[-l address]\n"
+    "               [-N fd] [-n count] [-r route] [-T seconds] "
+    "[-u user[:group]]\n"
+    "               [command [arg ...]]\n";
 
 static void
 help(void)
 {
-	printf("%s\n"
+	text_write(STDOUT_FILENO, "%s\n"
 	    "Gives HTTP connections to backends, by path, as descriptors.\n\n"
 	    "  -1            print each bound address on standard output\n"
 	    "  -c directive  one line of configuration\n"
 	    "  -d            become a daemon once clients can connect\n"
 	    "  -f file       configuration file (-: standard input)\n"
 	    "  -h            this help\n"
+	    "  -H url        ask url, exit 0 if it answers 2xx or 3xx\n"
 	    "  -l address    listen on [address:]port, unix:/path or fd:N\n"
 	    "  -N fd         write a newline to fd when ready, and close it\n"
+	    "  -n count      exit after so many hand-offs\n"
 	    "  -r route      PATH=SOCKET[,key=value ...], or PATH=!\n"
+	    "  -T seconds    exit with status 1 after this time\n"
 	    "  -t            test the configuration and exit\n"
 	    "  -u user       become user[:group] once listening\n"
 	    "  -V            print the version and exit\n"
 	    "  -v            more messages; twice for still more\n\n"
+	    "A command is started, waited for, and ended together with it."
+	    "\n\n"
 	    "Example: fdproxy -l 8080 -r /app=/run/app.sock\n", usage);
 }
 
@@ -262,13 +293,22 @@ pause_listeners(void)
 	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
 }
 
+/* -n is reached. */
+static bool
+counted(void)
+{
+	return server.options.count > 0 &&
+	    stats_get()->passed >= server.options.count;
+}
+
 static void
 accept_clients(const struct listener *l)
 {
 	struct conn c;
 	int fd, n;
 
-	for (n = 0; n < ACCEPTS && l->watched != POLLER_NONE; n++) {
+	for (n = 0; n < ACCEPTS && l->watched != POLLER_NONE &&
+	    !counted(); n++) {
 		fd = sock_accept(l->fd);
 		if (fd != -1) {
 			conn_start(&c, fd, l->local);
@@ -304,7 +344,10 @@ accept_clients(const struct listener *l)
 
 /* ---- stopping ---- */
 
-/* Clients that have said nothing; or all, with an answer if they can. */
+/*
+ * Clients that have said nothing, unless they have just come: their request is
+ * under way.  Or all, with an answer if they can.
+ */
 static void
 end_clients(bool all)
 {
@@ -320,32 +363,64 @@ end_clients(bool all)
 			end(c);
 			continue;
 		}
+		if (c->state == CONN_TAIL && c->resting) {
+			end(c);		/* held by a fault */
+			continue;
+		}
 		/* What came in this moment is not overlooked. */
 		serve(c, conn_advance(c, 0));
-		if (c->state == CONN_HEAD && conn_seen(c) == 0) {
-			stats_get()->gone++;
-			end(c);
-		}
+		if (c->state == CONN_HEAD && conn_seen(c) == 0)
+			conn_hurry(c, SILENT_MS);
 	}
 }
 
+/* No client is left: the command's turn, if there is one. */
+static void
+end_command(void)
+{
+	if (!child_runs()) {
+		server.phase = DONE;
+		return;
+	}
+	server.phase = KILLING;
+	child_signal_group(SIGTERM);
+	deadline_set(TIMER_STOP, clock_ms() + server.config->stop_ms);
+}
+
+/* Each of them does not wait any longer for what the one before began. */
 static void
 stop(void)
 {
-	if (server.stopping) {
-		server.done = true;
+	uint32_t ms = server.config->graceful_ms;
+
+	switch (server.phase) {
+	case STARTING:
+	case SERVING:
+		break;
+	case STOPPING:
+		end_clients(true);
+		end_command();
+		return;
+	default:
+		child_signal_group(SIGKILL);
 		return;
 	}
-	server.stopping = true;
+	server.phase = STOPPING;
+	conn_set_ready(false);
 	proc_notify("STOPPING=1");
 	log_notice("stopping; %u clients wait", conn_count());
 	watch_listeners(POLLER_NONE);
 	listen_close();
 	deadline_clear(TIMER_PAUSE);
+	deadline_clear(TIMER_TICK);
+	deadline_clear(TIMER_START);
+	if (server.trial != 0)
+		kill(server.trial, SIGKILL);
 	end_clients(false);
-	if (server.config->graceful_ms > 0)
-		deadline_set(TIMER_STOP,
-		    clock_ms() + server.config->graceful_ms);
+	if (ms == 0 && server.options.command != NULL)
+		ms = STOPPING_MS;
+	if (ms > 0)
+		deadline_set(TIMER_STOP, clock_ms() + ms);
 }
 
 static void
@@ -368,6 +443,7 @@ log_stats(void)
 /* ---- another configuration ---- */
 
 static void	report_log(const char *line);
+static void	take_signals(void);
 static bool	read_config(struct config *c);
 
 /* What the logs are to be, until it is certain that they will. */
@@ -541,13 +617,20 @@ try_upgrade(void)
 		log_warn("an upgrade is under way already");
 		return;
 	}
+	if (!proc_find_program(server.argv[0], server.program,
+	    sizeof(server.program))) {
+		log_error("no upgrade: %s is not to be found",
+		    server.argv[0]);
+		return;
+	}
 	argv = calloc((size_t)server.argc + 2, sizeof(*argv));
 	if (argv != NULL) {
 		argv[0] = server.argv[0];
 		argv[1] = test;
 		memcpy(argv + 2, server.argv + 1, (size_t)server.argc *
 		    sizeof(*argv));
-		server.trial = upgrade_try(argv, server.adopted);
+		server.trial = upgrade_try(server.program, argv,
+		    server.adopted);
 		free(argv);
 	}
 	if (argv == NULL || server.trial == -1) {
@@ -562,10 +645,12 @@ static void
 end_trial(int status)
 {
 	server.trial = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		server.upgrade = true;	/* as soon as it can be */
+		return;
+	}
 	deadline_clear(TIMER_TRIAL);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		server.upgrade = true;
-	else if (WIFEXITED(status))
+	if (WIFEXITED(status))
 		log_error("no upgrade: %s -t exits with status %d",
 		    server.argv[0], WEXITSTATUS(status));
 	else
@@ -581,14 +666,23 @@ upgrade(void)
 	uint32_t i;
 
 	server.upgrade = false;
+	deadline_clear(TIMER_TRIAL);
+	/* What has come until now is for us, the rest for the next program. */
+	proc_hold_signals(true);
+	take_signals();
+	if (server.phase != SERVING) {
+		proc_hold_signals(false);
+		return;
+	}
 	proc_notify_reloading();
 	/* A watch may have changed what the next program gets (poll). */
 	for (i = 0; i < conn_used(); i++)
 		if (conn_at(i)->state != CONN_FREE)
 			watch(conn_at(i), POLLER_NONE);
-	upgrade_exec(server.argv, server.adopted);
-	log_error("no upgrade: cannot execute %s: %s", server.argv[0],
+	upgrade_exec(server.program, server.argv, server.adopted);
+	log_error("no upgrade: cannot execute %s: %s", server.program,
 	    strerror(errno));
+	proc_hold_signals(false);
 	for (i = 0; i < conn_used(); i++) {
 		c = conn_at(i);
 		if (c->state != CONN_FREE)
@@ -624,16 +718,52 @@ static void
 take_children(void)
 {
 	pid_t pid;
-	int status;
+	int status, exit_status;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == server.trial)
+	/* As process 1, also those that nobody else waits for. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == server.trial) {
 			end_trial(status);
+		} else if (child_ended(pid, status, &exit_status)) {
+			log_notice("%s has ended with status %d",
+			    server.options.command[0], exit_status);
+			if (!counted())
+				server.status = exit_status;
+			server.phase = DONE;
+		}
+	}
+}
+
+/* With a command, these are its own. */
+static bool
+forward(int sig)
+{
+	static const struct {
+		int what;
+		int number;
+	} all[] = {
+		{ PROC_RELOAD, SIGHUP }, { PROC_REOPEN, SIGUSR1 },
+		{ PROC_UPGRADE, SIGUSR2 }, { PROC_QUIT, SIGQUIT },
+		{ PROC_WINCH, SIGWINCH }
+	};
+	size_t i;
+
+	if (server.options.command == NULL)
+		return false;
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (all[i].what != sig)
+			continue;
+		child_signal(all[i].number);
+		return true;
+	}
+	return false;
 }
 
 static void
 take_signal(int sig)
 {
+	if (forward(sig))
+		return;
 	switch (sig) {
 	case PROC_TERM:
 		stop();
@@ -645,7 +775,7 @@ take_signal(int sig)
 		log_reopen();
 		break;
 	case PROC_UPGRADE:
-		if (!server.stopping)
+		if (server.phase == SERVING)
 			try_upgrade();
 		break;
 	case PROC_STATS:
@@ -685,54 +815,116 @@ take_event(const struct poller_event *event)
 	}
 }
 
+static void	ready(void);
+
+/* A timer of our own. */
+static void
+take_own_timer(uint32_t id)
+{
+	char text[SOCK_TEXT];
+
+	switch (id) {
+	case TIMER_PAUSE:
+		server.paused = false;
+		watch_listeners(POLLER_ACCEPT);
+		break;
+	case TIMER_STOP:
+		stop();		/* as if it had been said once more */
+		break;
+	case TIMER_TRIAL:
+		if (server.trial != 0)
+			kill(server.trial, SIGKILL);
+		else
+			log_error("no upgrade: there is always a client that "
+			    "is just being written to");
+		server.upgrade = false;
+		break;
+	case TIMER_TICK:
+		if (server.phase != STARTING)
+			break;	/* the command has ended in this turn */
+		if (conn_probe(&server.probed))
+			ready();
+		else
+			deadline_set(TIMER_TICK, clock_ms() + START_TICK_MS);
+		break;
+	case TIMER_START:
+		if (server.phase != STARTING)
+			break;
+		log_error("%s does not accept connections in time", sock_path(
+		    &server.config->targets[server.probed].addr, text,
+		    sizeof(text)));
+		server.status = CHILD_FAILED;
+		server.phase = DONE;
+		break;
+	default:
+		log_error("the time of -T is over");
+		server.status = 1;
+		server.phase = DONE;
+		break;
+	}
+}
+
 static void
 take_timer(uint32_t id)
 {
 	struct conn *c;
 	unsigned int why;
 
-	if (id == TIMER_PAUSE) {
-		server.paused = false;
-		watch_listeners(POLLER_ACCEPT);
-	} else if (id == TIMER_TRIAL) {
-		kill(server.trial, SIGKILL);
-	} else if (id == TIMER_STOP) {
-		server.done = true;
-	} else {
-		c = conn_due(id, &why);
-		if (c != NULL)
-			serve(c, conn_advance(c, why));
+	if (id < TIMER_CONN) {
+		take_own_timer(id);
+		return;
 	}
+	c = conn_due(id, &why);
+	if (c != NULL)
+		serve(c, conn_advance(c, why));
 }
 
 /* What must not happen while reports of this turn are about. */
 static void
 between_turns(void)
 {
+	uint32_t busy;
+
 	if (server.previous != NULL && conn_outdated() == 0) {
 		config_free(server.previous);
 		server.previous = NULL;
 	}
-	if (server.stopping)
-		return;
-	if (server.reload && server.previous == NULL)
+	if (server.phase == SERVING && server.reload &&
+	    server.previous == NULL)
 		reload();
-	if (server.upgrade && conn_unfinished() == 0)
+	if (server.phase == SERVING && server.upgrade &&
+	    conn_unfinished() == 0)
 		upgrade();
+	if (server.phase == SERVING && counted())
+		stop();
+	/* Who has had an answer need not keep a command from its end. */
+	busy = conn_count();
+	if (child_runs())
+		busy -= conn_lingering();
+	if (server.phase == STOPPING && busy == 0)
+		end_command();
 }
 
+/* Own failures, beside a command, have a status of their own. */
 static int
+failure(int status)
+{
+	return server.options.command != NULL ? CHILD_FAILED : status;
+}
+
+static void
 loop(void)
 {
 	struct poller_event events[EVENTS];
 	int64_t id;
 	int i, n;
 
-	while (!server.done && !(server.stopping && conn_count() == 0)) {
+	while (server.phase != DONE) {
 		n = poller_wait(events, EVENTS, deadline_wait());
 		if (n == -1) {
 			log_error("%s: %s", poller_name(), strerror(errno));
-			return 1;
+			server.status = failure(1);
+			return;
 		}
 		clock_update();
 		conn_turn();
@@ -746,7 +938,6 @@ loop(void)
 		}
 		between_turns();
 	}
-	return 0;
 }
 
 /* ---- start ---- */
@@ -754,7 +945,7 @@ loop(void)
 static void
 report(const char *line)
 {
-	fprintf(stderr, "%s\n", line);
+	text_write(STDERR_FILENO, "%s\n", line);
 }
 
 static void
@@ -790,9 +981,8 @@ announce(int null)
 
 	for (i = 0; i < listen_count(); i++)
 		if (listen_at(i)->fd != -1)
-			printf("%s\n", sock_text(&listen_at(i)->bound, text,
-			    sizeof(text)));
-	fflush(stdout);
+			text_write(STDOUT_FILENO, "%s\n", sock_text(
+			    &listen_at(i)->bound, text, sizeof(text)));
 	proc_null(STDOUT_FILENO, null);
 }
 
@@ -831,6 +1021,7 @@ start(void)
 {
 	struct config *c = server.config;
 	bool heir = server.role == UPGRADE_HEIR;
+	struct sock_addr addr;
 	int signals;
 
 	/* It has clients already: what is not vital must not end it. */
@@ -841,75 +1032,121 @@ start(void)
 	listen_commit();
 	if (!proc_drop(c->user, c->group, c->chroot) || !allocate())
 		return false;
+	if (c->child && !child_listen(&addr, c->backlog)) {
+		log_error("no socket for the command: %s", strerror(errno));
+		return false;
+	}
+	if (c->child)
+		config_child(c, &addr);
 	server.rooted = c->chroot != NULL;
-	signals = proc_signals();
+	signals = proc_signals(server.options.command != NULL);
 	if (signals == -1 || poller_set(signals, ID_SIGNALS, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;
 	}
-	watch_listeners(POLLER_ACCEPT);
-	return proc_confine();
+	return true;
+}
+
+/* What is prepared while it can still be reached. */
+static struct {
+	struct logs logs;	/* a daemon's, once it is ready */
+	int out;		/* for descriptor 1 after -1, or -1 */
+	int null;		/* for a daemon's 0 to 2, or -1 */
+} later = { .out = -1, .null = -1 };
+
+/* An heir of a daemon is one already. */
+static bool
+becomes_daemon(void)
+{
+	return server.options.daemon && server.role != UPGRADE_HEIR;
 }
 
 /* Clients can connect: whoever waits for that is told. */
 static void
-ready(int out)
+ready(void)
 {
-	if (server.options.print)
-		announce(out);
-	if (server.options.ready != NULL)
-		proc_ready(atoi(server.options.ready));
+	struct options *opt = &server.options;
+
+	deadline_clear(TIMER_START);
+	server.phase = SERVING;
+	watch_listeners(POLLER_ACCEPT);
+	conn_set_ready(true);
 	proc_pid_write();
+	if (opt->print)
+		announce(later.out);
+	if (opt->ready != NULL)
+		proc_ready(atoi(opt->ready));
 	proc_notify("READY=1");
+	if (becomes_daemon()) {
+		use_logs(&later.logs);
+		proc_daemon_ready(later.null);
+	}
 	log_nonblocking(true);
 }
 
+/* Returns 0, or an exit status. */
 static int
+start_command(void)
+{
+	int status = child_start(server.options.command);
+
+	deadline_set(TIMER_TICK, clock_ms());
+	deadline_set(TIMER_START, clock_ms() + server.config->start_ms);
+	return status;
+}
+
+static void
 serve_all(void)
 {
-	struct logs logs;
-	int status, out = -1, null = -1;
-
-	if (!open_logs(&logs, NULL, server.config)) {
-		if (server.role != UPGRADE_HEIR)
-			return 1;
-		logs.name[LOG_MESSAGES] = "stderr";
-		logs.fd[LOG_MESSAGES] = STDERR_FILENO;
-	}
-	/* A daemon's parent has its messages until it is ready. */
-	if (!server.options.daemon)
-		use_logs(&logs);
-	proc_notify_open();
-	if (server.options.print)
-		out = proc_open_null();
-	if (server.options.daemon)
-		null = proc_open_null();
-	if (!start()) {
-		listen_close();
-		proc_pid_remove();
-		return 1;
-	}
-	ready(out);
-	if (server.options.daemon) {
-		use_logs(&logs);
-		proc_daemon_ready(null);
-	}
+	if (server.options.run_ms > 0)
+		deadline_set(TIMER_RUN, clock_ms() + server.options.run_ms);
+	if (server.options.command != NULL)
+		server.status = start_command();
+	else
+		ready();
+	if (server.status != 0)
+		return;
 	if (server.role == UPGRADE_HEIR)
 		log_notice("upgraded to version %s", VERSION);
 	inherit_clients();
-	status = loop();
+	loop();
 	end_clients(true);
+	child_signal_group(SIGKILL);
+}
+
+static int
+start_and_serve(void)
+{
+	if (!open_logs(&later.logs, NULL, server.config)) {
+		if (server.role != UPGRADE_HEIR)
+			return failure(1);
+		later.logs.name[LOG_MESSAGES] = "stderr";
+		later.logs.fd[LOG_MESSAGES] = STDERR_FILENO;
+	}
+	/* A daemon's parent has its messages until it is ready. */
+	if (!becomes_daemon())
+		use_logs(&later.logs);
+	proc_notify_open();
+	if (server.options.print)
+		later.out = proc_open_null();
+	if (becomes_daemon())
+		later.null = proc_open_null();
+	if (!start() || !proc_confine())
+		server.status = failure(1);
+	else
+		serve_all();
 	listen_close();
+	child_remove();
 	proc_pid_remove();
 	poller_close();
-	return status;
+	return server.status;
 }
 
 static void
 version(void)
 {
-	printf("fdproxy %s (%s)\n", VERSION, poller_name());
+	text_write(STDOUT_FILENO, "fdproxy %s (%s)\n", VERSION, poller_name());
 }
 
 /* Whether it is the number of an open descriptor; a message if not. */
@@ -919,8 +1156,24 @@ is_descriptor(const char *text)
 	if (*text != '\0' && strspn(text, "0123456789") == strlen(text) &&
 	    strlen(text) < 8 && fcntl(atoi(text), F_GETFD) != -1)
 		return true;
-	fprintf(stderr, "fdproxy: \"%s\" is not an open descriptor\n", text);
+	text_write(STDERR_FILENO, "fdproxy: \"%s\" is not an open "
+	    "descriptor\n", text);
 	return false;
+}
+
+/* An option's number from 1 to max, or 0 after a message. */
+static uint32_t
+number(int option, const char *text, unsigned long max)
+{
+	unsigned long n = 0;
+
+	if (strspn(text, "0123456789") == strlen(text) && strlen(text) < 11)
+		n = strtoul(text, NULL, 10);
+	if (n > 0 && n <= max)
+		return (uint32_t)n;
+	text_write(STDERR_FILENO, "fdproxy: -%c: a number from 1 to %lu "
+	    "expected, near \"%s\"\n", option, max, text);
+	return 0;
 }
 
 /*
@@ -930,6 +1183,7 @@ is_descriptor(const char *text)
 static int
 read_options(struct config *c, struct options *opt)
 {
+	bool first = opt == &server.options && server.role == UPGRADE_NONE;
 	int ch;
 
 	optind = 1;
@@ -938,7 +1192,7 @@ read_options(struct config *c, struct options *opt)
 	optreset = 1;
 #endif
 	while ((ch = getopt(server.argc, server.argv,
-	    "1c:df:hl:N:r:tu:Vv")) != -1) {
+	    "+1c:df:hH:l:N:n:r:T:tu:Vv")) != -1) {
 		switch (ch) {
 		case '1':
 			opt->print = true;
@@ -950,19 +1204,39 @@ read_options(struct config *c, struct options *opt)
 			opt->daemon = true;
 			break;
 		case 'f':
-			config_file(c, optarg);
+			/* A second reading would find nothing there. */
+			if (strcmp(optarg, "-") == 0 && !first) {
+				c->report("-f: standard input cannot be read "
+				    "again");
+				c->errors++;
+			} else {
+				config_file(c, optarg);
+			}
 			break;
 		case 'h':
 			help();
 			return 0;
+		case 'H':
+			opt->health = optarg;
+			break;
 		case 'l':
 			config_listen(c, optarg);
 			break;
 		case 'N':
 			opt->ready = optarg;
 			break;
+		case 'n':
+			opt->count = number('n', optarg, 1000000000);
+			if (opt->count == 0)
+				return 2;
+			break;
 		case 'r':
 			config_route(c, optarg);
+			break;
+		case 'T':
+			opt->run_ms = 1000 * number('T', optarg, 864000);
+			if (opt->run_ms == 0)
+				return 2;
 			break;
 		case 't':
 			opt->test = true;
@@ -977,15 +1251,13 @@ read_options(struct config *c, struct options *opt)
 			opt->verbose++;
 			break;
 		default:
-			fputs(usage, stderr);
+			text_write(STDERR_FILENO, "%s", usage);
 			return 2;
 		}
 	}
-	if (optind == server.argc)
-		return -1;
-	fprintf(stderr, "fdproxy: unexpected argument \"%s\"\n%s",
-	    server.argv[optind], usage);
-	return 2;
+	if (optind < server.argc)
+		opt->command = server.argv + optind;
+	return -1;
 }
 
 /* Everything anew, for a reload. */
@@ -1011,25 +1283,33 @@ run(void)
 	status = read_options(c, opt);
 	if (status != -1)
 		return status;
+	if (opt->health != NULL)
+		return health_check(opt->health, opt->run_ms > 0 ?
+		    (int)opt->run_ms : HEALTH_MS);
 	adopt_listeners(c);
 	if (!config_finish(c))
+		return opt->test ? 2 : failure(2);
+	if (c->child && opt->command == NULL) {
+		text_write(STDERR_FILENO, "fdproxy: \":child\" is the "
+		    "socket of a command, and none is given\n");
 		return 2;
+	}
 	set_level(c);
 	if (opt->test && server.role == UPGRADE_TRIAL)
 		return proc_may_drop(c->user, c->group, c->chroot) ? 0 : 1;
 	if (opt->test) {
-		fprintf(stderr, "configuration is good\n");
+		text_write(STDERR_FILENO, "configuration is good\n");
 		return 0;
 	}
 	if (server.role == UPGRADE_HEIR) {
-		opt->print = opt->daemon = false;	/* done long ago */
+		opt->print = false;	/* done long ago */
 		opt->ready = NULL;
 	}
 	if (opt->ready != NULL && !is_descriptor(opt->ready))
-		return 2;
-	if (opt->daemon && !proc_daemon())
-		return 1;
-	return serve_all();
+		return failure(2);
+	if (becomes_daemon() && !proc_daemon())
+		return failure(1);
+	return start_and_serve();
 }
 
 int

@@ -1,7 +1,6 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include "clock.h"
 #include "flush.h"
 #include "sock.h"
+#include "text.h"
 
 /* A file is kept in memory; it is meant to be a head and the body's start. */
 #define FILE_MAX_BYTES	(16L * 1024 * 1024)
@@ -21,7 +21,8 @@ struct flush {
 	const struct flusher *type;
 	char *text;		/* begins with CONTINUE */
 	uint32_t len;
-	uint32_t date;		/* where the Date is in text, or 0 */
+	uint32_t date;		/* where the time is in text, or 0 */
+	int status;		/* in text, or 0 */
 	uint32_t stamp;		/* the second that is written there */
 };
 
@@ -29,9 +30,10 @@ struct flusher {
 	const char *name;	/* with a ':' if an argument follows */
 	bool consumes;
 	bool (*make)(struct flush *flush, const char *arg,
-	    const char *headers, const char *server, const char **error);
+	    const char *headers, const struct flush_own *own,
+	    const char **error);
 	enum flush_result (*write)(struct flush *flush, int fd,
-	    uint32_t wall, uint32_t *offset);
+	    uint32_t wall, uint32_t *offset, size_t most);
 };
 
 /* Room for a text of n bytes behind CONTINUE. */
@@ -45,13 +47,15 @@ reserve(struct flush *flush, size_t n)
 	return flush->text + CONTINUE_LEN;
 }
 
-/* As mod_proxy_fdpass writes it: no length and no chunks, the end is a close. */
+/* As mod_proxy_fdpass writes it: no length, no chunks, the end is a close. */
 static bool
 make_flush(struct flush *flush, const char *arg,
-    const char *headers, const char *server, const char **error)
+    const char *headers, const struct flush_own *own, const char **error)
 {
-	static const char first[] = "HTTP/1.1 200 OK\r\nDate: ";
-	size_t max = strlen(headers) + strlen(server) + 128;
+	static const char first[] = "HTTP/1.1 200 OK\r\n";
+	const char *date = own->date != NULL ? own->date : clock_date(0);
+	size_t max = strlen(headers) + strlen(own->server) + strlen(date) +
+	    128;
 	char *text = reserve(flush, max);
 	int n;
 
@@ -60,21 +64,25 @@ make_flush(struct flush *flush, const char *arg,
 		*error = "out of memory";
 		return false;
 	}
-	n = snprintf(text, max, "%s%s\r\n%s%s%s%sConnection: close\r\n\r\n",
-	    first, clock_date(0), *server == '\0' ? "" : "Server: ", server,
-	    *server == '\0' ? "" : "\r\n", headers);
-	flush->date = CONTINUE_LEN + sizeof(first) - 1;
+	n = text_format(text, max, "%s%s%s%s%s%s%s%sConnection: close\r\n\r\n",
+	    first, *date == '\0' ? "" : "Date: ", date,
+	    *date == '\0' ? "" : "\r\n",
+	    *own->server == '\0' ? "" : "Server: ", own->server,
+	    *own->server == '\0' ? "" : "\r\n", headers);
+	if (own->date == NULL)
+		flush->date = CONTINUE_LEN + sizeof(first) - 1 + 6;
+	flush->status = 200;
 	flush->len = CONTINUE_LEN + (uint32_t)n;
 	return true;
 }
 
 static bool
 make_none(struct flush *flush, const char *arg,
-    const char *headers, const char *server, const char **error)
+    const char *headers, const struct flush_own *own, const char **error)
 {
 	(void)flush;
 	(void)arg;
-	(void)server;
+	(void)own;
 	if (*headers == '\0')
 		return true;
 	*error = "header= has no effect with this flusher";
@@ -123,12 +131,12 @@ is_head(const char *text)
 
 static bool
 make_file(struct flush *flush, const char *arg,
-    const char *headers, const char *server, const char **error)
+    const char *headers, const struct flush_own *own, const char **error)
 {
 	char *text;
 	long n;
 
-	if (!make_none(flush, arg, headers, server, error))
+	if (!make_none(flush, arg, headers, own, error))
 		return false;
 	*error = "the flusher's file cannot be read";
 	n = read_file(flush, arg);
@@ -146,12 +154,14 @@ make_file(struct flush *flush, const char *arg,
 }
 
 static enum flush_result
-write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
+    size_t most)
 {
 	(void)flush;
 	(void)fd;
 	(void)wall;
 	(void)offset;
+	(void)most;
 	return FLUSH_DONE;
 }
 
@@ -162,7 +172,8 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
 	ssize_t n;
 
 #ifdef TORTURE
-	left = 1;		/* as if the send buffer held a single byte */
+	if (left > 1)		/* as if the send buffer held a single byte */
+		left = 1;
 #endif
 	do {
 		n = send(fd, text + *offset, left,
@@ -177,14 +188,20 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
 }
 
 static enum flush_result
-write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
+    size_t most)
 {
+	size_t len = flush->len;
+
+	/* Not len > CONTINUE_LEN + most: that may wrap. */
+	if (len - CONTINUE_LEN > most)
+		len = CONTINUE_LEN + most;
 	if (flush->date != 0 && flush->stamp != wall) {
 		memcpy(flush->text + flush->date, clock_date(wall),
 		    CLOCK_DATE_LEN);
 		flush->stamp = wall;
 	}
-	return flush_bytes(fd, flush->text, flush->len, offset);
+	return flush_bytes(fd, flush->text, len, offset);
 }
 
 static const struct flusher flushers[] = {
@@ -212,7 +229,7 @@ find(const char *name, const char **arg)
 }
 
 struct flush *
-flush_new(const char *name, const char *headers, const char *server,
+flush_new(const char *name, const char *headers, const struct flush_own *own,
     const char **error)
 {
 	const struct flusher *type;
@@ -231,7 +248,7 @@ flush_new(const char *name, const char *headers, const char *server,
 		return NULL;
 	}
 	flush->type = type;
-	if (!type->make(flush, arg, headers, server, error)) {
+	if (!type->make(flush, arg, headers, own, error)) {
 		flush_free(flush);
 		return NULL;
 	}
@@ -258,7 +275,7 @@ flush_consumes(const struct flush *flush)
 int
 flush_status(const struct flush *flush)
 {
-	return flush->date != 0 ? 200 : 0;
+	return flush->status;
 }
 
 uint32_t
@@ -269,7 +286,8 @@ flush_start(const struct flush *flush, bool expect)
 }
 
 enum flush_result
-flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset)
+flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
+    size_t most)
 {
-	return flush->type->write(flush, fd, wall, offset);
+	return flush->type->write(flush, fd, wall, offset, most);
 }

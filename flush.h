@@ -20,15 +20,21 @@ enum flush_result {
 
 struct flush;
 
+/* The fields that fdproxy writes by itself. */
+struct flush_own {
+	const char *server;	/* "" for none */
+	const char *date;	/* "" for none, NULL for the time */
+};
+
 /*
  * Make the flusher called name ("flush", "none", "file:PATH").  headers are
- * further response fields, each with its CRLF, for "flush" alone; server is
- * the Server field, "" for none.  Nothing of them is kept.  Returns NULL with
+ * further response fields, each with its CRLF, for "flush" alone, as is own.
+ * Nothing of them is kept.  Returns NULL with
  * *error a static text if it cannot be; errno is then 0, or says why a file
  * could not be read.
  */
 struct flush	*flush_new(const char *name, const char *headers,
-		    const char *server, const char **error);
+		    const struct flush_own *own, const char **error);
 void		 flush_free(struct flush *flush);
 
 /*
@@ -46,10 +52,11 @@ uint32_t	 flush_start(const struct flush *flush, bool expect);
 /*
  * Write what is left from *offset on, and move it, so that the text goes out
  * in order however often it is called.  wall, the date in it, must be the same
- * in each call for one client.  Never blocks; owns nothing.
+ * in each call for one client.  Only the first most bytes, not counting a 100
+ * (Continue), are written.  Never blocks; owns nothing.
  */
 enum flush_result	flush_write(struct flush *flush, int fd,
-			    uint32_t wall, uint32_t *offset);
+			    uint32_t wall, uint32_t *offset, size_t most);
 
 /*
  * The same for any text of len bytes: write what is left of it from *offset

@@ -17,6 +17,7 @@ struct table {
 	struct listener all[CONFIG_LISTENERS];
 	bool taken[CONFIG_LISTENERS];	/* from the table before, or the
 					   program before */
+	const struct config_listen *old[CONFIG_LISTENERS]; /* from where */
 	int n;
 };
 
@@ -97,8 +98,8 @@ same(const struct config_listen *a, const struct config_listen *b)
 	return a->twin == b->twin && sock_same(&a->addr, &b->addr);
 }
 
-/* A listener of the table before that stays. */
-static bool
+/* A listener of the table before that stays: how it was configured. */
+static const struct config_listen *
 take(struct listener *l, const struct config_listen *want)
 {
 	int i;
@@ -110,9 +111,9 @@ take(struct listener *l, const struct config_listen *want)
 		current->taken[i] = true;
 		*l = current->all[i];
 		l->watched = 0;
-		return true;
+		return &current->config->listen[i];
 	}
-	return false;
+	return NULL;
 }
 
 static bool
@@ -170,20 +171,33 @@ set_owner(const struct config_listen *want)
 	return false;
 }
 
-/* What can be changed of a socket that stays. */
-static void
-tune(const struct listener *l, const struct config_listen *want)
+static bool
+same_text(const char *a, const char *b)
 {
-	const struct config *c = current->config;
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
 
-	if (l->fd == -1 || want->inherited != -1)
+/*
+ * What can be changed of a socket that stays.  What need not be is left alone:
+ * we may not have the right any more.
+ */
+static void
+tune(const struct listener *l, const struct config_listen *old,
+    const struct config_listen *want)
+{
+	const char *path = l->bound.u.un.sun_path;
+
+	sock_tune(l->fd, &l->bound, current->config->backlog,
+	    current->config->defer);
+	if (old == NULL)
 		return;
-	sock_tune(l->fd, &l->bound, c->backlog, c->defer);
-	if (want->mode != -1 && chmod(l->bound.u.un.sun_path,
-	    (mode_t)want->mode) == -1)
-		log_warn("cannot change the mode of %s: %s",
-		    l->bound.u.un.sun_path, strerror(errno));
-	set_owner(want);
+	if (want->mode != -1 && want->mode != old->mode &&
+	    chmod(path, (mode_t)want->mode) == -1)
+		log_warn("cannot change the mode of %s: %s", path,
+		    strerror(errno));
+	if (!same_text(want->owner, old->owner) ||
+	    !same_text(want->group, old->group))
+		set_owner(want);
 }
 
 /*
@@ -238,7 +252,8 @@ listen_prepare(const struct config *c, bool lenient)
 	for (i = 0; i < c->listeners; i++) {
 		l = &next->all[next->n++];
 		l->fd = -1;
-		next->taken[i] = good = take(l, &c->listen[i]);
+		next->old[i] = take(l, &c->listen[i]);
+		next->taken[i] = good = next->old[i] != NULL;
 		if (!good && c->listen[i].inherited != -1)
 			good = inherit(l, c->listen[i].inherited);
 		else if (!good)
@@ -289,8 +304,10 @@ listen_commit(void)
 	current = next;
 	next = before;
 	for (i = 0; i < current->n; i++)
-		if (current->taken[i])
-			tune(&current->all[i], &current->config->listen[i]);
+		if (current->taken[i] && current->all[i].fd != -1 &&
+		    current->config->listen[i].inherited == -1)
+			tune(&current->all[i], current->old[i],
+			    &current->config->listen[i]);
 	for (i = 0; i < nleft; i++) {
 		if (left[i] == -1)
 			continue;

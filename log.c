@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "text.h"
 
 static const char *const names[LOG_L_COUNT] = {
 	[LOG_L_ERROR] = "error",
@@ -101,19 +102,38 @@ escape(char *dst, char c)
 	return 4;
 }
 
-const char *
-log_quote(char *dst, size_t size, const char *src, size_t len)
+/* How is what an escaped byte begins with. */
+static const char *
+quote(char *dst, size_t size, const char *src, size_t len, const char *how)
 {
+	char digits[4];
 	size_t i, n = 0;
 
-	for (i = 0; i < len && n + 5 <= size; i++) {
-		if (plain(src[i]) && src[i] != '"' && src[i] != '\\')
+	for (i = 0; i < len && n + strlen(how) + 3 <= size; i++) {
+		if (plain(src[i]) && src[i] != '"' && src[i] != '\\') {
 			dst[n++] = src[i];
-		else
-			n += escape(dst + n, src[i]);
+			continue;
+		}
+		escape(digits, src[i]);
+		memcpy(dst + n, how, strlen(how));
+		n += strlen(how);
+		memcpy(dst + n, digits + 2, 2);
+		n += 2;
 	}
 	dst[n] = '\0';
 	return dst;
+}
+
+const char *
+log_quote(char *dst, size_t size, const char *src, size_t len)
+{
+	return quote(dst, size, src, len, "\\x");
+}
+
+const char *
+log_quote_json(char *dst, size_t size, const char *src, size_t len)
+{
+	return quote(dst, size, src, len, "\\u00");
 }
 
 static bool
@@ -145,6 +165,8 @@ log_file(const char *name)
 
 	if (strcmp(name, "stderr") == 0)
 		return STDERR_FILENO;
+	if (strncmp(name, "fd:", 3) == 0)
+		return fcntl(atoi(name + 3), F_DUPFD_CLOEXEC, 3);
 	if (strcmp(name, "syslog") == 0)
 		fd = open_syslog();
 	else
@@ -178,7 +200,8 @@ log_reopen(void)
 	int i, fd;
 
 	for (i = 0; i < LOG_KINDS; i++) {
-		if (sinks[i].fd == -1)
+		/* A descriptor that we were given has no name. */
+		if (sinks[i].fd == -1 || strncmp(sinks[i].name, "fd:", 3) == 0)
 			continue;
 		fd = log_file(sinks[i].name);
 		if (fd != -1)
@@ -254,7 +277,7 @@ report_dropped(void)
 	if (n == 0 || would_block(&sinks[LOG_MESSAGES]))
 		return;
 	dropped = 0;
-	put(LOG_MESSAGES, LOG_L_WARN, line, (size_t)snprintf(line,
+	put(LOG_MESSAGES, LOG_L_WARN, line, text_format(line,
 	    sizeof(line), "%.32s: warn: %lu log lines dropped\n", program,
 	    n));
 	if (dropped > 0) {	/* the report is no line that is missed */
@@ -289,7 +312,7 @@ log_access(const char *fmt, ...)
 
 	if (log_access_wanted()) {
 		va_start(ap, fmt);
-		vsnprintf(text, sizeof(text), fmt, ap);
+		text_vformat(text, sizeof(text), fmt, ap);
 		va_end(ap);
 		put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text));
 	}
@@ -305,8 +328,8 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 
 	if (level > threshold || sinks[LOG_MESSAGES].fd == -1)
 		return;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	n = (size_t)snprintf(line, sizeof(line), "%.64s: %s: ", program,
+	text_vformat(text, sizeof(text), fmt, ap);
+	n = text_format(line, sizeof(line), "%.64s: %s: ", program,
 	    names[level]);
 	report_dropped();
 	put(LOG_MESSAGES, level, line, finish(line, n, text));

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "text.h"
+
 /*
  * Messages, on standard error unless told otherwise, and the access log, which
  * is nowhere unless told.  One line each, never longer than LOG_LINE bytes,
@@ -23,12 +25,6 @@ enum log_level {
 	LOG_L_COUNT
 };
 
-#if defined(__GNUC__)
-#define LOG_PRINTF(fmt, args)	__attribute__((format(printf, fmt, args)))
-#else
-#define LOG_PRINTF(fmt, args)
-#endif
-
 /* The name the lines begin with; default "fdproxy".  It is not copied. */
 void	log_name(const char *name);
 
@@ -46,8 +42,8 @@ enum log_kind {
 
 /*
  * A descriptor to write lines to: of a file ("/path", appended to, made if it
- * is not there), the system's log ("syslog"), or standard error ("stderr").
- * The caller's; or -1 with errno.
+ * is not there), the system's log ("syslog"), one that is open ("fd:3"), or
+ * standard error ("stderr").  The caller's; or -1 with errno.
  */
 int	log_file(const char *name);
 
@@ -69,18 +65,18 @@ void	log_reopen(void);
  */
 void	log_nonblocking(bool on);
 
-void	log_error(const char *fmt, ...) LOG_PRINTF(1, 2);
-void	log_warn(const char *fmt, ...) LOG_PRINTF(1, 2);
-void	log_notice(const char *fmt, ...) LOG_PRINTF(1, 2);
-void	log_info(const char *fmt, ...) LOG_PRINTF(1, 2);
-void	log_debug(const char *fmt, ...) LOG_PRINTF(1, 2);
+void	log_error(const char *fmt, ...) TEXT_PRINTF(1, 2);
+void	log_warn(const char *fmt, ...) TEXT_PRINTF(1, 2);
+void	log_notice(const char *fmt, ...) TEXT_PRINTF(1, 2);
+void	log_info(const char *fmt, ...) TEXT_PRINTF(1, 2);
+void	log_debug(const char *fmt, ...) TEXT_PRINTF(1, 2);
 
 /* Whether a message of that level, or a line of access, would be written. */
 bool	log_wanted(enum log_level level);
 bool	log_access_wanted(void);
 
 /* A line of the access log, with nothing before or behind it. */
-void	log_access(const char *fmt, ...) LOG_PRINTF(1, 2);
+void	log_access(const char *fmt, ...) TEXT_PRINTF(1, 2);
 
 /* How many lines were dropped since the start. */
 unsigned long	log_dropped(void);
@@ -91,6 +87,10 @@ unsigned long	log_dropped(void);
  * dst.
  */
 const char	*log_quote(char *dst, size_t size, const char *src,
+		    size_t len);
+
+/* The same for JSON: \u00HH, each byte being taken for a character. */
+const char	*log_quote_json(char *dst, size_t size, const char *src,
 		    size_t len);
 
 #endif

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +19,7 @@
 #include "log.h"
 #include "proc.h"
 #include "sock.h"
+#include "text.h"
 
 bool
 proc_sane_fds(void)
@@ -27,12 +27,9 @@ proc_sane_fds(void)
 	int fd;
 
 	/* open(2) gives the lowest number that is free. */
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd == -1)
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
 			return false;
-	} while (fd <= STDERR_FILENO);
-	close(fd);
 	return true;
 }
 
@@ -129,7 +126,7 @@ proc_notify_reloading(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	text_format(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
 	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
 	proc_notify(text);
 }
@@ -334,7 +331,7 @@ proc_confine(void)
 #ifdef __OpenBSD__
 	if (unveil("/", "rwxc") == -1 || unveil(NULL, NULL) == -1 ||
 	    pledge("stdio rpath wpath cpath fattr chown flock inet unix "
-	    "sendfd getpw proc exec", NULL) == -1) {
+	    "sendfd getpw proc exec tty", NULL) == -1) {
 		log_error("pledge: %s", strerror(errno));
 		return false;
 	}
@@ -358,9 +355,12 @@ static const struct {
 #ifdef SIGINFO
 	{ SIGINFO, PROC_STATS },
 #endif
+	{ SIGQUIT, PROC_QUIT },
+	{ SIGWINCH, PROC_WINCH }
 };
 
 #define SIGNALS	(sizeof(signals) / sizeof(*signals))
+#define FORWARD	2		/* the last ones */
 
 /* Nothing but a byte into a pipe, which is never full of what matters. */
 static void
@@ -387,14 +387,28 @@ proc_hold_signals(bool on)
 	sigemptyset(&set);
 	for (i = 0; i < SIGNALS; i++)
 		sigaddset(&set, signals[i].number);
+	sigaddset(&set, SIGTTOU);
 	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
-int
-proc_signals(void)
+void
+proc_default_signals(void)
 {
-	struct sigaction sa;
+	sigset_t none;
 	size_t i;
+
+	for (i = 0; i < SIGNALS; i++)
+		signal(signals[i].number, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int
+proc_signals(bool forward)
+{
+	size_t i, n = forward ? SIGNALS : SIGNALS - FORWARD;
+	struct sigaction sa;
 
 	if (pipe(signal_pipe) == -1)
 		return -1;
@@ -409,7 +423,7 @@ proc_signals(void)
 		return -1;
 	sa.sa_handler = on_signal;
 	sa.sa_flags = SA_RESTART | SA_NOCLDSTOP;
-	for (i = 0; i < SIGNALS; i++)
+	for (i = 0; i < n; i++)
 		if (sigaction(signals[i].number, &sa, NULL) == -1)
 			return -1;
 	proc_hold_signals(false);
@@ -486,6 +500,9 @@ proc_pid_open(const char *path)
 	struct flock lock;
 	char text[16] = "";
 
+	pid_path = path;
+	if (pid_fd != -1)
+		return true;	/* left to us, and locked by this process */
 	do {
 		if (pid_fd != -1)
 			close(pid_fd);
@@ -508,21 +525,52 @@ proc_pid_open(const char *path)
 			return false;
 		}
 	} while (!still_there(pid_fd, path));
-	pid_path = path;
 	return true;
+}
+
+int
+proc_pid_fd(void)
+{
+	return pid_fd;
+}
+
+void
+proc_pid_adopt(int fd)
+{
+	sock_cloexec(fd);
+	pid_fd = fd;
+}
+
+bool
+proc_find_program(const char *name, char *dst, size_t size)
+{
+	const char *path = getenv("PATH");
+	size_t n;
+
+	if (strchr(name, '/') != NULL)
+		return text_format(dst, size, "%s", name) < size;
+	for (; path != NULL && *path != '\0'; path += path[n] == ':') {
+		n = strcspn(path, ":");
+		if (text_format(dst, size, "%.*s%s%s", (int)n, path,
+		    n > 0 ? "/" : "", name) < size && access(dst, X_OK) == 0)
+			return true;
+		path += n;
+		n = 0;
+	}
+	return false;
 }
 
 void
 proc_pid_write(void)
 {
 	char text[16];
-	int n;
+	size_t n;
 
 	if (pid_fd == -1)
 		return;
-	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	if (ftruncate(pid_fd, 0) == -1 || pwrite(pid_fd, text, (size_t)n,
-	    0) != n)
+	n = text_format(text, sizeof(text), "%ld\n", (long)getpid());
+	if (pwrite(pid_fd, text, n, 0) != (ssize_t)n ||
+	    ftruncate(pid_fd, (off_t)n) == -1)
 		log_error("cannot write %s: %s", pid_path, strerror(errno));
 }
 

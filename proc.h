@@ -3,6 +3,7 @@
 #define PROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /*
@@ -54,18 +55,24 @@ enum proc_signal {
 	PROC_RELOAD = 'h',		/* SIGHUP */
 	PROC_REOPEN = 'r',		/* SIGUSR1 */
 	PROC_UPGRADE = 'u',		/* SIGUSR2 */
-	PROC_STATS = 's',		/* SIGALRM; SIGINFO where there is one */
-	PROC_CHILD = 'c'		/* SIGCHLD */
+	PROC_STATS = 's',		/* SIGALRM, SIGINFO */
+	PROC_CHILD = 'c',		/* SIGCHLD */
+	PROC_QUIT = 'q',		/* SIGQUIT and SIGWINCH: to forward */
+	PROC_WINCH = 'w'
 };
 
 /*
- * Catch signals, ignore SIGPIPE.  Returns a descriptor that is readable when
- * one came, or -1 with errno.
+ * Catch signals, with those that are only there to forward, if asked to;
+ * ignore SIGPIPE.  Returns a descriptor that is readable when one came, or -1
+ * with errno.
  */
-int	proc_signals(void);
+int	proc_signals(bool forward);
 
-/* Hold signals back: they come once the next program catches them. */
+/* Hold signals back: they come once they are not any more. */
 void	proc_hold_signals(bool on);
+
+/* In a child: as if nothing had ever been caught, ignored or held back. */
+void	proc_default_signals(void);
 
 /* The next signal that came: an enum proc_signal, or -1. */
 int	proc_signal(void);
@@ -118,5 +125,18 @@ void	proc_daemon_ready(int null);
 bool	proc_pid_open(const char *path);
 void	proc_pid_write(void);
 void	proc_pid_remove(void);
+
+/*
+ * Its descriptor, or -1; and the descriptor of one that the program before us
+ * has locked: proc_pid_open() is content with it.
+ */
+int	proc_pid_fd(void);
+void	proc_pid_adopt(int fd);
+
+/*
+ * Find the file that name would be executed from, as execvp(3) does, and put
+ * its path into dst.  False if it is too long, or nowhere.
+ */
+bool	proc_find_program(const char *name, char *dst, size_t size);
 
 #endif

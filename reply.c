@@ -1,11 +1,11 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
 #include "reply.h"
 #include "sock.h"
+#include "text.h"
 
 struct answer {
 	int status;
@@ -47,6 +47,18 @@ find(int status)
 	return find(500);
 }
 
+const char *
+reply_own(char dst[REPLY_OWN_MAX], const struct flush_own *own, uint32_t wall)
+{
+	const char *date = own->date != NULL ? own->date : clock_date(wall);
+	bool dated = *date != '\0', named = *own->server != '\0';
+
+	text_format(dst, REPLY_OWN_MAX, "%s%.200s%s%s%.200s%s",
+	    dated ? "Date: " : "", date, dated ? "\r\n" : "",
+	    named ? "Server: " : "", own->server, named ? "\r\n" : "");
+	return dst;
+}
+
 size_t
 reply_length(int status)
 {
@@ -54,19 +66,18 @@ reply_length(int status)
 }
 
 enum flush_result
-reply_write(int fd, int status, bool head_only, const char *server,
+reply_write(int fd, int status, bool head_only, const struct flush_own *own,
     uint32_t wall, uint32_t *offset)
 {
 	const struct answer *a = find(status);
-	char text[768];
+	char text[REPLY_OWN_MAX + 512], fields[REPLY_OWN_MAX];
 	size_t len;
 
-	len = (size_t)snprintf(text, sizeof(text),
-	    "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%.200s%s%s"
+	len = text_format(text, sizeof(text),
+	    "HTTP/1.1 %d %s\r\n%s%s"
 	    "Content-Type: text/plain\r\nContent-Length: %zu\r\n"
 	    "Connection: close\r\n\r\n%s", a->status, a->reason,
-	    clock_date(wall), *server == '\0' ? "" : "Server: ", server,
-	    *server == '\0' ? "" : "\r\n", a->field, strlen(a->text),
+	    reply_own(fields, own, wall), a->field, strlen(a->text),
 	    head_only ? "" : a->text);
 	return flush_bytes(fd, text, len, offset);
 }

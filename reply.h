@@ -15,13 +15,20 @@
 
 /*
  * Write the answer with that status, from *offset on; without body if
- * head_only.  server is the value of the Server field ("" for none) and wall
- * the Date, the same in each call for one client.  Results as for
- * flush_write().
+ * head_only.  own and wall are the same in each call for one client.  Results
+ * as for flush_write().
  */
 enum flush_result	reply_write(int fd, int status, bool head_only,
-			    const char *server, uint32_t wall,
+			    const struct flush_own *own, uint32_t wall,
 			    uint32_t *offset);
+
+/*
+ * Write Date and Server field lines to dst, which has REPLY_OWN_MAX bytes.
+ * Returns dst.
+ */
+#define REPLY_OWN_MAX	512
+const char		*reply_own(char dst[REPLY_OWN_MAX],
+			    const struct flush_own *own, uint32_t wall);
 
 /* The length of that answer's body. */
 size_t			reply_length(int status);

@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sock.h"
+#include "text.h"
 
 int
 sock_cloexec(int fd)
@@ -51,6 +51,20 @@ int
 sock_stream(void)
 {
 	return new_socket(AF_UNIX, true);
+}
+
+int
+sock_connect(const struct sock_addr *addr)
+{
+	int fd = new_socket(addr->u.sa.sa_family, true), saved;
+
+	if (fd == -1 || connect(fd, &addr->u.sa, addr->len) == 0 ||
+	    errno == EINPROGRESS)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
 }
 
 int
@@ -184,12 +198,12 @@ sock_path(const struct sock_addr *addr, char *dst, size_t size)
 	size_t len = addr->len, skip = offsetof(struct sockaddr_un, sun_path);
 
 	if (len <= skip)
-		snprintf(dst, size, "%s", "");
+		text_format(dst, size, "%s", "");
 	else if (sock_is_file(addr))
-		snprintf(dst, size, "%.*s", (int)(len - skip),
+		text_format(dst, size, "%.*s", (int)(len - skip),
 		    addr->u.un.sun_path);
 	else
-		snprintf(dst, size, "@%.*s", (int)(len - skip - 1),
+		text_format(dst, size, "@%.*s", (int)(len - skip - 1),
 		    addr->u.un.sun_path + 1);
 	return dst;
 }
@@ -283,16 +297,66 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 	return NULL;
 }
 
+static const char *
+text_in(const unsigned char *a, char *dst, size_t size)
+{
+	text_format(dst, size, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+	return dst;
+}
+
+/*
+ * RFC 5952: the first of the longest runs of zero groups becomes "::".  Not
+ * inet_ntop(3), which has printf(3) with it in small C libraries.
+ */
+static const char *
+text_in6(const unsigned char *a, char *dst, size_t size)
+{
+	unsigned int group[8], i, run, first = 8, longest = 1;
+	size_t n = 0;
+
+	for (i = 0; i < 8; i++)
+		group[i] = (unsigned int)a[2 * i] << 8 | a[2 * i + 1];
+	for (i = 0; i < 8; i += run + 1) {
+		for (run = 0; i + run < 8 && group[i + run] == 0; run++)
+			;
+		if (run > longest) {
+			first = i;
+			longest = run;
+		}
+	}
+	for (i = 0; i < 8 && n < size; i++) {
+		if (i == first) {
+			i += longest - 1;
+			n += text_format(dst + n, size - n, "%s",
+			    i == 7 ? "::" : ":");
+			continue;
+		}
+		n += text_format(dst + n, size - n, "%s%x", i > 0 ? ":" : "",
+		    group[i]);
+		if (i == 5 && first == 0 && longest == 5 &&
+		    group[5] == 0xffff && n + 1 < size) {
+			dst[n++] = ':';
+			text_in(a + 12, dst + n, size - n);
+			break;
+		}
+	}
+	return dst;
+}
+
 const char *
 sock_host(const struct sock_addr *addr, char *dst, size_t size)
 {
-	if (addr->u.sa.sa_family == AF_INET)
-		return inet_ntop(AF_INET, &addr->u.in.sin_addr, dst,
-		    (socklen_t)size);
-	if (addr->u.sa.sa_family == AF_INET6)
-		return inet_ntop(AF_INET6, &addr->u.in6.sin6_addr, dst,
-		    (socklen_t)size);
-	snprintf(dst, size, "unix");
+	unsigned char a[16];
+
+	if (addr->u.sa.sa_family == AF_INET) {
+		memcpy(a, &addr->u.in.sin_addr, 4);
+		return text_in(a, dst, size);
+	}
+	if (addr->u.sa.sa_family == AF_INET6) {
+		memcpy(a, &addr->u.in6.sin6_addr, 16);
+		return text_in6(a, dst, size);
+	}
+	text_format(dst, size, "unix");
 	return dst;
 }
 
@@ -322,11 +386,11 @@ sock_text(const struct sock_addr *addr, char *dst, size_t size)
 
 	sock_host(addr, host, sizeof(host));
 	if (addr->u.sa.sa_family == AF_INET)
-		snprintf(dst, size, "%s:%u", host, sock_port(addr));
+		text_format(dst, size, "%s:%u", host, sock_port(addr));
 	else if (addr->u.sa.sa_family == AF_INET6)
-		snprintf(dst, size, "[%s]:%u", host, sock_port(addr));
+		text_format(dst, size, "[%s]:%u", host, sock_port(addr));
 	else
-		snprintf(dst, size, "unix:%s", sock_path(addr, path,
+		text_format(dst, size, "unix:%s", sock_path(addr, path,
 		    sizeof(path)));
 	return dst;
 }

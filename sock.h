@@ -34,8 +34,8 @@ struct sock_addr {
 /*
  * Read "[address:]port" with a numeric address ("127.0.0.1:80", "[::1]:80",
  * "*:80"), "unix:/path", or "unix:@name" (abstract, Linux).  A port without an
- * address is every address: two entries, IPv6 first.  Sets *n to the number of entries.  Returns NULL, or
- * what is wrong.
+ * address is every address: two entries, IPv6 first.  Sets *n to the number of
+ * entries.  Returns NULL, or what is wrong.
  */
 const char	*sock_parse(const char *text, struct sock_addr addr[2],
 		    int *n);
@@ -100,6 +100,12 @@ int		 sock_accept(int listener);
 /* Own and remote address.  0, or -1 with errno. */
 int		 sock_name(int fd, struct sock_addr *addr);
 int		 sock_peer(int fd, struct sock_addr *addr);
+
+/*
+ * A non-blocking connection to addr, perhaps still being made.  The
+ * descriptor, or -1 with errno.
+ */
+int		 sock_connect(const struct sock_addr *addr);
 
 /* A new non-blocking AF_UNIX stream socket, or -1 with errno. */
 int		 sock_stream(void);

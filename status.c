@@ -1,15 +1,16 @@
 /* See LICENSE for copyright and license details. */
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "clock.h"
 #include "log.h"
 #include "poller.h"
+#include "reply.h"
 #include "stats.h"
 #include "status.h"
+#include "text.h"
 
 #ifndef VERSION
 #define VERSION	"unknown"
@@ -31,7 +32,7 @@ struct text {
 	size_t len;		/* size or more: it did not fit */
 };
 
-static void	add(struct text *t, const char *fmt, ...) LOG_PRINTF(2, 3);
+static void	add(struct text *t, const char *fmt, ...) TEXT_PRINTF(2, 3);
 
 static void
 add(struct text *t, const char *fmt, ...)
@@ -41,7 +42,7 @@ add(struct text *t, const char *fmt, ...)
 	if (t->len >= t->size)
 		return;
 	va_start(ap, fmt);
-	t->len += (size_t)vsnprintf(t->dst + t->len, t->size - t->len, fmt,
+	t->len += text_vformat(t->dst + t->len, t->size - t->len, fmt,
 	    ap);
 	va_end(ap);
 }
@@ -54,13 +55,14 @@ add_type(struct text *t, const char *name, const char *type, const char *help)
 }
 
 static void
-add_head(struct text *t, const char *server)
+add_head(struct text *t, const struct flush_own *own)
 {
-	add(t, "HTTP/1.1 200 OK\r\nDate: %s\r\n%s%.200s%s"
+	char fields[REPLY_OWN_MAX];
+
+	add(t, "HTTP/1.1 200 OK\r\n%s"
 	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-	    clock_date(clock_wall()), *server == '\0' ? "" : "Server: ",
-	    server, *server == '\0' ? "" : "\r\n");
+	    reply_own(fields, own, clock_wall()));
 }
 
 static void
@@ -103,7 +105,7 @@ add_counters(struct text *t)
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		snprintf(name, sizeof(name), "%s_total", all[i].name);
+		text_format(name, sizeof(name), "%s_total", all[i].name);
 		add_type(t, name, "counter", all[i].help);
 		add(t, "fdproxy_%s %" PRIu64 "\n", name, all[i].n);
 	}
@@ -150,8 +152,8 @@ add_route(struct text *t, const struct config_target *target)
 {
 	const char *p;
 
-	if (target->hidden || target->kind == CONFIG_EXCLUDED ||
-	    target->kind == CONFIG_STATUS)
+	if (target->hidden || (target->kind != CONFIG_SOCKET &&
+	    target->kind != CONFIG_DIRECTORY))
 		return;
 	add(t, "fdproxy_handoffs_total{route=\"");
 	for (p = target->path; *p != '\0'; p++) {
@@ -171,7 +173,7 @@ add_piece(struct text *t, const struct status_view *v, uint32_t piece)
 {
 	switch (piece) {
 	case PIECE_HEAD:
-		add_head(t, v->config->server);
+		add_head(t, &v->config->own);
 		break;
 	case PIECE_BUILD:
 		add_build(t);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,14 +10,18 @@
 #include "listen.h"
 #include "log.h"
 #include "proc.h"
+#include "text.h"
 #include "upgrade.h"
 
 /*
- * "PID;5,6;9-20,33;": the process it is meant for, then the descriptors of
- * listening sockets, of clients with an unread head, of clients that linger.
+ * "PID;4;5,6;9-20,33;": the process it is meant for, then the descriptors of
+ * the pid file, of listening sockets, of clients with an unread head, of
+ * clients that linger.
  */
 #define VARIABLE	"FDPROXY_UPGRADE"
 #define TRIAL		"trial"
+
+#define NUMBER	12		/* room for one, with what stands before it */
 
 static char *value;		/* of the variable, a copy */
 static char *left;		/* what upgrade_client() has yet to name */
@@ -61,6 +64,9 @@ upgrade_open(void)
 	}
 	left++;
 	while ((fd = next_number(&left)) != -1)
+		proc_pid_adopt(fd);
+	left += *left == ';';
+	while ((fd = next_number(&left)) != -1)
 		listen_adopt(fd);
 	left += *left == ';';
 	return UPGRADE_HEIR;
@@ -92,9 +98,9 @@ leave_inherited(int adopted)
 	int i;
 
 	if (adopted > 0) {
-		snprintf(text, sizeof(text), "%d", adopted);
+		text_format(text, sizeof(text), "%d", adopted);
 		setenv("LISTEN_FDS", text, 1);
-		snprintf(text, sizeof(text), "%ld", (long)getpid());
+		text_format(text, sizeof(text), "%ld", (long)getpid());
 		setenv("LISTEN_PID", text, 1);
 	}
 	for (i = 0; i < listen_count(); i++) {
@@ -127,7 +133,7 @@ take_back(void)
 }
 
 pid_t
-upgrade_try(char **argv, int adopted)
+upgrade_try(const char *program, char **argv, int adopted)
 {
 	pid_t pid = fork();
 
@@ -135,9 +141,12 @@ upgrade_try(char **argv, int adopted)
 		return pid;
 	setenv(VARIABLE, TRIAL, 1);
 	leave_inherited(adopted);
-	execvp(argv[0], argv);
-	log_error("cannot execute %s: %s", argv[0], strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
+	if (log_fd(LOG_MESSAGES) != -1)
+		dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
+	/* Not execvp(3): it would make a shell script of an empty file. */
+	execv(program, argv);
+	log_error("cannot execute %s: %s", program, strerror(errno));
+	_exit(126);
 }
 
 struct list {
@@ -163,10 +172,11 @@ write_list(char *dst, struct list *l)
 	for (i = 0; i < l->n; i = j) {
 		for (j = i + 1; j < l->n && l->fds[j] == l->fds[j - 1] + 1; j++)
 			;
-		n += (size_t)sprintf(dst + n, "%s%d", i > 0 ? "," : "",
+		n += text_format(dst + n, NUMBER, "%s%d", i > 0 ? "," : "",
 		    l->fds[i]);
 		if (j > i + 1)
-			n += (size_t)sprintf(dst + n, "-%d", l->fds[j - 1]);
+			n += text_format(dst + n, NUMBER, "-%d",
+			    l->fds[j - 1]);
 	}
 	dst[n++] = ';';
 	dst[n] = '\0';
@@ -182,7 +192,7 @@ keep_open(const struct list *l, int flags)
 		fcntl(l->fds[i], F_SETFD, flags);
 }
 
-enum { LISTENERS, CLIENTS, LINGERING, LISTS };
+enum { PID_FILE, LISTENERS, CLIENTS, LINGERING, LISTS };
 
 static void
 fill(struct list lists[LISTS])
@@ -192,6 +202,8 @@ fill(struct list lists[LISTS])
 	uint32_t i;
 	int j;
 
+	if (proc_pid_fd() != -1)
+		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
 	for (j = 0; j < listen_count(); j++) {
 		l = &lists[LISTENERS];
 		if (listen_number(j) == -1 && listen_at(j)->fd != -1)
@@ -207,19 +219,19 @@ fill(struct list lists[LISTS])
 }
 
 void
-upgrade_exec(char **argv, int adopted)
+upgrade_exec(const char *program, char **argv, int adopted)
 {
 	struct list lists[LISTS] = { { NULL, 0 } };
 	size_t i, n, room = CONFIG_LISTENERS + conn_used();
 	int *fds = calloc(LISTS * room, sizeof(*fds)), saved;
-	char *text = malloc(LISTS * 2 + 32 + LISTS * room * 12);
+	char *text = malloc(LISTS * 2 + 32 + LISTS * room * NUMBER);
 
 	if (fds == NULL || text == NULL)
 		goto fail;
 	for (i = 0; i < LISTS; i++)
 		lists[i].fds = fds + i * room;
 	fill(lists);
-	n = (size_t)sprintf(text, "%ld;", (long)getpid());
+	n = text_format(text, 32, "%ld;", (long)getpid());
 	for (i = 0; i < LISTS; i++) {
 		n += write_list(text + n, &lists[i]);
 		keep_open(&lists[i], 0);
@@ -227,10 +239,8 @@ upgrade_exec(char **argv, int adopted)
 	setenv(VARIABLE, text, 1);
 	proc_notify_leave();
 	leave_inherited(adopted);
-	proc_hold_signals(true);
-	execvp(argv[0], argv);
+	execv(program, argv);
 	saved = errno;
-	proc_hold_signals(false);
 	take_back();
 	for (i = 0; i < LISTS; i++)
 		keep_open(&lists[i], FD_CLOEXEC);

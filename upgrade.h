@@ -30,17 +30,19 @@ enum upgrade_role	upgrade_open(void);
 int			upgrade_client(bool *lingers);
 
 /*
- * Start argv, which has a -t, to see whether it would be content here.
- * adopted is the number of sockets from LISTEN_FDS.  Its process id, or -1
- * with errno.
+ * Start the program with argv, which has a -t, to see whether it would be
+ * content here; what it has to say goes where our messages go.  adopted is the
+ * number of sockets from LISTEN_FDS.  Its process id, or -1 with errno.
  */
-pid_t			upgrade_try(char **argv, int adopted);
+pid_t			upgrade_try(const char *program, char **argv,
+			    int adopted);
 
 /*
- * Execute argv in our place, with all that conn and listen have; nothing may
- * be watching it.  Returns only if that fails: with errno, and all is as
- * before.
+ * Execute the program in our place, with all that conn and listen have;
+ * nothing may be watching it, and signals must be held back.  Returns only if
+ * that fails: with errno, and all is as before.
  */
-void			upgrade_exec(char **argv, int adopted);
+void			upgrade_exec(const char *program, char **argv,
+			    int adopted);
 
 #endif

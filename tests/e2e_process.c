@@ -51,9 +51,12 @@ START_TEST(usage_errors)
 	world_spawn("-x", NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "usage: fdproxy ");
-	world_spawn("-l", "127.0.0.1:0", "command", NULL);
+	world_spawn("-n", "0", NULL);
 	ck_assert_int_eq(world_exit(), 2);
-	ck_contains(world_errors(), "\"command\"");
+	ck_contains(world_errors(), "-n: a number from 1");
+	world_spawn("-T", "1s", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "-T: a number from 1");
 	world_spawn(NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "nothing to listen on");

@@ -35,7 +35,7 @@ run() {
 	fi
 }
 
-for unit in http_parse route clock log sock flush fdpass config status; do
+for unit in http_parse route clock log sock flush fdpass config status text; do
 	run unit_$unit build/unit_$unit
 done
 for fuzz in http_parse route config; do
@@ -43,12 +43,13 @@ for fuzz in http_parse route config; do
 done
 run synopsis sh tests/synopsis.sh
 for build in fdproxy-test fdproxy-test-poll fdproxy-torture; do
-	for e2e in pass reply backend limits process service reload log; do
+	for e2e in pass reply backend limits process service reload log \
+	    child fault harness; do
 		run "e2e_$e2e ($build)" env FDPROXY=build/$build \
 		    build/e2e_$e2e
 	done
 done
-for e2e in pass reply backend limits; do
+for e2e in pass reply backend limits fault harness; do
 	run "e2e_$e2e (no allocation)" env FDPROXY=build/fdproxy-noalloc \
 	    build/e2e_$e2e
 done

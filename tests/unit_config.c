@@ -123,11 +123,24 @@ static const char *const goods[] = {
 	"CustomLog syslog common",
 	"CustomLog access.log Common",
 	"CustomLog /var/log/access.log",
+	"CustomLog fd:3 json",
+	"CustomLog events.log JSON",
+	"Date on",
+	"Date Off",
+	"Date \"Mon, 23 Nov 2026 08:00:00 GMT\"",
 	"ErrorLog stderr",
 	"ErrorLog syslog",
 	"ErrorLog fdproxy.log",
 	"ErrorLog /var/log/fdproxy.log",
 	"GracefulShutdownTimeout 0",
+	"ProxyPass /a :child flusher=none",
+	"ProxyPass /a ready:",
+	"ProxyPass /a fd://s compat=apache",
+	"ProxyPass /a fd://s fault=drop fault=cut:20@2 "
+	    "fault=delay-pass:100ms@3+4",
+	"StartTimeout 0",
+	"StartTimeout 500ms",
+	"StopTimeout 1min",
 	"GracefulShutdownTimeout 30",
 	"Group staff",
 	"Include main.conf",
@@ -249,8 +262,8 @@ static const char *const goods[] = {
 	"and group= can follow, near \"" near "\""
 #define MODE(near)	"Listen: mode= must be an octal number up to 777, " \
 	"near \"" near "\""
-#define TARGET(near)	"ProxyPass: the target must be fd://PATH, status: " \
-	"or !, near \"" near "\""
+#define TARGET(near)	"ProxyPass: the target must be fd://PATH, :child, " \
+	"status:, ready: or !, near \"" near "\""
 #define PASS	"ProxyPass /a fd:///s "
 
 /* One line, and what is said about it behind "t:1: ". */
@@ -263,17 +276,75 @@ static const struct {
 	    "AcceptFilter: only \"http data\" or \"http none\"" },
 	{ "AcceptFilter https data",
 	    "AcceptFilter: only \"http data\" or \"http none\"" },
+	{ "CustomLog fd: json",
+	    "a log's fd: must be a number from 0 to 2147483647, near "
+	    "\"\"" },
+	{ "CustomLog fd:x json",
+	    "a log's fd: must be a number from 0 to 2147483647, near "
+	    "\"x\"" },
+	{ "Date",
+	    "Date: too few arguments" },
+	{ "Date never",
+	    "Date: on, off, or a date as in \"Thu, 01 Jan 1970 00:00:00 "
+	    "GMT\", near \"never\"" },
+	{ "Date \"Mon, 23 Nov 2026 08:00:00 GM\tT\"",
+	    "Date: on, off, or a date as in \"Thu, 01 Jan 1970 00:00:00 "
+	    "GMT\", near \"Mon, 23 Nov 2026 08:00:00 GM\tT\"" },
+	{ "ErrorLog \"\"",
+	    "a file expected, near \"\"" },
+	{ "ErrorLog |/bin/x",
+	    "a file expected, near \"|/bin/x\"" },
+	{ "ErrorLog syslog:local7",
+	    "syslog has no parameters here, near \"syslog:local7\"" },
+	{ "PidFile \"\"",
+	    "a file expected, near \"\"" },
+	{ "ProxyPass /a :child x=y",
+	    "ProxyPass: unknown parameter, near \"x=y\"" },
+	{ "ProxyPass /a ready: wait=1",
+	    "ProxyPass: \"ready:\" takes no parameters" },
+	{ "ProxyPass /a fd://s compat=nginx",
+	    "compat: only \"apache\" is known, near \"nginx\"" },
+	{ "ProxyPass /a fd://s fault=",
+	    "fault: KIND[:ARG][@N[+M]] expected, near \"\"" },
+	{ "ProxyPass /a fd://s fault=dro",
+	    "fault: KIND[:ARG][@N[+M]] expected, near \"dro\"" },
+	{ "ProxyPass /a fd://s fault=drop:1",
+	    "fault: KIND[:ARG][@N[+M]] expected, near \"drop:1\"" },
+	{ "ProxyPass /a fd://s fault=cut",
+	    "fault: KIND[:ARG][@N[+M]] expected, near \"cut\"" },
+	{ "ProxyPass /a fd://s fault=cut:1x",
+	    "fault must be a number from 0 to 1000000, near \"1x\"" },
+	{ "ProxyPass /a fd://s fault=delay-pass:x",
+	    "fault must be a time in ms, s or min, at most 10 days, near "
+	    "\"x\"" },
+	{ "ProxyPass /a fd://s fault=drop@0",
+	    "fault: @ must be a number from 1 to 1000000000, near \"0\"" },
+	{ "ProxyPass /a fd://s fault=drop@1+",
+	    "fault: + must be a number from 1 to 1000000000, near \"\"" },
+	{ "ProxyPass /a fd://s fault=drop@1+0",
+	    "fault: + must be a number from 1 to 1000000000, near \"0\"" },
+	{ "ProxyPass /a fd://s fault=drop@1x",
+	    "fault: @ must be a number from 1 to 1000000000, near \"1x\"" },
+	{ "ProxyPass /a fd://s fault=two fault=two fault=two fault=two "
+	    "fault=two",
+	    "fault: more than 4 of one route" },
+	{ "StartTimeout never",
+	    "StartTimeout must be a time in ms, s or min, at most 10 "
+	    "days, near \"never\"" },
+	{ "StopTimeout -1",
+	    "StopTimeout must be a time in ms, s or min, at most 10 days, "
+	    "near \"-1\"" },
 	{ "ChrootDir here", "ChrootDir: an absolute path expected, near "
 	    "\"here\"" },
 	{ "CustomLog", "CustomLog: too few arguments" },
 	{ "CustomLog a common b",
 	    "CustomLog: too many arguments, near \"b\"" },
-	{ "CustomLog access.log combined", "CustomLog: the one format is "
-	    "\"common\", near \"combined\"" },
-	{ "CustomLog access.log \"%h %u\"", "CustomLog: the one format is "
-	    "\"common\", near \"%h %u\"" },
-	{ "CustomLog access.log \"\"", "CustomLog: the one format is "
-	    "\"common\", near \"\"" },
+	{ "CustomLog access.log combined", "CustomLog: the formats are "
+	    "common and json, near \"combined\"" },
+	{ "CustomLog access.log \"%h %u\"", "CustomLog: the formats are "
+	    "common and json, near \"%h %u\"" },
+	{ "CustomLog access.log \"\"", "CustomLog: the formats are "
+	    "common and json, near \"\"" },
 	{ "CustomLog |/bin/rotate", "CustomLog: programs are not started, "
 	    "near \"|/bin/rotate\"" },
 	{ "CustomLog \"|/bin/rotate x\" common", "CustomLog: programs are "
@@ -592,7 +663,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(config->max_connections, 0);
 	ck_assert(config->defer);
 	ck_assert_int_eq(config->log_level, LOG_L_NOTICE);
-	ck_assert_str_eq(config->server, "fdproxy/" VERSION);
+	ck_assert_str_eq(config->own.server, "fdproxy/" VERSION);
 	ck_assert(config->user == NULL && config->group == NULL);
 	ck_assert(config->error_log == NULL && config->access_log == NULL);
 	ck_assert(config->pid_file == NULL && config->chroot == NULL);
@@ -624,7 +695,7 @@ START_TEST(values)
 	ck_assert_uint_eq(config->head_ms, 107);
 	ck_assert_uint_eq(config->flush_ms, 108000);
 	ck_assert_int_eq(config->log_level, LOG_L_DEBUG);
-	ck_assert_str_eq(config->server, "fdproxy");
+	ck_assert_str_eq(config->own.server, "fdproxy");
 	ck_assert_str_eq(config->user, "v");
 	ck_assert_str_eq(config->group, "g");
 	ck_assert(config_finish(config));
@@ -1203,7 +1274,7 @@ flushed(uint32_t i)
 	size_t len = 0;
 
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	while (flush_write(f, pair[0], 0, &offset) == FLUSH_AGAIN)
+	while (flush_write(f, pair[0], 0, &offset, SIZE_MAX) == FLUSH_AGAIN)
 		;
 	close(pair[0]);
 	while ((n = read(pair[1], text + len, sizeof(text) - 1 - len)) > 0)

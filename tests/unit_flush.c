@@ -49,7 +49,8 @@ static struct flush *
 make(const char *flusher, const char *headers, const char *server)
 {
 	const char *error = NULL;
-	struct flush *f = flush_new(flusher, headers, server, &error);
+	struct flush_own own = { server, NULL };
+	struct flush *f = flush_new(flusher, headers, &own, &error);
 
 	ck_assert_msg(f != NULL, "%s: %s", flusher, error);
 	return f;
@@ -76,7 +77,7 @@ output(struct flush *f, bool expect, uint32_t wall, size_t *len)
 
 	*len = 0;
 	do {
-		r = flush_write(f, pair[0], wall, &offset);
+		r = flush_write(f, pair[0], wall, &offset, SIZE_MAX);
 		drain(text, len, sizeof(text) - 1);
 		ck_assert_int_ne(r, FLUSH_FAILED);
 	} while (r != FLUSH_DONE);
@@ -88,10 +89,11 @@ static void
 refused(const char *flusher, const char *headers, const char *error,
     int number)
 {
+	static const struct flush_own own = { "s", NULL };
 	const char *text = NULL;
 
 	errno = ENOTTY;
-	ck_assert(flush_new(flusher, headers, "s", &text) == NULL);
+	ck_assert(flush_new(flusher, headers, &own, &text) == NULL);
 	ck_assert_int_eq(errno, number);
 	ck_assert_msg(text != NULL && strstr(text, error) != NULL,
 	    "\"%s\" for %s", text, flusher);
@@ -125,6 +127,46 @@ START_TEST(text_headers)
 	ck_assert_str_eq(output(f, false, WALL, &n), "HTTP/1.1 200 OK\r\n"
 	    "Date: " DATE "\r\nServer: s\r\nA: b\r\n"
 	    "Connection: close\r\n\r\n");
+	flush_free(f);
+}
+END_TEST
+
+/* The Date can be another, or not be there. */
+START_TEST(text_dates)
+{
+	struct flush_own own = { "", "then" };
+	const char *error;
+	struct flush *f;
+	size_t n;
+
+	f = flush_new("flush", "", &own, &error);
+	ck_assert_int_eq(flush_status(f), 200);
+	ck_assert_str_eq(output(f, false, WALL, &n), "HTTP/1.1 200 OK\r\n"
+	    "Date: then\r\nConnection: close\r\n\r\n");
+	flush_free(f);
+	own.date = "";
+	f = flush_new("flush", "", &own, &error);
+	ck_assert_str_eq(output(f, false, WALL, &n), "HTTP/1.1 200 OK\r\n"
+	    "Connection: close\r\n\r\n");
+	flush_free(f);
+}
+END_TEST
+
+/* Only the first bytes, behind a 100 (Continue). */
+START_TEST(text_cut)
+{
+	struct flush *f = make("flush", "", "s");
+	uint32_t offset = flush_start(f, _i == 1);
+	char text[128];
+	ssize_t n;
+
+	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, 8),
+	    FLUSH_DONE);
+	n = read(pair[1], text, sizeof(text) - 1);
+	ck_assert_int_gt(n, 0);
+	text[n] = '\0';
+	ck_assert_str_eq(text, _i == 1 ?
+	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1" : "HTTP/1.1");
 	flush_free(f);
 }
 END_TEST
@@ -212,7 +254,8 @@ START_TEST(none)
 
 	ck_assert(!flush_consumes(f));
 	ck_assert_int_eq(flush_status(f), 0);
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset), FLUSH_DONE);
+	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
+	    FLUSH_DONE);
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
 	flush_free(f);
 	flush_free(NULL);
@@ -340,7 +383,7 @@ START_TEST(file_large)
 	offset = flush_start(f, false);
 	do {
 		if (r != FLUSH_DONE)
-			r = flush_write(f, pair[0], WALL, &offset);
+			r = flush_write(f, pair[0], WALL, &offset, SIZE_MAX);
 		MUST(r != FLUSH_FAILED);
 		n = recv(pair[1], got, sizeof(got), MSG_DONTWAIT);
 		if (n > 0) {
@@ -377,9 +420,10 @@ START_TEST(partial)
 	at[1] = flush_start(f, true);
 	do {
 		if (r[0] != FLUSH_DONE)
-			r[0] = flush_write(f, pair[0], WALL, &at[0]);
+			r[0] = flush_write(f, pair[0], WALL, &at[0], SIZE_MAX);
 		if (r[1] != FLUSH_DONE)
-			r[1] = flush_write(f, other[0], WALL + 1, &at[1]);
+			r[1] = flush_write(f, other[0], WALL + 1, &at[1],
+			    SIZE_MAX);
 		MUST(r[0] != FLUSH_FAILED && r[1] != FLUSH_FAILED);
 		again += r[0] == FLUSH_AGAIN;
 		drain(a, &len, sizeof(a) - 1);
@@ -414,12 +458,12 @@ START_TEST(full)
 		filled += (size_t)n;
 	while ((n = send(pair[0], dots, 1, MSG_DONTWAIT)) > 0)
 		filled += (size_t)n;
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset),
+	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
 	    FLUSH_AGAIN);
 	ck_assert_uint_eq(offset, before);
 	drain(text, &len, sizeof(text) - 1);
 	ck_assert_uint_eq(len, filled);
-	while (flush_write(f, pair[0], WALL, &offset) == FLUSH_AGAIN)
+	while (flush_write(f, pair[0], WALL, &offset, SIZE_MAX) == FLUSH_AGAIN)
 		;
 	len = 0;
 	drain(text, &len, sizeof(text) - 1);
@@ -436,7 +480,7 @@ START_TEST(gone)
 	uint32_t offset = flush_start(f, false);
 
 	close(pair[1]);
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset),
+	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
 	    FLUSH_FAILED);
 	ck_assert_int_eq(errno, EPIPE);
 	pair[1] = dup(pair[0]);
@@ -470,6 +514,8 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, text_plain);
 	tcase_add_test(t, text_headers);
+	tcase_add_test(t, text_dates);
+	tcase_add_loop_test(t, text_cut, 0, 2);
 	tcase_add_test(t, text_copied);
 	tcase_add_test(t, text_long);
 	tcase_add_test(t, expect);

@@ -1,4 +1,5 @@
 /* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -770,6 +771,43 @@ START_TEST(counted)
 }
 END_TEST
 
+/* Addresses as the C library writes them. */
+START_TEST(hosts)
+{
+	static const char *const some[] = { "::", "::1", "1::", "1:0:0:2::",
+	    "::ffff:192.0.2.7", "::ffff:0:0", "1:0:2:0:3:0:4:0",
+	    "2001:db8::1:0:0:1", "2001:db8:0:1:1:1:1:1", "::1:2", "::1:0:2",
+	    "0:0:1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:0:0", "fe80::1",
+	    "0:0:0:1::1", "1:0:0:1:0:0:0:1" };
+	struct sock_addr own;
+	char text[SOCK_TEXT], want[INET6_ADDRSTRLEN];
+	unsigned char *a = (unsigned char *)&own.u.in6.sin6_addr;
+	unsigned int i, j, bits = 1;
+
+	memset(&own, 0, sizeof(own));
+	own.u.in6.sin6_family = AF_INET6;
+	for (i = 0; i < 2000; i++) {
+		if (i < sizeof(some) / sizeof(*some)) {
+			ck_assert_int_eq(inet_pton(AF_INET6, some[i], a), 1);
+		} else for (j = 0; j < 16; j += 2) {
+			bits = bits * 1103515245u + 12345u;
+			a[j] = bits >> 28 & 1 ? (unsigned char)(bits >> 8) : 0;
+			a[j + 1] = bits >> 29 & 1 ?
+			    (unsigned char)(bits >> 16) : 0;
+		}
+		inet_ntop(AF_INET6, a, want, sizeof(want));
+		/* The compatible form was given up by RFC 4291. */
+		if (strchr(want, '.') != NULL && strncmp(want, "::ffff:", 7))
+			continue;
+		ck_assert_str_eq(sock_host(&own, text, sizeof(text)), want);
+	}
+	own.u.in.sin_family = AF_INET;
+	ck_assert_int_eq(inet_pton(AF_INET, "192.0.2.255",
+	    &own.u.in.sin_addr), 1);
+	ck_assert_str_eq(sock_host(&own, text, sizeof(text)), "192.0.2.255");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -777,6 +815,7 @@ main(void)
 	TCase *t = tcase_create("all");
 
 	tcase_set_timeout(t, 30);
+	tcase_add_test(t, hosts);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, parse_good, 0, COUNT(forms));
 	tcase_add_test(t, parse_every);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,10 +30,13 @@ static char binary[4096];
 static char lines[4096];
 static char errors[65536];
 static pid_t pid = -1;
+static pid_t also = -1;
+static int launched = -1;	/* what it prints */
 static int port;
 static int fds_at_start;
 static unsigned int nofile;
 static bool closed;
+static int terminal = -1;
 static int kept = -1;
 static int kept_as;
 static const char *environment[4][2];
@@ -89,6 +93,7 @@ world_begin(void)
 	signal(SIGPIPE, SIG_IGN);
 	nofile = 0;
 	closed = false;
+	terminal = -1;
 	kept = -1;
 	environment_len = 0;
 	port = 0;
@@ -104,6 +109,14 @@ world_end(void)
 		kill(pid, SIGKILL);
 		world_wait();
 	}
+	if (also != -1) {
+		kill(also, SIGKILL);
+		waitpid(also, NULL, 0);
+	}
+	also = -1;
+	if (launched != -1)
+		close(launched);
+	launched = -1;
 	d = opendir(dir);
 	while (d != NULL && (entry = readdir(d)) != NULL)
 		if (unlinkat(dirfd(d), entry->d_name, 0) == -1)
@@ -131,6 +144,12 @@ void
 world_closed(void)
 {
 	closed = true;
+}
+
+void
+world_terminal(int fd)
+{
+	terminal = fd;
 }
 
 pid_t
@@ -203,25 +222,30 @@ set_environment(void)
 		    0 ? self : environment[i][1], 1);
 }
 
-static void
-start(char **argv, int out)
+static pid_t
+start(char **argv, int out, const char *messages)
 {
 	struct rlimit limit;
+	pid_t new;
 	int err;
 
 	fflush(NULL);
-	pid = fork();
-	ck_assert_int_ne(pid, -1);
-	if (pid != 0) {
+	new = fork();
+	ck_assert_int_ne(new, -1);
+	if (new != 0) {
 		if (kept != -1)
 			close(kept);
 		kept = -1;
-		return;
+		return new;
 	}
-	err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	err = open(messages, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	dup2(err, STDERR_FILENO);
 	if (out != -1)
 		dup2(out, STDOUT_FILENO);
+	if (terminal != -1 && (setsid() == -1 ||
+	    ioctl(terminal, TIOCSCTTY, 0) == -1 ||
+	    dup2(terminal, STDIN_FILENO) == -1))
+		_exit(127);
 	/* Whatever the test has open is none of fdproxy's business. */
 	for (err = closed ? 0 : 3; err < 256; err++)
 		if (err != kept)
@@ -260,7 +284,7 @@ world_spawn(const char *arg, ...)
 	collect(argv, 1, arg, ap);
 	va_end(ap);
 	out = open("out", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	start(argv, out);
+	pid = start(argv, out, "err");
 	close(out);
 }
 
@@ -341,7 +365,7 @@ world_proxy(const char *arg, ...)
 	ck_assert_int_eq(pipe(fd), 0);
 	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
 	fcntl(fd[1], F_SETFD, FD_CLOEXEC);
-	start(argv, fd[1]);
+	pid = start(argv, fd[1], "err");
 	close(fd[1]);
 	do {
 		must_be_readable(fd[0], "address line");
@@ -358,11 +382,71 @@ world_proxy(const char *arg, ...)
 	fds_at_start = world_fds();
 }
 
+void
+world_launch(const char *arg, ...)
+{
+	char one[] = "-1", listen_flag[] = "-l", address[] = "127.0.0.1:0";
+	char *argv[ARGS_MAX] = { binary, one, listen_flag, address };
+	va_list ap;
+	int fd[2];
+
+	va_start(ap, arg);
+	collect(argv, 4, arg, ap);
+	va_end(ap);
+	ck_assert_int_eq(pipe(fd), 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	if (launched != -1)
+		close(launched);
+	launched = fd[0];
+	pid = start(argv, fd[1], "err");
+	close(fd[1]);
+	fds_at_start = -1;
+}
+
+bool
+world_wrote(int ms)
+{
+	return readable(launched, ms);
+}
+
+void
+world_announced(void)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		must_be_readable(launched, "address line");
+		n = read(launched, lines + len, 1);
+		ck_assert_msg(n == 1, "no address line; fdproxy says: %s",
+		    world_errors());
+		len++;
+	} while (lines[len - 1] != '\n' && len < sizeof(lines) - 1);
+	lines[len] = '\0';
+	ck_assert_msg(sscanf(lines, "127.0.0.1:%d\n", &port) == 1,
+	    "fdproxy printed \"%s\"", lines);
+	while (!announced())
+		nap();
+}
+
+void
+world_also(const char *arg, ...)
+{
+	char *argv[ARGS_MAX];
+	va_list ap;
+
+	argv[0] = binary;
+	va_start(ap, arg);
+	collect(argv, 1, arg, ap);
+	va_end(ap);
+	also = start(argv, -1, "also.err");
+}
+
 const char *
-world_errors(void)
+read_file(const char *name)
 {
 	ssize_t n;
-	int fd = open("err", O_RDONLY);
+	int fd = open(name, O_RDONLY);
 
 	if (fd == -1)
 		return "";
@@ -395,13 +479,37 @@ world_until_says(const char *text, int times)
 }
 
 void
-world_until_fds(int n)
+until_file(const char *name, const char *text)
 {
 	long end = now_ms() + WORLD_PATIENCE;
 
-	while (world_fds() != n && now_ms() < end)
+	while (strstr(read_file(name), text) == NULL && now_ms() < end)
 		nap();
-	ck_assert_int_eq(world_fds(), n);
+	ck_contains(read_file(name), text);
+}
+
+const char *
+world_errors(void)
+{
+	return read_file("err");
+}
+
+const char *
+world_also_errors(void)
+{
+	return read_file("also.err");
+}
+
+void
+world_until_fds(int n)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+	int fds;
+
+	/* Once is enough: a probe of a backend has one for a moment. */
+	while ((fds = world_fds()) != n && now_ms() < end)
+		nap();
+	ck_assert_int_eq(fds, n);
 }
 
 long
@@ -427,21 +535,38 @@ world_signal(int sig)
 	ck_assert_int_eq(kill(pid, sig), 0);
 }
 
-int
-world_wait(void)
+static int
+wait_for(pid_t *process)
 {
 	long end = now_ms() + WORLD_PATIENCE;
 	int status = -1;
 	pid_t got;
 
-	while ((got = waitpid(pid, &status, WNOHANG)) == 0 && now_ms() < end)
+	while ((got = waitpid(*process, &status, WNOHANG)) == 0 &&
+	    now_ms() < end)
 		nap();
 	if (got == 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
+		kill(*process, SIGKILL);
+		waitpid(*process, &status, 0);
 	}
-	pid = -1;
+	*process = -1;
 	return status;
+}
+
+int
+world_wait(void)
+{
+	return wait_for(&pid);
+}
+
+int
+world_also_exit(void)
+{
+	int status = wait_for(&also);
+
+	ck_assert_msg(WIFEXITED(status), "it ended with status %x: %s",
+	    status, world_also_errors());
+	return WEXITSTATUS(status);
 }
 
 int
@@ -449,7 +574,8 @@ world_exit(void)
 {
 	int status = world_wait();
 
-	ck_assert(WIFEXITED(status));
+	ck_assert_msg(WIFEXITED(status), "fdproxy ended with status %x: %s",
+	    status, world_errors());
 	return WEXITSTATUS(status);
 }
 

@@ -33,6 +33,19 @@ void	world_proxy(const char *arg, ...);
 /* The same without -1 and -l, and not waiting for anything. */
 void	world_spawn(const char *arg, ...);
 
+/*
+ * The same as world_proxy() for one that has a command, which writes to the
+ * same standard output: not waiting, but for world_announced(), which takes
+ * the first address alone.  Whether something was written within ms.
+ */
+void	world_launch(const char *arg, ...);
+void	world_announced(void);
+bool	world_wrote(int ms);
+
+/* One more fdproxy beside it, with these arguments; its exit status. */
+void	world_also(const char *arg, ...);
+int	world_also_exit(void);
+
 /* Limits that the next fdproxy starts with; 0: as we have. */
 void	world_nofile(unsigned int limit);
 
@@ -48,6 +61,9 @@ void	world_adopt(pid_t daemon);
 
 /* The next fdproxy starts with descriptors 0 to 2 closed. */
 void	world_closed(void);
+
+/* The next fdproxy leads a session whose terminal, its descriptor 0, is fd. */
+void	world_terminal(int fd);
 
 /*
  * The next fdproxy inherits fd as descriptor number as, and finds name in its
@@ -78,6 +94,7 @@ int	world_exit(void);
 
 /* What it has written to standard error so far, or till its end. */
 const char	*world_errors(void);
+const char	*world_also_errors(void);
 
 /* How often it has written text there, and wait until it is so often. */
 int	world_says(const char *text);
@@ -137,8 +154,10 @@ void	close_all(int *fds, int n);
 /* The status of such an answer. */
 int	status_of(const char *answer);
 
-/* A file in the folder. */
+/* A file in the folder; what it holds, and wait until it holds the text. */
 void	write_file(const char *name, const char *text);
+const char	*read_file(const char *name);
+void	until_file(const char *name, const char *text);
 
 /*
  * Whether fdproxy is a build that sends byte by byte, or one with sanitizers,

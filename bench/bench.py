@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+# See LICENSE for copyright and license details.
+"""Benchmark of fdproxy: what it costs to give a client away, and what others
+need for the same.
+
+`make bench` builds what is needed and runs this.  Load is made by ab.  The
+direct server, the floor (bench/floor.c, the least program that gives clients
+away) and fdproxy with each poller always take part; Apache with
+mod_proxy_fdpass, nginx and HAProxy if they are installed.  All have the same
+backend, bench/backend.c.  They are measured one after the other in every
+round, in an order that rotates; figures are medians over rounds with minimum
+and maximum, ratios are taken round by round.
+
+CPU time is what the kernel accounts for the threads of a process and its
+children (/proc/PID/task/*/schedstat), so it holds the network's work that the
+process caused.  By default everything shares one CPU: then the order of events
+depends least on chance, and requests per second compare all work that a
+request makes, the client's included.  Nobody writes an access log.
+
+Linux only; Python's standard library is enough.
+"""
+import argparse
+import datetime
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+
+sys.dont_write_bytecode = True
+
+# pylint: disable=wrong-import-position
+import contenders
+import measure
+from report import Plot, Targets, number, ratios, size_text, spread, table
+from scaling import Scaling
+
+# Size of the body: requests in one run; as many at once, but 32 at most.
+SIZES = {13: 3000, 64 << 10: 1000, 1 << 20: 400, 64 << 20: 8}
+QUICK = {13: 400, 64 << 10: 200, 1 << 20: 32, 64 << 20: 2}
+CONCURRENCY = 32
+
+# What is divided by what; the limit at a size, if there is one.
+FLUSH, NONE = "fdproxy, flush", "fdproxy, none"
+RATIOS = (
+    (FLUSH, "floor, flush", dict.fromkeys(SIZES, 1.1)),
+    (NONE, "floor, none", dict.fromkeys(SIZES, 1.1)),
+    ("fdproxy (poll), flush", "floor, flush", {}),
+    ("fdproxy (poll), none", "floor, none", {}),
+    (FLUSH, "Apache mod_proxy_fdpass", dict.fromkeys(SIZES, 0.4)),
+    (FLUSH, "nginx, keep-alive", {13: 0.75, 1 << 20: 0.1}),
+    (NONE, "nginx, keep-alive", {}),
+    (FLUSH, "nginx", {}),
+    (FLUSH, "HAProxy, keep-alive", {13: 0.55, 1 << 20: 0.1}),
+    (NONE, "HAProxy, keep-alive", {}),
+    (FLUSH, "HAProxy", {}),
+)
+
+# In the plot: colour, dashed.
+PLOTTED = {
+    FLUSH: (0, False), NONE: (0, True),
+    "floor, flush": (1, False), "floor, none": (1, True),
+    "Apache mod_proxy_fdpass": (2, False),
+    "nginx, keep-alive": (3, False), "nginx": (3, True),
+    "HAProxy, keep-alive": (4, False), "HAProxy": (4, True),
+}
+
+
+STARTED = time.monotonic()
+
+LAYOUTS = {
+    "one": "everything on one CPU",
+    "split": "proxies on one CPU, ab and the backend on the others",
+    "free": "all CPUs for everything",
+}
+
+
+def say(text):
+    """Progress."""
+    print(f"bench: {time.monotonic() - STARTED:3.0f} s: {text}",
+          file=sys.stderr, flush=True)
+
+
+class Rounds:
+    """The samples of all contenders: kind -> (name, size) -> a list."""
+
+    def __init__(self, args, backend, field):
+        self.args = args
+        self.backend = backend
+        self.field = field
+        self.sizes = QUICK if args.quick else SIZES
+        self.samples = defaultdict(lambda: defaultdict(list))
+        self.failed = defaultdict(int)
+        self.idle = {c.name: self._memory(c) for c in field}
+        self.peak = dict(self.idle)
+
+    @staticmethod
+    def _memory(contender):
+        return measure.pss(contender.server.pid)
+
+    def run(self):
+        """All rounds; before them, a few requests that do not count."""
+        self.backend.body(13)
+        for c in self.field:
+            measure.Load(c.url, 200, CONCURRENCY, 13, self.args.cpus)
+        for r in range(self.args.rounds):
+            say(f"round {r + 1} of {self.args.rounds}")
+            k = r * len(self.field) // self.args.rounds
+            for size, n in self.sizes.items():
+                self.backend.body(size)
+                for c in self.field[k:] + self.field[:k]:
+                    self._once(c, size, n)
+
+    def _once(self, c, size, n):
+        proxy = measure.cpu(c.server.pid)
+        backend = measure.cpu(self.backend.pid)
+        load = measure.Load(c.url, n, CONCURRENCY, size, self.args.cpus)
+        sample = {
+            "rate": load.rate, "p50": load.p50, "p99": load.p99,
+            "proxy": (measure.cpu(c.server.pid) - proxy) / 1000 / n,
+            "backend": (measure.cpu(self.backend.pid) - backend) / 1000 / n,
+        }
+        if c.server is self.backend:
+            del sample["proxy"]
+        for kind, value in sample.items():
+            self.samples[kind][c.name, size].append(value)
+        self.failed[c.name, size] += int(load.failed)
+        self.peak[c.name] = max(self.peak[c.name], self._memory(c))
+
+    def cpu(self, name, size):
+        """Of the proxy, per request."""
+        return self.samples["proxy"][name, size]
+
+    def ratio(self, over, under, size):
+        """Or nothing, if one of them is missing."""
+        return ratios(self.cpu(over, size), self.cpu(under, size))
+
+    # ---- what came out ----
+
+    def tables(self):
+        """One for each size of the body, then memory."""
+        text = ""
+        for size, n in self.sizes.items():
+            rows = []
+            for c in self.field:
+                failed = self.failed[c.name, size]
+                name = c.name + (f" (**{failed} failed**)" if failed else "")
+                rows.append((name, *(
+                    spread(self.samples[kind][c.name, size])
+                    for kind in ("rate", "p50", "p99", "proxy", "backend"))))
+            text += (f"## Body of {size_text(size)}\n\n{n:,} requests in a "
+                     f"run, {min(n, CONCURRENCY)} at once.\n\n")
+            text += table(("", "requests/s", "p50 ms", "p99 ms",
+                           "proxy CPU µs", "backend CPU µs"), rows) + "\n"
+        rows = [(c.name, number(self.idle[c.name]), number(self.peak[c.name]))
+                for c in self.field]
+        return text + ("## Memory\n\nPSS in KiB, of the process and its "
+                       "children: after the start, and the largest seen "
+                       "after a run. Rows of one server are one "
+                       "process.\n\n") + \
+            table(("", "idle", "peak"), rows)
+
+    def ratio_table(self, targets):
+        """CPU of one proxy over that of another."""
+        rows = []
+        for over, under, limits in RATIOS:
+            if self.ratio(over, under, 13):
+                rows.append((f"{over} / {under}", *(
+                    spread(self.ratio(over, under, s)) for s in self.sizes)))
+            for size, limit in limits.items():
+                targets.at_most(f"{over} / {under}, {size_text(size)}",
+                                self.ratio(over, under, size), limit)
+        small, *_, large = self.sizes
+        flat = [(c.name, spread(ratios(self.cpu(c.name, large),
+                                       self.cpu(c.name, small))))
+                for c in self.field if c.server is not self.backend]
+        return ("## Ratios of the proxies' CPU per request\n\nWith "
+                "keep-alive a relay's backend saves accept and close for "
+                "each request.\n\n" +
+                table(("", *map(size_text, self.sizes)), rows) + "\n" +
+                table((f"{size_text(large)} / {size_text(small)}", ""), flat))
+
+    def plot(self):
+        """SVG."""
+        sizes = list(self.sizes)
+        return Plot(sizes, [
+            (name, *look, [self.cpu(name, s) for s in sizes])
+            for name, look in PLOTTED.items()
+            if self.cpu(name, sizes[0])]).svg()
+
+
+def machine():
+    """What the figures depend on."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = re.search(r"^model name\s*: (.*)", f.read(), re.M)
+    with open("/proc/meminfo", encoding="ascii") as f:
+        memory = int(f.read().split()[1]) / (1 << 20)
+    return (f"{model[1] if model else platform.machine()}, "
+            f"{os.cpu_count()} CPUs, {memory:.0f} GiB; Linux "
+            f"{platform.release()}; Python {platform.python_version()}")
+
+
+def heading(args, missing, load):
+    """Machine, versions, date."""
+    took = time.monotonic() - STARTED
+    lines = ["# Results", "", "Written by `make bench`; "
+             "`python3 bench/bench.py -h` says how it measures.", "",
+             f"- {datetime.date.today()}, {args.rounds} rounds in "
+             f"{took:.0f} s" + (", **quick: not for comparing**"
+                                if args.quick else ""),
+             f"- {machine()}",
+             f"- {LAYOUTS[args.layout]}; the machine's load before: "
+             f"{load:.2f}"]
+    lines.append("- " + ", ".join(
+        f"{k} {v}" for k, v in contenders.versions().items()))
+    lines += [f"- **{k} is missing: {v}**" for k, v in missing.items()]
+    return "\n".join(lines) + "\n"
+
+
+def layout(name):
+    """Where the proxies run, and where the backend and ab."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if name == "one":
+        return {cpus[-1]}, {cpus[-1]}
+    if name == "split" and len(cpus) > 1:
+        return {cpus[-1]}, set(cpus[:-1])
+    return None, None
+
+
+def measure_all(args, folder):
+    """The whole report, and the plot."""
+    load = os.getloadavg()[0]
+    proxy_cpus, args.cpus = layout(args.layout)
+    backend = contenders.Backend(folder, args.cpus)
+    targets = Targets()
+    field, missing = contenders.start(folder, backend, args.only, proxy_cpus)
+    for name, why in missing.items():
+        say(f"{name} is missing: {why}")
+    rounds = Rounds(args, backend, field)
+    rounds.run()
+    parts = [rounds.ratio_table(targets), rounds.tables()]
+    for server in {c.server for c in field[1:]}:
+        server.stop()
+    scaling = Scaling(args, folder, proxy_cpus, targets, say)
+    backend.body(scaling.SIZE)
+    parts += [scaling.process(), scaling.routes(), scaling.waiting(),
+              scaling.rates()]
+    reached = ("## What was to be reached\n\nMedians count.\n\n" +
+               table(targets.header, targets.rows))
+    plot = "![CPU per request against size of the body](cpu.svg)\n"
+    return "\n".join([heading(args, missing, load), plot, reached,
+                      *parts]), rounds.plot()
+
+
+def options():
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-c", dest="layout", default="one",
+                        choices=LAYOUTS,
+                        help="; ".join(f"{k}: {v}" for k, v in
+                                       LAYOUTS.items()))
+    parser.add_argument("-i", dest="idle", type=int, default=10,
+                        help="seconds to wait for wake-ups (%(default)s)")
+    parser.add_argument("-o", dest="out", default="bench",
+                        help="folder for RESULTS.md and cpu.svg")
+    parser.add_argument("-q", dest="quick", action="store_true",
+                        help="few requests, one round: does it run?")
+    parser.add_argument("-r", dest="rounds", type=int, default=5,
+                        help="rounds (%(default)s)")
+    parser.add_argument("only", nargs="*", metavar="name", type=str.lower,
+                        help="only these: floor, fdproxy, apache, nginx, "
+                        "haproxy, and the direct server")
+    args = parser.parse_args()
+    args.out = os.path.abspath(args.out)
+    if args.quick:
+        args.rounds, args.idle = 1, min(args.idle, 2)
+    return args
+
+
+def main():
+    """Returns an exit status."""
+    args = options()
+    os.makedirs(args.out, exist_ok=True)
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    if not shutil.which("ab"):
+        say("there is no ab (Debian and Ubuntu: apache2-utils)")
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    with tempfile.TemporaryDirectory(prefix="fdproxy-bench.") as folder:
+        os.chmod(folder, 0o755)     # Apache's children are somebody else
+        try:
+            text, plot = measure_all(args, folder)
+        finally:
+            contenders.stop_all()
+    for name, content in (("RESULTS.md", text), ("cpu.svg", plot)):
+        with open(f"{args.out}/{name}", "w", encoding="utf-8") as f:
+            f.write(content)
+    print(text)
+    say(f"written: {args.out}/RESULTS.md and cpu.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "child.h"
+#include "log.h"
+#include "proc.h"
+#include "text.h"
+
+#define MANY_FDS	65536
+
+static pid_t child;		/* 0: none */
+static int listener = -1;
+static char folder[] = "/tmp/fdproxy-XXXXXX";
+static struct sock_addr address;
+
+#ifdef __linux__
+/* The system chooses five digits if there is nothing but the family. */
+static bool
+choose_name(int fd)
+{
+	struct sockaddr_un any = { .sun_family = AF_UNIX };
+
+	return bind(fd, (struct sockaddr *)&any, sizeof(any.sun_family)) == 0 &&
+	    sock_name(fd, &address) == 0;
+}
+#else
+static bool
+choose_name(int fd)
+{
+	char path[sizeof(folder) + 8];
+
+	if (mkdtemp(folder) == NULL)
+		return false;
+	text_format(path, sizeof(path), "%s/socket", folder);
+	return sock_unix(&address, path, strlen(path)) &&
+	    bind(fd, &address.u.sa, address.len) == 0;
+}
+#endif
+
+bool
+child_listen(struct sock_addr *addr, int backlog)
+{
+	listener = sock_stream();
+	if (listener == -1 || !choose_name(listener) ||
+	    listen(listener, backlog) == -1)
+		return false;
+	*addr = address;
+	/* An accept(2) of the command's that blocks is what it expects. */
+	return sock_nonblock(listener, false) == 0;
+}
+
+void
+child_remove(void)
+{
+	if (!sock_is_file(&address))
+		return;
+	unlink(address.u.un.sun_path);
+	rmdir(folder);
+}
+
+/* Close all descriptors from first on. */
+static void
+close_from(int first)
+{
+	int fd;
+
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+		return;
+#endif
+	/* The lowest that is free is always taken: few are far above. */
+	for (fd = first; fd < MANY_FDS; fd++)
+		close(fd);
+}
+
+/*
+ * In the child.  Only what is safe after fork(2) where there are threads;
+ * there are none here.
+ */
+static void
+become(char **argv, int report, bool foreground)
+{
+	char pid[16];
+	int error;
+
+	setpgid(0, 0);
+	if (foreground)		/* SIGTTOU is held back */
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+	proc_default_signals();
+	proc_restore_nofile();
+	if (listener != -1) {
+		if (report == PROC_LISTEN_FD)
+			report = fcntl(report, F_DUPFD, PROC_LISTEN_FD + 1);
+		if (listener == PROC_LISTEN_FD)
+			fcntl(listener, F_SETFD, 0);
+		else
+			dup2(listener, PROC_LISTEN_FD);
+		text_format(pid, sizeof(pid), "%ld", (long)getpid());
+		setenv("LISTEN_FDS", "1", 1);
+		setenv("LISTEN_PID", pid, 1);
+	}
+	/* Not to be touched by what closes the rest. */
+	error = listener != -1 ? PROC_LISTEN_FD + 1 : PROC_LISTEN_FD;
+	if (report != error) {
+		dup2(report, error);
+		report = error;
+	}
+	close_from(report + 1);
+	fcntl(report, F_SETFD, FD_CLOEXEC);
+	execvp(argv[0], argv);
+	error = errno;
+	if (write(report, &error, sizeof(error)) != sizeof(error))
+		_exit(CHILD_FAILED);
+	_exit(error == ENOENT ? CHILD_NOT_FOUND : CHILD_NOT_EXECUTABLE);
+}
+
+/* The pipe ends without a word once the command is executed. */
+int
+child_start(char **argv)
+{
+	/* Before the child has a group of its own. */
+	bool foreground = tcgetpgrp(STDIN_FILENO) == getpgrp();
+	int fd[2], error = 0;
+	ssize_t n;
+
+	if (pipe(fd) == -1 || sock_cloexec(fd[0]) == -1 ||
+	    sock_cloexec(fd[1]) == -1) {
+		log_error("cannot start %s: %s", argv[0], strerror(errno));
+		return CHILD_FAILED;
+	}
+	/* Until it has its own, our handlers would tell us of its signals. */
+	proc_hold_signals(true);
+	child = fork();
+	if (child == 0)
+		become(argv, fd[1], foreground);
+	proc_hold_signals(false);
+	if (child == -1) {
+		log_error("cannot start %s: %s", argv[0], strerror(errno));
+		child = 0;
+		return CHILD_FAILED;
+	}
+	setpgid(child, child);	/* whoever of the two comes first */
+	close(fd[1]);
+	if (listener != -1)
+		close(listener);
+	listener = -1;
+	do {
+		n = read(fd[0], &error, sizeof(error));
+	} while (n == -1 && errno == EINTR);
+	close(fd[0]);
+	if (n <= 0)
+		return 0;
+	waitpid(child, NULL, 0);
+	child = 0;
+	log_error("cannot execute %s: %s", argv[0], strerror(error));
+	return error == ENOENT ? CHILD_NOT_FOUND : CHILD_NOT_EXECUTABLE;
+}
+
+bool
+child_runs(void)
+{
+	return child != 0;
+}
+
+void
+child_signal(int sig)
+{
+	if (child != 0)
+		kill(child, sig);
+}
+
+void
+child_signal_group(int sig)
+{
+	if (child == 0)
+		return;
+	kill(-child, sig);
+	kill(-child, SIGCONT);	/* it may have been stopped */
+}
+
+bool
+child_ended(pid_t pid, int status, int *exit_status)
+{
+	if (child == 0 || pid != child)
+		return false;
+	/* What it has started and left does not outlive it. */
+	kill(-child, SIGTERM);
+	child = 0;
+	*exit_status = WIFEXITED(status) ? WEXITSTATUS(status) :
+	    128 + WTERMSIG(status);
+	return true;
+}

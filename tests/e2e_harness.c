@@ -1,0 +1,880 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * fdproxy as a part of other programs' tests: its events as JSON, output that
+ * is the same every time, an end by itself, many instances at once.
+ */
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+#define EPOCH	"Thu, 01 Jan 1970 00:00:00 GMT"
+#define EVENTS	9		/* its descriptor of them */
+#define PARALLEL 50
+
+static char buf[65536];
+static char binary[4096];
+
+/* ---- JSON (RFC 8259), strict; each returns what follows, or NULL ---- */
+
+static const char *
+digits(const char *p)
+{
+	if (!isdigit((unsigned char)*p))
+		return NULL;
+	while (isdigit((unsigned char)*p))
+		p++;
+	return p;
+}
+
+static const char *
+json_number(const char *p)
+{
+	p += *p == '-';
+	p = *p == '0' ? p + 1 : digits(p);
+	if (p != NULL && *p == '.')
+		p = digits(p + 1);
+	if (p != NULL && (*p == 'e' || *p == 'E')) {
+		p++;
+		p = digits(p + (*p == '+' || *p == '-'));
+	}
+	return p;
+}
+
+/* Ours has no byte beyond ASCII. */
+static const char *
+json_string(const char *p)
+{
+	int i;
+
+	if (*p++ != '"')
+		return NULL;
+	for (; *p != '"'; p++) {
+		if (*p < 0x20 || *p > 0x7e)
+			return NULL;
+		if (*p != '\\')
+			continue;
+		p++;
+		if (*p == '\0' || strchr("\"\\/bfnrtu", *p) == NULL)
+			return NULL;
+		for (i = *p == 'u' ? 4 : 0; i > 0; i--)
+			if (!isxdigit((unsigned char)*++p))
+				return NULL;
+	}
+	return p + 1;
+}
+
+/* An object of strings and numbers, no name twice, and then the end. */
+static bool
+is_json(const char *p)
+{
+	char names[512] = ",", name[64];
+	const char *end;
+
+	if (*p++ != '{')
+		return false;
+	for (;; p++) {
+		end = json_string(p);
+		if (end == NULL || *end != ':')
+			return false;
+		snprintf(name, sizeof(name), ",%.*s,", (int)(end - p), p);
+		if (strstr(names, name) != NULL)
+			return false;
+		strcat(names, name + 1);
+		p = end[1] == '"' ? json_string(end + 1) :
+		    json_number(end + 1);
+		if (p == NULL)
+			return false;
+		if (*p != ',')
+			return strcmp(p, "}") == 0;
+	}
+}
+
+/* The checker itself. */
+START_TEST(json)
+{
+	static const char *const good[] = { "{\"a\":1}",
+	    "{\"a\":-0.5e+7,\"b\":\"\\u00ff\\\"\\\\\"}", "{\"a\":\"\"}" };
+	static const char *const bad[] = { "", "{}x", "{\"a\":1",
+	    "{\"a\":1,}", "{\"a\":01}", "{\"a\":1}\n", "{'a':1}",
+	    "{\"a\":\"\\x41\"}", "{\"a\":\"\x80\"}", "{\"a\":\"\t\"}",
+	    "{\"a\":\"\\u00f\"}", "{\"a\":1,\"a\":2}", "{\"a\":.5}",
+	    "{\"a\"=1}", "{\"a\":\"}", "{\"a\":1}}", "{\"a\":nan}" };
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(*good); i++)
+		ck_assert_msg(is_json(good[i]), "%s", good[i]);
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(!is_json(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+/* ---- events ---- */
+
+static int events = -1;
+
+/* The next fdproxy writes its events to us. */
+static void
+listen_to_events(void)
+{
+	int fd[2];
+
+	ck_assert_int_eq(pipe(fd), 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	world_inherit(fd[1], EVENTS);
+	close(fd[1]);
+	events = fd[0];
+}
+
+static const char *
+next_line(void)
+{
+	static char line[4096];
+	size_t len = 0;
+
+	do {
+		ck_assert_uint_lt(len, sizeof(line) - 1);
+		read_exact(events, line + len, 1);
+	} while (line[len++] != '\n');
+	line[len - 1] = '\0';
+	ck_assert_msg(is_json(line), "not JSON: %s", line);
+	return line;
+}
+
+/*
+ * The next event has exactly this behind its number and its time, which only
+ * grows, and at least is min.
+ */
+static void	expect_event(int id, long min, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+expect_event(int id, long min, const char *fmt, ...)
+{
+	static long last;
+	static int last_id;
+	const char *line = next_line();
+	char want[2048];
+	va_list ap;
+	int got = -1, n = -1;
+	long ms = -1;
+
+	va_start(ap, fmt);
+	vsnprintf(want, sizeof(want), fmt, ap);
+	va_end(ap);
+	ck_assert_msg(sscanf(line, "{\"id\":%d,\"ms\":%ld,\"event\":\"%n", &got,
+	    &ms, &n) == 2 && n > 0, "%s", line);
+	ck_assert_str_eq(line + n, want);
+	ck_assert_int_eq(got, id);
+	if (id != last_id || strncmp(want, "accepted", 8) == 0)
+		last = 0;
+	ck_assert_int_ge(ms, last > min ? last : min);
+	ck_assert_int_lt(ms, 60000);
+	last_id = id;
+	last = ms;
+}
+
+static void
+expect_accepted(int id, int client)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	ck_assert_int_eq(getsockname(client, (struct sockaddr *)&addr, &len),
+	    0);
+	expect_event(id, 0, "accepted\",\"client\":\"127.0.0.1:%d\"}",
+	    ntohs(addr.sin_port));
+}
+
+static void
+expect_head(int id, const char *method, const char *target)
+{
+	expect_event(id, 0, "head\",\"method\":\"%s\",\"target\":\"%s\"}",
+	    method, target);
+}
+
+static void
+expect_route(int id, const char *route, const char *socket)
+{
+	expect_event(id, 0, "route\",\"route\":\"%s\",\"backend\":\"%s/%s\"}",
+	    route, world_dir(), socket);
+}
+
+/* After the end of fdproxy: there was nothing more. */
+static void
+expect_no_event(void)
+{
+	char c;
+
+	ck_assert(readable(events, WORLD_PATIENCE));
+	ck_assert_int_eq(read(events, &c, 1), 0);
+	close(events);
+}
+
+/* Client and backend of a hand-off that works. */
+static void
+hand_off(int client, int listener)
+{
+	size_t len;
+	int fd;
+
+	send_text(client, GET);
+	fd = backend_take(listener);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	read_all(client, buf, sizeof(buf), &len);
+}
+
+START_TEST(events_of_hand_off)
+{
+	static const struct {
+		const char *flusher;
+		int status;
+	} cases[] = { { "flush", 200 }, { "none", 0 } };
+	int listener = backend_listen("s", 16), client, id;
+	char route[64];
+
+	snprintf(route, sizeof(route), "/app=s,flusher=%s",
+	    cases[_i].flusher);
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", route, NULL);
+	for (id = 1; id <= 2; id++) {
+		client = client_open();
+		hand_off(client, listener);
+		expect_accepted(id, client);
+		expect_head(id, "GET", "/app");
+		expect_route(id, "/app", "s");
+		expect_event(id, 0, "connected\"}");
+		expect_event(id, 0, "flushed\"}");
+		expect_event(id, 0, "passed\",\"status\":%d,\"errno\":0}",
+		    cases[_i].status);
+		close(client);
+	}
+	close(listener);
+	world_stop(NULL);
+	expect_no_event();
+}
+END_TEST
+
+/* Answers of its own, with and without a head that could be read. */
+START_TEST(events_of_answers)
+{
+	static const struct {
+		const char *request;
+		const char *method;	/* or NULL */
+		const char *target;
+		const char *route;	/* or NULL */
+		int status;
+	} cases[] = {
+		{ "GET /none?q HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/none?q",
+		    NULL, 404 },
+		{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS", "*",
+		    NULL, 200 },
+		{ "GET /status HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/status",
+		    "/status", 200 },
+		{ "HEAD /ready HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD", "/ready",
+		    "/ready", 200 },
+		{ "GET / HTTP/2.0\r\nHost: x\r\n\r\n", NULL, "", NULL, 505 },
+		{ "GET /\x01\x1f HTTP/1.1\r\nHost: x\r\n\r\n", NULL, "", NULL,
+		    400 }
+	};
+	int client;
+	size_t len;
+
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", "/status=status:",
+	    "-r", "/ready=ready:", NULL);
+	client = client_open();
+	send_text(client, cases[_i].request);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), cases[_i].status);
+	expect_accepted(1, client);
+	close(client);
+	if (cases[_i].method != NULL)
+		expect_head(1, cases[_i].method, cases[_i].target);
+	if (cases[_i].route != NULL)
+		expect_event(1, 0, "route\",\"route\":\"%s\",\"backend\":\"\"}",
+		    cases[_i].route);
+	expect_event(1, 0, "answered\",\"status\":%d,\"errno\":0}",
+	    cases[_i].status);
+	world_stop(NULL);
+	expect_no_event();
+}
+END_TEST
+
+START_TEST(events_of_failing_backend)
+{
+	static const struct {
+		const char *socket;
+		int status;
+		int error;
+		long ms;
+	} cases[] = {
+		{ "missing", 503, ENOENT, 0 },
+		{ "stale", 503, ECONNREFUSED, 0 },
+		{ "dir", 500, ECONNREFUSED, 0 },
+		{ "full", 503, EAGAIN, 190 }
+	};
+	int full = backend_listen("full", 1), fill[2], client;
+	char route[64];
+	size_t len;
+
+	close(backend_listen("stale", 1));
+	mkdir("dir", 0755);
+	fill[0] = client_unix("full");
+	fill[1] = client_unix("full");
+	snprintf(route, sizeof(route), "/app=%s,connectiontimeout=200ms",
+	    cases[_i].socket);
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", route, NULL);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	expect_accepted(1, client);
+	expect_head(1, "GET", "/app");
+	expect_route(1, "/app", cases[_i].socket);
+	expect_event(1, cases[_i].ms, "answered\",\"status\":%d,\"errno\":%d}",
+	    cases[_i].status, cases[_i].error);
+	close(client);
+	close_all(fill, 2);
+	close(full);
+	world_stop("cannot connect to ");
+	expect_no_event();
+}
+END_TEST
+
+/* It goes away between connection and message, for good or not. */
+START_TEST(events_of_lost_backend)
+{
+	int listener = backend_listen("s", 16), client, conn, fd;
+	bool returns = _i == 1;
+	size_t len;
+
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", returns ? "/app=s,"
+	    "fault=delay-pass:200ms,connectiontimeout=1min" : "/app=s,"
+	    "fault=delay-pass:200ms,connectiontimeout=100ms", NULL);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert(readable(listener, WORLD_PATIENCE));
+	conn = accept(listener, NULL, NULL);
+	ck_assert_int_ne(conn, -1);
+	close(listener);
+	close(conn);
+	expect_accepted(1, client);
+	expect_head(1, "GET", "/app");
+	expect_route(1, "/app", "s");
+	expect_event(1, 0, "connected\"}");
+	expect_event(1, 0, "flushed\"}");
+	expect_event(1, 190, "error\",\"errno\":%d}", ECONNREFUSED);
+	if (returns) {
+		listener = backend_listen("s", 16);
+		fd = backend_take(listener);
+		expect_event(1, 190, "passed\",\"status\":200,\"errno\":0}");
+		close(fd);
+		close(listener);
+	} else {
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_RESET);
+		expect_event(1, 280, "reset\",\"status\":0,\"errno\":%d}",
+		    ETIMEDOUT);
+	}
+	close(client);
+	world_stop(returns ? NULL : "reset after its head was sent");
+	expect_no_event();
+}
+END_TEST
+
+/* A client that goes away in the middle of its head. */
+START_TEST(events_of_gone_client)
+{
+	int client;
+	size_t len;
+
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, "GET /ap");
+	shutdown(client, SHUT_WR);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_uint_eq(len, 0);
+	expect_accepted(1, client);
+	expect_event(1, 0, "gone\",\"status\":0,\"errno\":0}");
+	close(client);
+	world_stop(NULL);
+	expect_no_event();
+}
+END_TEST
+
+/* Bytes that JSON, or a line, could not have. */
+START_TEST(events_are_quoted)
+{
+	int listener = backend_listen("s", 16), client;
+	char route[64];
+
+	listen_to_events();
+	snprintf(route, sizeof(route), "ProxyPass '/a\"b\\\xc3\xa4\x01' fd://s");
+	world_proxy("-c", "CustomLog fd:9 json", "-c", route, NULL);
+	client = client_open();
+	send_text(client, "G%\"T /a\"b HTTP/1.1\r\nHost: x\r\n\r\n");
+	expect_accepted(1, client);
+	expect_event(1, 0, "answered\",\"status\":400,\"errno\":0}");
+	close(client);
+	client = client_open();
+	send_text(client, "G%'T /a\"b\\\xc3\xa4%01?\\u00\x80\xff HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	close(backend_take(listener));
+	expect_accepted(2, client);
+	expect_head(2, "G%'T", "/a\\u0022b\\u005c\\u00c3\\u00a4%01?"
+	    "\\u005cu00\\u0080\\u00ff");
+	expect_route(2, "/a\\u0022b\\u005c\\u00c3\\u00a4\\u0001", "s");
+	close(client);
+	close(listener);
+	world_stop("");
+	close(events);
+}
+END_TEST
+
+/* What is too long for a line is cut; the line is whole. */
+START_TEST(events_are_cut)
+{
+	int client;
+	size_t len, i;
+	char c[] = { 'a', '"', '\xff' };
+
+	listen_to_events();
+	world_proxy("-c", "CustomLog fd:9 json", "-r", "/app=s", NULL);
+	for (i = 0; i < 3; i++) {
+		len = (size_t)sprintf(buf, "%064d /", 0);
+		memset(buf + len, c[i], 7000);
+		strcpy(buf + len + 7000, " HTTP/1.1\r\nHost: x\r\n\r\n");
+		client = client_open();
+		send_text(client, buf);
+		expect_accepted((int)i + 1, client);
+		ck_contains(next_line(), "\"event\":\"head\"");
+		expect_event((int)i + 1, 0,
+		    "answered\",\"status\":404,\"errno\":0}");
+		close(client);
+	}
+	world_stop("");
+	expect_no_event();
+}
+END_TEST
+
+/* In a file: as many lines as ever, each whole, whoever was served between. */
+START_TEST(events_in_file)
+{
+	enum { N = 30 };
+	int listener = backend_listen("s", N), client[N], i, lines = 0;
+	char line[4096];
+	FILE *f;
+
+	world_proxy("-c", "CustomLog log json", "-r", "/app=s", NULL);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], "GET /app");
+	}
+	for (i = 0; i < N; i++)
+		send_text(client[i], " HTTP/1.0\r\n\r\n");
+	for (i = 0; i < N; i++)
+		close(backend_take(listener));
+	close_all(client, N);
+	close(listener);
+	world_stop(NULL);
+	f = fopen("log", "r");
+	ck_assert_ptr_nonnull(f);
+	for (; fgets(line, sizeof(line), f) != NULL; lines++) {
+		line[strcspn(line, "\n")] = '\0';
+		ck_assert_msg(is_json(line), "%s", line);
+	}
+	fclose(f);
+	ck_assert_int_eq(lines, 6 * N);
+}
+END_TEST
+
+START_TEST(events_to_nowhere)
+{
+	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-c",
+	    "CustomLog fd:9 json", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), "fd:9");
+}
+END_TEST
+
+/* ---- the same output every time ---- */
+
+/* All answers whole, with a Date field or none, a Server field or none. */
+START_TEST(fixed_output)
+{
+	static const struct {
+		const char *date;
+		const char *tokens;
+		const char *fields;
+	} cases[] = {
+		{ "Date off", "ServerTokens None", "" },
+		{ "Date \"" EPOCH "\"", "ServerTokens None",
+		    "Date: " EPOCH "\r\n" },
+		{ "Date off", "ServerTokens Prod", "Server: fdproxy\r\n" },
+		{ "Date \"" EPOCH "\"", "ServerTokens Prod",
+		    "Date: " EPOCH "\r\nServer: fdproxy\r\n" }
+	};
+	int listener = backend_listen("s", 16), client;
+	char want[512];
+
+	world_proxy("-c", cases[_i].date, "-c", cases[_i].tokens, "-r",
+	    "/app=s", "-c", "ProxyPass /x fd://s header=\"Server: y\"",
+	    "-r", "/status=status:", NULL);
+	client = client_open();
+	hand_off(client, listener);
+	snprintf(want, sizeof(want), "HTTP/1.1 200 OK\r\n%s"
+	    "Connection: close\r\n\r\n", cases[_i].fields);
+	ck_assert_str_eq(buf, want);
+	close(client);
+	snprintf(want, sizeof(want), "HTTP/1.1 404 Not Found\r\n%s"
+	    "Content-Type: text/plain\r\nContent-Length: 31\r\n"
+	    "Connection: close\r\n\r\nThere is nothing at this path.\n",
+	    cases[_i].fields);
+	ck_assert_str_eq(exchange("GET /y HTTP/1.0\r\n\r\n"), want);
+	ck_assert_str_eq(exchange("GET /y HTTP/1.0\r\n\r\n"), want);
+	snprintf(want, sizeof(want), "HTTP/1.1 200 OK\r\n%s"
+	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n# HELP",
+	    cases[_i].fields);
+	ck_assert_int_eq(strncmp(exchange("GET /status HTTP/1.0\r\n\r\n"),
+	    want, strlen(want)), 0);
+	/* A route's own Server. */
+	client = client_open();
+	send_text(client, "GET /x HTTP/1.0\r\n\r\n");
+	close(backend_take(listener));
+	snprintf(want, sizeof(want), "HTTP/1.1 200 OK\r\n%sServer: y\r\n"
+	    "Connection: close\r\n\r\n", _i % 2 == 0 ? "" :
+	    "Date: " EPOCH "\r\n");
+	read_exact(client, buf, strlen(want));
+	ck_assert_int_eq(memcmp(buf, want, strlen(want)), 0);
+	close(client);
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+START_TEST(wrong_date)
+{
+	static const char *const cases[] = { "Date", "Date now", "Date \"\"",
+	    "Date off on", "Date \"Thu, 01 Jan 1970 00:00:00 GM\x01\"" };
+
+	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-c", cases[_i],
+	    NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "Date: ");
+}
+END_TEST
+
+/* ---- the end ---- */
+
+/* Only hand-offs count, and those that faults make into something else. */
+START_TEST(ends_by_count)
+{
+	int listener = backend_listen("s", 16), client, conn;
+	char byte;
+
+	world_proxy("-n", "3", "-r", "/app=s,fault=drop@2,fault=missing@3",
+	    NULL);
+	client = client_open();
+	hand_off(client, listener);
+	close(client);
+	ck_assert_int_eq(status_of(exchange("GET / HTTP/1.0\r\n\r\n")), 404);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert(readable(listener, WORLD_PATIENCE));
+	conn = accept(listener, NULL, NULL);
+	ck_assert_int_eq(read(conn, &byte, 1), 0);
+	close(conn);
+	close(client);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	client = client_open();
+	hand_off(client, listener);
+	close(client);
+	close(listener);
+	ck_assert_int_eq(world_exit(), 0);
+	ck_contains(world_errors(), "stopping; ");
+}
+END_TEST
+
+/* A client that has begun its request is served still; what is beyond -n. */
+START_TEST(ends_when_all_are_served)
+{
+	int listener = backend_listen("s", 16), first, second;
+
+	world_proxy("-n", "1", "-r", "/app=s,flusher=none", NULL);
+	first = client_open();
+	send_text(first, "GET /app HTT");
+	ck_assert(!readable(listener, 50));
+	second = client_open();
+	send_text(second, GET);
+	close(backend_take(listener));
+	ck_assert(!readable(first, 50));
+	send_text(first, "P/1.0\r\n\r\n");
+	close(backend_take(listener));
+	close(first);
+	close(second);
+	close(listener);
+	ck_assert_int_eq(world_exit(), 0);
+}
+END_TEST
+
+START_TEST(ends_by_time)
+{
+	int listener = backend_listen("s", 16), client, waits;
+	long begun = now_ms();
+	size_t len;
+
+	world_proxy("-T", "1", "-n", "2", "-r", "/app=s", "-r",
+	    "/wait=missing,wait=1min", NULL);
+	client = client_open();
+	hand_off(client, listener);
+	close(client);
+	waits = client_open();
+	send_text(waits, "GET /wait HTTP/1.0\r\n\r\n");
+	ck_assert_int_eq(world_exit(), 1);
+	ck_assert_int_ge(now_ms() - begun, 990);
+	ck_contains(world_errors(), "the time of -T is over");
+	/* Who waited is told. */
+	ck_assert_int_eq(read_all(waits, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 503);
+	close(waits);
+	close(listener);
+}
+END_TEST
+
+/* Also before a command is ready, and while it stops. */
+START_TEST(ends_by_time_with_command)
+{
+	long begun = now_ms();
+
+	ck_assert_int_eq(mkfifo("fifo", 0600), 0);
+	if (_i == 0)
+		world_spawn("-T", "1", "-l", "127.0.0.1:0", "-r", "/app=s",
+		    "sleep", "60", NULL);
+	else
+		world_spawn("-T", "1", "-l", "127.0.0.1:0", "-r", "/=!",
+		    "sh", "-c", "trap '' TERM; kill $PPID; read x <fifo",
+		    NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_assert_int_ge(now_ms() - begun, 990);
+	ck_contains(world_errors(), "the time of -T is over");
+}
+END_TEST
+
+START_TEST(ends_in_time)
+{
+	int listener = backend_listen("s", 16), client;
+
+	world_proxy("-T", "60", "-n", "1", "-r", "/app=s", NULL);
+	client = client_open();
+	hand_off(client, listener);
+	close(client);
+	close(listener);
+	ck_assert_int_eq(world_exit(), 0);
+}
+END_TEST
+
+START_TEST(wrong_numbers)
+{
+	static const char *const cases[][2] = { { "-n", "0" }, { "-n", "" },
+	    { "-n", "x" }, { "-n", "-1" }, { "-n", "1000000001" },
+	    { "-T", "0" }, { "-T", "1s" }, { "-T", "864001" } };
+
+	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", cases[_i][0],
+	    cases[_i][1], NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "a number from 1 to ");
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+static long
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/*
+ * A run of its own folder and port.  In microseconds, from exec to the end of
+ * its answer; when that began is the child's to say.
+ */
+static long
+one_run(int n, long *begun)
+{
+	char folder[16], number[16], request[64], want[64], line[64] = "";
+	char events_of[] = "CustomLog log json", date[] = "Date off";
+	char *argv[] = { binary, "-1", "-n", "1", "-T", "60", "-l",
+	    "127.0.0.1:0", "-r", "/=s,payload=head", "-c", date, "-c",
+	    events_of, NULL };
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	int listener, client, fd, out[2], status, port;
+	long taken;
+	size_t len;
+	pid_t pid;
+
+	snprintf(folder, sizeof(folder), "run%d", n);
+	snprintf(number, sizeof(number), "/%d", n);
+	ck_assert_int_eq(mkdir(folder, 0755), 0);
+	ck_assert_int_eq(chdir(folder), 0);
+	listener = backend_listen("s", 1);
+	ck_assert_int_eq(pipe(out), 0);
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		fd = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		dup2(fd, STDERR_FILENO);
+		for (fd = 3; fd < 64; fd++)
+			close(fd);
+		*begun = now_us();
+		execv(binary, argv);
+		_exit(127);
+	}
+	close(out[1]);
+	ck_assert_int_gt(read(out[0], line, sizeof(line) - 1), 0);
+	close(out[0]);
+	ck_assert_int_eq(sscanf(line, "127.0.0.1:%d\n", &port), 1);
+	addr.sin_port = htons((uint16_t)port);
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&addr,
+	    sizeof(addr)), 0);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", number);
+	send_text(client, request);
+	fd = backend_take_payload(listener, buf, sizeof(buf) - 1);
+	ck_assert_str_eq(buf, request);
+	send_text(fd, number);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	taken = now_us() - *begun;
+	snprintf(want, sizeof(want), "\r\n\r\n%s", number);
+	ck_contains(buf, want);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	/* It has left nothing but its log behind. */
+	ck_assert_int_eq(unlink("log"), 0);
+	unlink("err");
+	unlink("s");
+	ck_assert_int_eq(chdir(".."), 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+	close(client);
+	close(listener);
+	return taken;
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	const long *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * All are let go at the same moment.  How long each took is printed, not
+ * asserted: it is the machine's affair, too.
+ */
+START_TEST(parallel)
+{
+	long *taken = mmap(NULL, (PARALLEL + 1) * sizeof(*taken), PROT_READ |
+	    PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int go[2], i, status, failed = 0, below = 0;
+	long alone;
+	pid_t pid;
+	char c;
+
+	ck_assert_ptr_ne(taken, MAP_FAILED);
+	alone = one_run(PARALLEL, &taken[PARALLEL]);
+	ck_assert_int_eq(pipe(go), 0);
+	fflush(NULL);
+	for (i = 0; i < PARALLEL; i++) {
+		pid = fork();
+		ck_assert_int_ne(pid, -1);
+		if (pid != 0)
+			continue;
+		close(go[1]);
+		ck_assert_int_eq(read(go[0], &c, 1), 0);
+		taken[i] = one_run(i, &taken[i]);
+		_exit(0);
+	}
+	close(go[0]);
+	close(go[1]);
+	for (i = 0; i < PARALLEL; i++) {
+		ck_assert_int_ne(wait(&status), -1);
+		failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	}
+	ck_assert_int_eq(failed, 0);
+	qsort(taken, PARALLEL, sizeof(*taken), by_size);
+	for (i = 0; i < PARALLEL; i++)
+		below += taken[i] < 50000;
+	printf("exec to the end of the first answer, ms: alone %ld.%ld; "
+	    "%d at once %ld to %ld, half of them up to %ld, %d below 50\n",
+	    alone / 1000, alone % 1000 / 100, PARALLEL, taken[0] / 1000,
+	    taken[PARALLEL - 1] / 1000, taken[PARALLEL / 2] / 1000, below);
+	munmap(taken, (PARALLEL + 1) * sizeof(*taken));
+}
+END_TEST
+
+int
+main(void)
+{
+	const char *name = getenv("FDPROXY");
+	Suite *suite = suite_create("e2e_harness");
+	TCase *tc = tcase_create("harness");
+
+	if (realpath(name == NULL ? "./fdproxy" : name, binary) == NULL)
+		return 1;
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, json);
+	tcase_add_loop_test(tc, events_of_hand_off, 0, 2);
+	tcase_add_loop_test(tc, events_of_answers, 0, 6);
+	tcase_add_loop_test(tc, events_of_failing_backend, 0, 4);
+	tcase_add_loop_test(tc, events_of_lost_backend, 0, 2);
+	tcase_add_test(tc, events_of_gone_client);
+	tcase_add_test(tc, events_are_quoted);
+	tcase_add_test(tc, events_are_cut);
+	tcase_add_test(tc, events_in_file);
+	tcase_add_test(tc, events_to_nowhere);
+	tcase_add_loop_test(tc, fixed_output, 0, 4);
+	tcase_add_loop_test(tc, wrong_date, 0, 5);
+	tcase_add_test(tc, ends_by_count);
+	tcase_add_test(tc, ends_when_all_are_served);
+	tcase_add_test(tc, ends_by_time);
+	tcase_add_loop_test(tc, ends_by_time_with_command, 0, 2);
+	tcase_add_test(tc, ends_in_time);
+	tcase_add_loop_test(tc, wrong_numbers, 0, 8);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("parallel");
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, parallel);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

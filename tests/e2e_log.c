@@ -1,0 +1,1289 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * What a daemon leaves behind for others to see: the access log, the status
+ * page, the pid file, the sockets it listens on.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+#define NONE	"GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
+#define STATUS	"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
+#define HALF	"GET /app HTTP/1.1\r\nHo"
+
+/* As in e2e_backend: more than any send buffer takes. */
+#define FILE_MAX	((size_t)8 * 1024 * 1024)
+#define FILE_LEN	(world_torture() ? (size_t)60000 : FILE_MAX)
+
+static char buf[FILE_MAX + 4096 * 1024];
+
+/* ---- helpers ---- */
+
+static const char *
+contents(const char *name)
+{
+	static char text[1024 * 1024];
+	FILE *f = fopen(name, "r");
+	size_t n = 0;
+
+	if (f != NULL) {
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static void
+until_contains(const char *name, const char *text)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	while (strstr(contents(name), text) == NULL && now_ms() < end)
+		poll(NULL, 0, 2);
+	ck_contains(contents(name), text);
+}
+
+static int
+count_lines(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* Line n (from 0) of the access log "x", once it is there. */
+static const char *
+log_line(int n)
+{
+	static char line[2048];
+	long end = now_ms() + WORLD_PATIENCE;
+	const char *p;
+	int i;
+
+	while (count_lines(contents("x")) <= n && now_ms() < end)
+		poll(NULL, 0, 2);
+	p = contents("x");
+	ck_assert_msg(count_lines(p) > n, "there is no line %d: %s", n, p);
+	for (i = 0; i < n; i++)
+		p = strchr(p, '\n') + 1;
+	snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+	return line;
+}
+
+static int
+month(const char *name)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	const char *p = strstr(names, name);
+
+	ck_assert_msg(p != NULL && strlen(name) == 3, "month \"%s\"", name);
+	return (int)(p - names) / 3;
+}
+
+/*
+ * Line n is from host, of the last minute, and goes on as rest does, where ms=
+ * stands without its number: that is returned.
+ */
+static long
+check_line(int n, const char *host, const char *rest)
+{
+	char line[2048], from[128], name[4], text[2048];
+	struct tm tm = { .tm_isdst = 0 };
+	const char *p;
+	time_t when;
+	int at = -1;
+	char *end;
+	long ms;
+
+	snprintf(line, sizeof(line), "%s", log_line(n));
+	ck_assert_msg(sscanf(line, "%127s - - [%2d/%3[A-Za-z]/%4d:%2d:%2d:%2d "
+	    "+0000] %n", from, &tm.tm_mday, name, &tm.tm_year, &tm.tm_hour,
+	    &tm.tm_min, &tm.tm_sec, &at) == 7 && at > 0, "\"%s\"", line);
+	ck_assert_str_eq(from, host);
+	tm.tm_mon = month(name);
+	tm.tm_year -= 1900;
+	when = timegm(&tm);
+	ck_assert_int_le(when, time(NULL));
+	ck_assert_int_ge(when, time(NULL) - 60);
+	p = strstr(line + at, " ms=");
+	ck_assert_msg(p != NULL, "\"%s\"", line);
+	ms = strtol(p + 4, &end, 10);
+	ck_assert_ptr_ne(end, p + 4);
+	ck_assert_int_ge(ms, 0);
+	ck_assert_int_le(ms, 60000);
+	snprintf(text, sizeof(text), "%.*s%s", (int)(p + 4 - (line + at)),
+	    line + at, end);
+	ck_assert_str_eq(text, rest);
+	return ms;
+}
+
+/* The same of a client over TCP, with fields that the folder is part of. */
+static long
+check_backend(int n, const char *line, const char *status, const char *route,
+    const char *backend, int error)
+{
+	char rest[2048], number[16] = "-";
+
+	if (error != 0)
+		snprintf(number, sizeof(number), "%d", error);
+	snprintf(rest, sizeof(rest), "\"%s\" %s route=\"%s\" "
+	    "backend=\"%s/%s\" ms= errno=%s", line, status, route, world_dir(),
+	    backend, number);
+	return check_line(n, "127.0.0.1", rest);
+}
+
+static const char *
+local(const char *name)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "unix:%s/%s", world_dir(), name);
+	return text;
+}
+
+static void
+abandon(int client)
+{
+	struct linger off = { 1, 0 };
+
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(client);
+}
+
+/* A client is handed off and gets nothing. */
+static void
+pass(int listener, const char *request)
+{
+	int client = client_open();
+
+	send_text(client, request);
+	close(backend_take(listener));
+	close(client);
+}
+
+/* ---- the access log ---- */
+
+START_TEST(passed)
+{
+	int s = backend_listen("s", 4), client;
+
+	mkdir("d", 0755);
+	ck_assert_int_eq(symlink("../s", "d/q\"t"), 0);
+	write_file("f", "HTTP/1.1 200 OK\r\n\r\n");
+	world_proxy("-c", "CustomLog x common", "-l", local("front"),
+	    "-r", "/app=s", "-r", "/raw=s,flusher=none",
+	    "-r", "/file=s,flusher=file:f", "-c", "ProxyPass /d fd://d/",
+	    "-c", "ProxyPass /a\"b fd://s", NULL);
+	check_served(client_open(), s, GET);
+	check_backend(0, "GET /app HTTP/1.1", "200 -", "/app", "s", 0);
+	pass(s, "POST /raw/x?y HTTP/1.0\r\nHost: x\r\n\r\nbody");
+	check_backend(1, "POST /raw/x?y HTTP/1.0", "- -", "/raw", "s", 0);
+	check_served(client_open(), s, "HEAD /file HTTP/1.1\r\nHost: x\r\n"
+	    "\r\n");
+	check_backend(2, "HEAD /file HTTP/1.1", "- -", "/file", "s", 0);
+	pass(s, "GET /d/q%22t/s HTTP/1.1\r\nHost: x\r\n\r\n");
+	check_backend(3, "GET /d/q%22t/s HTTP/1.1", "200 -", "/d",
+	    "d/q\\x22t", 0);
+	pass(s, "GET /a%22b HTTP/1.1\r\nHost: x\r\n\r\n");
+	check_backend(4, "GET /a%22b HTTP/1.1", "200 -", "/a\\x22b", "s", 0);
+	client = client_unix("front");
+	send_text(client, "GET /raw HTTP/1.1\r\nHost: x\r\n\r\n");
+	close(backend_take(s));
+	close(client);
+	snprintf(buf, sizeof(buf), "\"GET /raw HTTP/1.1\" - - route=\"/raw\" "
+	    "backend=\"%s/s\" ms= errno=-", world_dir());
+	check_line(5, "unix", buf);
+	close(s);
+	world_stop(NULL);
+	ck_assert_int_eq(count_lines(contents("x")), 6);
+	unlink("d/q\"t");
+}
+END_TEST
+
+/* Answers of our own: the length is that of the body. */
+START_TEST(answered)
+{
+	static const struct {
+		const char *request;
+		const char *rest;
+		int status;
+		int len;
+	} cases[] = {
+		{ NONE, "\"GET /none HTTP/1.1\" 404 31 route=\"-\" "
+		    "backend=\"-\" ms= errno=-", 404, 31 },
+		{ "HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
+		    "\"HEAD /none HTTP/1.1\" 404 0 route=\"-\" "
+		    "backend=\"-\" ms= errno=-", 404, 0 },
+		{ "GET /x/y HTTP/1.1\r\nHost: x\r\n\r\n",
+		    "\"GET /x/y HTTP/1.1\" 404 31 route=\"/x\" "
+		    "backend=\"-\" ms= errno=-", 404, 31 },
+		{ "GET /a\001\"\\b\377\033[m HTTP/1.1\r\nHost: x\r\n\r\n",
+		    "\"GET /a\\x01\\x22\\x5cb\\xff\\x1b[m HTTP/1.1\" 400 26 "
+		    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
+		{ "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		    "\"GET /%zz HTTP/1.1\" 400 26 "
+		    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
+		{ "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
+		    "\"CONNECT x:1 HTTP/1.1\" 405 32 "
+		    "route=\"-\" backend=\"-\" ms= errno=-", 405, 32 },
+		{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		    "\"OPTIONS * HTTP/1.1\" 200 0 "
+		    "route=\"-\" backend=\"-\" ms= errno=-", 200, 0 },
+		{ "GET /app HTTP/2.0\r\nHost: x\r\n\r\n",
+		    "\"GET /app HTTP/2.0\" 505 29 "
+		    "route=\"-\" backend=\"-\" ms= errno=-", 505, 29 }
+	};
+	const char *answer, *body;
+
+	world_proxy("-c", "CustomLog x", "-r", "/x=!", "-r", "/app=s", NULL);
+	answer = exchange(cases[_i].request);
+	ck_assert_int_eq(status_of(answer), cases[_i].status);
+	body = strstr(answer, "\r\n\r\n");
+	ck_assert_ptr_nonnull(body);
+	ck_assert_int_eq((int)strlen(body + 4), cases[_i].len);
+	check_line(0, "127.0.0.1", cases[_i].rest);
+	world_stop(NULL);
+	ck_assert_int_eq(count_lines(contents("x")), 1);
+}
+END_TEST
+
+/* With the number of the error that the backend's socket gave. */
+START_TEST(no_backend)
+{
+	static const struct {
+		const char *socket;
+		int status;
+		int error;
+	} cases[] = {
+		{ "missing", 503, ENOENT }, { "stale", 503, ECONNREFUSED },
+		{ "file/x", 500, ENOTDIR }
+	};
+	char route[64], status[16];
+	const char *answer;
+
+	close(backend_listen("stale", 1));
+	write_file("file", "");
+	snprintf(route, sizeof(route), "/app=%s%s", cases[_i].socket,
+	    _i == 0 ? ",wait=200ms" : "");
+	world_proxy("-c", "CustomLog x", "-r", route, NULL);
+	answer = exchange(GET);
+	ck_assert_int_eq(status_of(answer), cases[_i].status);
+	snprintf(status, sizeof(status), "%d %d", cases[_i].status,
+	    (int)strlen(strstr(answer, "\r\n\r\n") + 4));
+	ck_assert_int_ge(check_backend(0, "GET /app HTTP/1.1", status, "/app",
+	    cases[_i].socket, cases[_i].error), _i == 0 ? 190 : 0);
+	world_stop("");
+	ck_assert_int_eq(count_lines(contents("x")), 1);
+}
+END_TEST
+
+/* A head that does not come in time; silence has no line at all. */
+START_TEST(late)
+{
+	int silent, half;
+	size_t len;
+
+	world_proxy("-c", "CustomLog x", "-r", "/app=s", "-c",
+	    "RequestReadTimeout header=200ms", "-c", "AcceptFilter http none",
+	    NULL);
+	silent = client_open();
+	half = client_open();
+	send_text(half, HALF);
+	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_uint_eq(len, 0);
+	ck_assert_int_eq(read_all(half, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 408);
+	ck_assert_int_ge(check_line(0, "127.0.0.1", "\"GET /app HTTP/1.1\" "
+	    "408 27 route=\"-\" backend=\"-\" ms= errno=-"), 190);
+	close(silent);
+	close(half);
+	world_stop(NULL);
+	ck_assert_int_eq(count_lines(contents("x")), 1);
+}
+END_TEST
+
+/* One that made room for another. */
+START_TEST(evicted)
+{
+	int first, second, fds;
+	size_t len;
+
+	world_proxy("-c", "CustomLog x", "-r", "/app=s", "-c",
+	    "MaxConnections 1", NULL);
+	fds = world_fds();
+	first = client_open();
+	send_text(first, HALF);
+	world_until_fds(fds + 1);
+	second = client_open();
+	send_text(second, HALF);
+	ck_assert_int_eq(read_all(first, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 408);
+	check_line(0, "127.0.0.1", "\"GET /app HTTP/1.1\" 408 27 route=\"-\" "
+	    "backend=\"-\" ms= errno=-");
+	abandon(second);
+	world_until_fds(fds);
+	/* Who it was, and what it wanted, is gone with it, or is not. */
+	ck_contains(log_line(1), "\" - - route=\"-\" backend=\"-\" ms=");
+	close(first);
+	world_stop(NULL);
+	ck_assert_int_eq(count_lines(contents("x")), 2);
+}
+END_TEST
+
+static void
+large_flusher(void)
+{
+	memset(buf, 'x', FILE_LEN);
+	memcpy(buf, "HTTP/1.1 200 OK\r\n\r\n", 19);
+	buf[FILE_LEN] = '\0';
+	write_file("f", buf);
+}
+
+/*
+ * The backend leaves after the head is out: a reset, with the error of the
+ * last attempt, or a hand-off after all.
+ */
+START_TEST(committed)
+{
+	int s = backend_listen("s", 16), client;
+	char route[128];
+	size_t len;
+
+	large_flusher();
+	snprintf(route, sizeof(route), "/app=s,flusher=file:f,payload=head,"
+	    "connectiontimeout=%s", _i == 0 ? "200ms" : "1min");
+	world_proxy("-c", "CustomLog x", "-r", route, NULL);
+	client = client_open_small();
+	send_text(client, GET);
+	read_exact(client, buf, 100);
+	ck_assert(readable(s, WORLD_PATIENCE));
+	close(s);
+	unlink("s");
+	read_exact(client, buf, FILE_LEN - 100);
+	if (_i == 0) {
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_RESET);
+		check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s",
+		    ETIMEDOUT);
+	} else {
+		ck_assert_str_eq(contents("x"), "");
+		s = backend_listen("s", 16);
+		close(backend_take_payload(s, buf, 1000));
+		check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s", 0);
+		close(s);
+	}
+	close(client);
+	world_stop("");
+	ck_assert_int_eq(count_lines(contents("x")), 1);
+}
+END_TEST
+
+/* Request lines are cut, lines are whole. */
+START_TEST(cut)
+{
+	char request[3000] = "GET /";
+	const char *line, *end;
+
+	memset(request + 5, _i == 0 ? 'a' : '"', 2000);
+	strcpy(request + 2005, " HTTP/1.1\r\nHost: x\r\n\r\n");
+	world_proxy("-c", "CustomLog x", NULL);
+	ck_assert_int_eq(status_of(exchange(request)), 404);
+	line = strchr(log_line(0), '"');
+	ck_assert_ptr_nonnull(line);
+	end = strchr(line + 1, '"');
+	ck_assert_ptr_nonnull(end);
+	ck_assert_int_le(end - line - 1, 512);
+	ck_assert_int_ge(end - line - 1, 500);
+	ck_assert_int_eq(strncmp(line, _i == 0 ? "\"GET /aaa" :
+	    "\"GET /\\x22\\x22", 9), 0);
+	ck_contains(end, "\" 404 31 route=\"-\" ");
+	ck_contains(end, " errno=-");
+	world_stop(NULL);
+}
+END_TEST
+
+/* A renamed file is written to until SIGUSR1, then another of its name. */
+START_TEST(rotated)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	world_proxy("-c", "CustomLog x", NULL);
+	ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	log_line(0);
+	ck_assert_int_eq(rename("x", "x.0"), 0);
+	ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	while (count_lines(contents("x.0")) < 2)
+		ck_assert_int_lt(now_ms(), end);
+	ck_assert_int_eq(access("x", F_OK), -1);
+	world_signal(SIGUSR1);
+	while (access("x", F_OK) == -1)
+		ck_assert_int_lt(now_ms(), end);
+	ck_assert_int_eq(status_of(exchange(GET)), 404);
+	ck_contains(log_line(0), "\"GET /app HTTP/1.1\" 404");
+	ck_assert_int_eq(count_lines(contents("x.0")), 2);
+	world_stop(NULL);
+}
+END_TEST
+
+/* ---- the status page ---- */
+
+/* A sample of the page; -1: there is none. */
+static long
+value(const char *page, const char *name)
+{
+	char text[128];
+	const char *p;
+
+	snprintf(text, sizeof(text), "\n%s ", name);
+	p = strstr(page, text);
+	return p == NULL ? -1 : atol(p + strlen(text));
+}
+
+/* All samples of one name. */
+static long
+sum(const char *page, const char *name)
+{
+	char text[128];
+	long n = 0;
+
+	snprintf(text, sizeof(text), "\n%s{", name);
+	while ((page = strstr(page, text)) != NULL) {
+		page = strchr(page, '}');
+		ck_assert_ptr_nonnull(page);
+		n += atol(page + 1);
+	}
+	return n;
+}
+
+static const char *
+status_page(void)
+{
+	const char *page = exchange(STATUS);
+
+	ck_assert_int_eq(status_of(page), 200);
+	ck_contains(page, "\r\nContent-Type: text/plain; version=0.0.4");
+	ck_contains(page, "\r\nConnection: close\r\n");
+	return page;
+}
+
+/* A disk that is full loses lines, and no client. */
+START_TEST(full_disk)
+{
+	int s = backend_listen("s", 4), i;
+	const char *page;
+
+	world_proxy("-c", "CustomLog /dev/full", "-r", "/app=s", "-r",
+	    "/status=status:", NULL);
+	for (i = 0; i < 3; i++)
+		check_served(client_open(), s, GET);
+	page = status_page();
+	ck_assert_int_eq(value(page, "fdproxy_log_lines_dropped_total"), 4);
+	close(s);
+	world_stop("warn: 4 log lines dropped");
+}
+END_TEST
+
+/* What is in a pipe, without waiting. */
+static int
+drain(int fd)
+{
+	int n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, buf, 65536)) > 0) {
+		buf[got] = '\0';
+		n += count_lines(buf);
+	}
+	return n;
+}
+
+/* A reader that does not read loses lines, which are counted, and no client. */
+START_TEST(blocked_reader)
+{
+	enum { N = 200 };
+	int s = backend_listen("s", 4), pipe_end, i, before, lines, dropped;
+	const char *page;
+
+	ck_assert_int_eq(mkfifo("pipe", 0600), 0);
+	pipe_end = open("pipe", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ne(pipe_end, -1);
+	ck_assert_int_ne(fcntl(pipe_end, F_SETPIPE_SZ, 4096), -1);
+	world_proxy("-c", "CustomLog pipe", "-r", "/app=s", "-r",
+	    "/status=status:", NULL);
+	for (i = 0; i < N; i++)
+		check_served(client_open(), s, GET);
+	page = status_page();
+	dropped = (int)value(page, "fdproxy_log_lines_dropped_total");
+	lines = drain(pipe_end);
+	ck_assert_int_gt(dropped, N / 2);
+	ck_assert_int_gt(lines, 0);
+	ck_assert_int_eq(lines + dropped, N + 1);
+	/* It reads again: none is lost any more. */
+	check_served(client_open(), s, GET);
+	ck_assert(readable(pipe_end, WORLD_PATIENCE));
+	before = drain(pipe_end);
+	ck_assert_int_eq(before, 1);
+	page = status_page();
+	ck_assert_int_eq(value(page, "fdproxy_log_lines_dropped_total"),
+	    dropped);
+	close(s);
+	snprintf(buf, sizeof(buf), "warn: %d log lines dropped", dropped);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	ck_contains(world_errors(), buf);
+	close(pipe_end);
+}
+END_TEST
+
+/*
+ * Messages, the same; on standard error too, whose O_NONBLOCK is not fdproxy's
+ * to set.
+ */
+START_TEST(blocked_messages)
+{
+	enum { N = 200 };
+	const char *name = _i == 0 ? "pipe" : "err";
+	int pipe_end, i, lines;
+	char text[64];
+	ssize_t n;
+
+	ck_assert_int_eq(mkfifo(name, 0600), 0);
+	pipe_end = open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ne(pipe_end, -1);
+	ck_assert_int_ne(fcntl(pipe_end, F_SETPIPE_SZ, 4096), -1);
+	world_proxy("-c", _i == 0 ? "ErrorLog pipe" :
+	    "ErrorLog stderr", "-r", "/app=missing", NULL);
+	for (i = 0; i < N; i++)
+		ck_assert_int_eq(status_of(exchange(GET)), 503);
+	lines = drain(pipe_end);
+	ck_assert_int_gt(lines, 0);
+	ck_assert_int_lt(lines, N / 2);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	ck_assert(readable(pipe_end, WORLD_PATIENCE));
+	n = read(pipe_end, buf, sizeof(buf) - 1);
+	ck_assert_int_gt(n, 0);
+	buf[n] = '\0';
+	snprintf(text, sizeof(text), "fdproxy: warn: %d log lines dropped\n",
+	    N - lines);
+	ck_assert_int_eq(strncmp(buf, text, strlen(text)), 0);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	close(pipe_end);
+}
+END_TEST
+
+/* Every outcome: the page says what the clients have seen. */
+START_TEST(counters)
+{
+	enum { SERVED = 3, ABSENT = 2, NOWHERE = 4 };
+	int s = backend_listen("s", 16), r, fds, i, half, queued, client;
+	const char *page;
+	size_t len;
+
+	large_flusher();
+	world_proxy("-r", "/app/deep=s", "-r", "/app=s", "-r", "/no=missing",
+	    "-r", "/wait=missing,wait=1min", "-r",
+	    "/reset=r,flusher=file:f,connectiontimeout=300ms", "-r", "/x=!",
+	    "-r", "/status=status:", "-c", "AcceptFilter http none", "-c",
+	    "MaxConnections 10", "-r", "/app=s", NULL);
+	fds = world_fds();
+	for (i = 0; i < SERVED; i++)
+		check_served(client_open(), s, GET);
+	check_served(client_open(), s, "GET /app/deep/x HTTP/1.1\r\nHost: x"
+	    "\r\n\r\n");
+	for (i = 0; i < NOWHERE; i++)
+		ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	for (i = 0; i < ABSENT; i++)
+		ck_assert_int_eq(status_of(exchange("GET /no HTTP/1.1\r\n"
+		    "Host: x\r\n\r\n")), 503);
+	ck_assert_int_eq(status_of(exchange("GET\r\n\r\n")), 400);
+	client = client_open();		/* gone, having said nothing */
+	world_until_fds(fds + 1);
+	close(client);
+	world_until_fds(fds);
+	r = backend_listen("r", 4);
+	client = client_open_small();
+	send_text(client, "GET /reset HTTP/1.1\r\nHost: x\r\n\r\n");
+	read_exact(client, buf, 100);
+	ck_assert(readable(r, WORLD_PATIENCE));
+	close(r);
+	unlink("r");
+	read_exact(client, buf, FILE_LEN - 100);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	close(client);
+	world_until_fds(fds);
+	half = client_open();
+	send_text(half, HALF);
+	queued = client_open();
+	send_text(queued, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+	world_until_fds(fds + 2);
+
+	page = status_page();
+	ck_assert_int_eq(value(page, "fdproxy_accepted_total"), SERVED + 1 +
+	    NOWHERE + ABSENT + 1 + 1 + 1 + 2 + 1);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/app\"}"), SERVED);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/app/deep\"}"), 1);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/no\"}"), 0);
+	ck_assert_int_eq(value(page, "fdproxy_handoffs_total{route=\"/x\"}"),
+	    -1);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/status\"}"), -1);
+	/* The one that is never reached is no double. */
+	ck_assert_ptr_null(strstr(strstr(page, "{route=\"/app\"}") + 1,
+	    "{route=\"/app\"}"));
+	ck_assert_int_eq(value(page,
+	    "fdproxy_answered_total{status=\"404\"}"), NOWHERE);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_answered_total{status=\"503\"}"), ABSENT);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_answered_total{status=\"400\"}"), 1);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_answered_total{status=\"200\"}"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_gone_total"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_reset_total"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_head_timeouts_total"), 0);
+	ck_assert_int_eq(value(page, "fdproxy_evicted_total"), 0);
+	ck_assert_int_ge(value(page, "fdproxy_backend_retries_total"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_accept_pauses_total"), 0);
+	ck_assert_int_eq(value(page, "fdproxy_log_lines_dropped_total"), 0);
+	ck_assert_int_eq(value(page, "fdproxy_waiting{for=\"head\"}"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_waiting{for=\"backend\"}"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_max_connections"), 10);
+	/* Byte by byte, what waits of the page has one more. */
+	ck_assert_int_eq(value(page, "fdproxy_open_descriptors"), fds + 3 +
+	    world_torture());
+	ck_assert_int_le(value(page, "process_start_time_seconds"),
+	    time(NULL));
+	ck_assert_int_ge(value(page, "process_start_time_seconds"),
+	    time(NULL) - 120);
+	ck_contains(page, "\nfdproxy_build_info{version=\"");
+	ck_assert_int_eq(value(page, "fdproxy_accepted_total"),
+	    sum(page, "fdproxy_handoffs_total") +
+	    sum(page, "fdproxy_answered_total") +
+	    value(page, "fdproxy_gone_total") +
+	    value(page, "fdproxy_reset_total") +
+	    value(page, "fdproxy_waiting{for=\"head\"}") +
+	    value(page, "fdproxy_waiting{for=\"backend\"}"));
+
+	world_until_fds(fds + 2);
+	world_signal(SIGALRM);
+	snprintf(buf, sizeof(buf), "notice: accepted %d, passed %d, answered "
+	    "%d, resets 1, gone 1, head timeouts 0, evicted 0, retries ",
+	    SERVED + 1 + NOWHERE + ABSENT + 6, SERVED + 1,
+	    NOWHERE + ABSENT + 2);
+	world_until_says(buf, 1);
+	world_until_says(", pauses 0, waiting 2\n", 1);
+	abandon(half);
+	abandon(queued);
+	close(s);
+	world_stop("");
+}
+END_TEST
+
+/* Every line of the page is as Prometheus wants it. */
+START_TEST(page_format)
+{
+	char *page, *line, *next, name[128], kind[16];
+	int at, samples = 0;
+	double n;
+
+	world_proxy("-r", "/a\\\"b=s", "-r", "/status=status:", NULL);
+	page = strdup(status_page());
+	ck_assert_ptr_nonnull(page);
+	ck_contains(page, "{route=\"/a\\\\\\\"b\"} 0\n");
+	line = strstr(page, "\r\n\r\n") + 4;
+	ck_assert_int_eq(page[strlen(page) - 1], '\n');
+	for (; *line != '\0'; line = next) {
+		next = strchr(line, '\n');
+		*next++ = '\0';
+		at = -1;
+		if (strncmp(line, "# HELP ", 7) == 0)
+			continue;
+		if (strncmp(line, "# TYPE ", 7) == 0) {
+			ck_assert_int_eq(sscanf(line, "# TYPE %127s %15s%n",
+			    name, kind, &at), 2);
+			ck_assert_msg(line[at] == '\0', "\"%s\"", line);
+			ck_assert_msg(strcmp(kind, "counter") == 0 ||
+			    strcmp(kind, "gauge") == 0, "\"%s\"", line);
+			continue;
+		}
+		ck_assert_int_eq(strncmp(line, name, strlen(name)), 0);
+		ck_assert_msg(strrchr(line, ' ') != NULL && sscanf(
+		    strrchr(line, ' '), "%lf%n", &n, &at) == 1, "\"%s\"",
+		    line);
+		samples++;
+	}
+	ck_assert_int_gt(samples, 20);
+	free(page);
+	world_stop(NULL);
+}
+END_TEST
+
+START_TEST(page_head)
+{
+	const char *answer;
+
+	world_proxy("-r", "/status=status:", "-c", "ServerTokens Prod", NULL);
+	answer = exchange("HEAD /status HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(status_of(answer), 200);
+	ck_contains(answer, "\r\nServer: fdproxy\r\n");
+	ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+	ck_assert_int_eq(value(status_page(),
+	    "fdproxy_answered_total{status=\"200\"}"), 2);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Across a reload, a route keeps its count if its path stays. */
+START_TEST(page_reload)
+{
+	int s = backend_listen("s", 4), t = backend_listen("t", 4);
+	const char *page;
+
+	write_file("conf", "ProxyPass /app fd://s\nProxyPass /old fd://s\n"
+	    "ProxyPass /status status:\n");
+	world_proxy("-f", "conf", NULL);
+	check_served(client_open(), s, GET);
+	check_served(client_open(), s, GET);
+	write_file("conf", "ProxyPass /new fd://s\nProxyPass /app fd://t\n"
+	    "ProxyPass /status status:\n");
+	world_signal(SIGHUP);
+	world_until_says("has been read again", 1);
+	check_served(client_open(), t, GET);
+	write_file("conf", "Not this\n");
+	world_signal(SIGHUP);
+	world_until_says("stays as it was", 1);
+	page = status_page();
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/app\"}"), 3);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/new\"}"), 0);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_handoffs_total{route=\"/old\"}"), -1);
+	ck_assert_int_eq(value(page, "fdproxy_reloads_total{result=\"ok\"}"),
+	    1);
+	ck_assert_int_eq(value(page,
+	    "fdproxy_reloads_total{result=\"failed\"}"), 1);
+	ck_assert_int_eq(value(page, "fdproxy_accepted_total"), 4);
+	close(s);
+	close(t);
+	world_stop("");
+}
+END_TEST
+
+/* Processor time it has used, in clock ticks. */
+static long
+ticks(void)
+{
+	char name[64], text[1024] = "";
+	unsigned long user = 0, sys = 0;
+	const char *p;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", (int)world_pid());
+	snprintf(text, sizeof(text), "%.1000s", contents(name));
+	p = strrchr(text, ')');
+	ck_assert_ptr_nonnull(p);
+	ck_assert_int_eq(sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+	    "%*u %lu %lu", &user, &sys), 2);
+	return (long)(user + sys);
+}
+
+/* So many routes that the page is longer than buffers are. */
+static int
+many_routes(void)
+{
+	int n = world_torture() ? 300 : 3000, i;
+	char path[2048];
+	FILE *f = fopen("conf", "w");
+
+	ck_assert_ptr_nonnull(f);
+	memset(path, 'x', sizeof(path));
+	path[world_torture() ? 10 : 2000] = '\0';
+	fprintf(f, "ProxyPass /status status:\n");
+	for (i = 0; i < n; i++)
+		fprintf(f, "ProxyPass /%d-%s fd://s\n", i, path);
+	ck_assert_int_eq(fclose(f), 0);
+	return n;
+}
+
+/* A client that reads slowly gets all of it; nobody spins for it. */
+START_TEST(page_whole)
+{
+	int n = many_routes(), client, i;
+	long end = now_ms() + WORLD_PATIENCE, sleeps, used;
+	char text[32];
+	const char *p;
+	size_t len;
+
+	world_proxy("-f", "conf", "-l", local("front"), NULL);
+	client = _i == 0 ? client_open_small() : client_unix("front");
+	send_text(client, STATUS);
+	read_exact(client, buf, 100);
+	if (!world_torture()) {
+		/* As far as it can be, it rests. */
+		do {
+			ck_assert_int_lt(now_ms(), end);
+			used = ticks();
+			sleeps = world_sleeps();
+			poll(NULL, 0, 300);
+		} while (ticks() - used > 5 || world_sleeps() - sleeps > 20);
+		ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	}
+	ck_assert_int_eq(read_all(client, buf + 100, sizeof(buf) - 100, &len),
+	    END_FIN);
+	ck_assert_int_eq(status_of(buf), 200);
+	for (p = buf, i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "{route=\"/%d-", i);
+		p = strstr(p, text);
+		ck_assert_msg(p != NULL, "no %s", text);
+	}
+	p = strchr(p, '}');
+	ck_assert_ptr_nonnull(p);
+	ck_assert_str_eq(p, "} 0\n");
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A page that is cut does not look whole. */
+START_TEST(page_cut)
+{
+	int client, fds;
+	size_t len;
+
+	many_routes();
+	world_proxy("-f", "conf", "-c", "Timeout 200ms", NULL);
+	fds = world_fds();
+	client = client_open_small();
+	send_text(client, STATUS);
+	ck_assert(readable(client, WORLD_PATIENCE));
+	world_until_fds(fds + 2);		/* and what waits */
+	world_until_fds(fds);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	close(client);
+	world_stop(NULL);
+}
+END_TEST
+
+/* ---- the pid file ---- */
+
+static void
+check_pid_file(pid_t pid)
+{
+	snprintf(buf, sizeof(buf), "%d\n", (int)pid);
+	ck_assert_str_eq(contents("p"), buf);
+}
+
+/* It names the process, as soon as clients can connect, and goes with it. */
+START_TEST(pid_file)
+{
+	pid_t first;
+
+	write_file("p", "99999999999 stale, and longer than a pid\n");
+	world_proxy("-c", "PidFile p", NULL);
+	first = world_pid();
+	check_pid_file(first);
+	world_spawn("-c", "PidFile p", "-l", "127.0.0.1:0", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	snprintf(buf, sizeof(buf), "it runs already, as process %d\n",
+	    (int)first);
+	ck_contains(world_errors(), buf);
+	check_pid_file(first);
+	world_adopt(first);
+	ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	ck_assert_int_eq(access("p", F_OK), -1);
+	/* After a crash it is there, and nobody's. */
+	world_proxy("-c", "PidFile p", NULL);
+	world_signal(SIGKILL);
+	world_wait();
+	ck_assert_int_eq(access("p", F_OK), 0);
+	world_proxy("-c", "PidFile p", NULL);
+	check_pid_file(world_pid());
+	world_stop(NULL);
+	ck_assert_int_eq(access("p", F_OK), -1);
+}
+END_TEST
+
+/* Who does not get ready does not say so. */
+START_TEST(pid_file_not_ready)
+{
+	int live = backend_listen("live", 4);
+
+	world_spawn("-c", "PidFile p", "-l", local("live"), NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), "cannot listen on ");
+	ck_assert_int_eq(access("p", F_OK), -1);
+	world_spawn("-c", "PidFile none/p", "-l", "127.0.0.1:0", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), "cannot open ");
+	world_spawn("-t", "-c", "PidFile p", "-l", "127.0.0.1:0", NULL);
+	ck_assert_int_eq(world_exit(), 0);
+	ck_assert_int_eq(access("p", F_OK), -1);
+	close(live);
+}
+END_TEST
+
+/* The rights to remove it are gone: it is emptied. */
+START_TEST(pid_file_emptied)
+{
+	world_proxy("-c", "PidFile p", "-u", "65534", NULL);
+	check_pid_file(world_pid());
+	world_stop(NULL);
+	ck_assert_int_eq(access("p", F_OK), 0);
+	ck_assert_str_eq(contents("p"), "");
+}
+END_TEST
+
+/* ---- the daemon ---- */
+
+static void
+check_link(pid_t pid, const char *what, const char *target)
+{
+	char name[64], got[256];
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/%d/%s", (int)pid, what);
+	n = readlink(name, got, sizeof(got) - 1);
+	got[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(got, target);
+}
+
+static void
+check_daemon(pid_t pid)
+{
+	ck_assert_int_eq(getsid(pid), pid);
+	ck_assert_int_ne(getsid(0), pid);
+	check_link(pid, "fd/0", "/dev/null");
+	check_link(pid, "fd/1", "/dev/null");
+	check_link(pid, "fd/2", "/dev/null");
+	check_link(pid, "cwd", world_dir());
+}
+
+/* Our own from its birth on: its first parent ends at once. */
+static pid_t
+adopt_daemon(void)
+{
+	pid_t pid = atoi(contents("p"));
+
+	ck_assert_int_gt(pid, 1);
+	world_adopt(pid);
+	ck_assert_int_eq(kill(pid, 0), 0);
+	return pid;
+}
+
+static int
+connect_once(const char *name, size_t len)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, name, len);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, (socklen_t)
+	    (offsetof(struct sockaddr_un, sun_path) + len)), 0);
+	return fd;
+}
+
+/* The parent ends when clients can connect; the child is on its own. */
+START_TEST(daemon_starts)
+{
+	int s = backend_listen("s", 4), pair[2];
+	pid_t parent, pid;
+
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	ck_assert_int_eq(pipe(pair), 0);
+	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+	world_inherit(pair[1], 6);
+	close(pair[1]);
+	write_file("conf", "ProxyPass /app fd://s\nPidFile p\nErrorLog log\n");
+	world_spawn("-d", "-1", "-N", "6", "-f", "conf", "-l", local("front"),
+	    NULL);
+	parent = world_pid();
+	ck_assert_int_eq(world_exit(), 0);
+	check_served(connect_once("front", 5), s, GET);
+	snprintf(buf, sizeof(buf), "%s\n", local("front"));
+	ck_assert_str_eq(contents("out"), buf);
+	ck_assert_int_eq(read(pair[0], buf, 2), 1);
+	ck_assert_int_eq(read(pair[0], buf, 1), 0);
+	ck_assert_str_eq(world_errors(), "");
+	pid = adopt_daemon();
+	ck_assert_int_ne(pid, parent);
+	check_daemon(pid);
+	/* And stays so. */
+	write_file("conf", "PidFile p\nErrorLog log\nProxyPass /app !\n"
+	    "ProxyPass /new fd://s\n");
+	world_signal(SIGHUP);
+	until_contains("log", "notice: the configuration has been read again");
+	check_served(client_unix("front"), s, "GET /new HTTP/1.1\r\nHost: x"
+	    "\r\n\r\n");
+	world_signal(SIGUSR2);
+	until_contains("log", "notice: upgraded to version");
+	check_daemon(pid);
+	ck_assert_int_eq(atoi(contents("p")), pid);
+	check_served(client_unix("front"), s, "GET /new HTTP/1.1\r\nHost: x"
+	    "\r\n\r\n");
+	write_file("conf", "Not this\n");
+	world_signal(SIGHUP);
+	until_contains("log", "error: conf:1: unknown directive");
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	until_contains("log", "notice: stopping");
+	ck_assert_int_eq(access("p", F_OK), -1);
+	ck_assert_int_eq(access("front", F_OK), -1);
+	ck_assert_str_eq(world_errors(), "");
+	close(pair[0]);
+	close(s);
+}
+END_TEST
+
+/* The parent's status is that of who could not start, after its messages. */
+START_TEST(daemon_fails)
+{
+	static const struct {
+		const char *directive;
+		int status;
+		const char *says;
+	} cases[] = {
+		{ "ErrorLog log", 1, "error: cannot listen on unix:/" },
+		{ "ErrorLog none/log", 1, "error: cannot open " },
+		{ "CustomLog none/log", 1, "error: cannot open " },
+		{ "User no-such-user", 1, "" },
+		{ "Not this", 2, "unknown directive" }
+	};
+	int live = backend_listen("live", 4);
+
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	world_spawn("-d", "-l", local("live"), "-c", "PidFile p", "-c",
+	    cases[_i].directive, NULL);
+	ck_assert_int_eq(world_exit(), cases[_i].status);
+	ck_contains(world_errors(), cases[_i].says);
+	ck_assert_int_eq(access("p", F_OK), -1);
+	ck_assert_str_eq(contents("out"), "");
+	close(live);
+}
+END_TEST
+
+/* ---- listeners ---- */
+
+static struct stat
+file_status(const char *name)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(name, &st), 0);
+	return st;
+}
+
+START_TEST(listener_mode)
+{
+	mode_t old = umask(027);
+	char text[512];
+
+	snprintf(text, sizeof(text), "Listen %s mode=0601\n", local("a"));
+	write_file("conf", text);
+	world_proxy("-f", "conf", "-l", local("b"), NULL);
+	umask(old);
+	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0601);
+	ck_assert_uint_eq(file_status("b").st_mode & 07777, 0750);
+	/* Of one that stays, too. */
+	snprintf(text, sizeof(text), "Listen %s mode=0666\n", local("a"));
+	write_file("conf", text);
+	world_signal(SIGHUP);
+	world_until_says("has been read again", 1);
+	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0666);
+	world_stop("");
+	world_spawn("-c", "Listen unix:/tmp/x mode=9", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	world_spawn("-c", "Listen unix:/tmp/x mode=1777", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+}
+END_TEST
+
+START_TEST(listener_owner)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "Listen unix:%s/a owner=65534 "
+	    "group=65533 mode=0660\nListen unix:%s/b group=65532\n",
+	    world_dir(), world_dir());
+	write_file("conf", text);
+	world_proxy("-f", "conf", "-u", "65534", NULL);
+	ck_assert_uint_eq(file_status("a").st_uid, 65534);
+	ck_assert_uint_eq(file_status("a").st_gid, 65533);
+	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0660);
+	ck_assert_uint_eq(file_status("b").st_uid, 0);
+	ck_assert_uint_eq(file_status("b").st_gid, 65532);
+	close(client_unix("a"));
+	world_stop(NULL);
+	/* A name that nobody has: nothing is left behind. */
+	snprintf(text, sizeof(text), "Listen %s owner=no-such-user",
+	    local("c"));
+	world_spawn("-c", text, NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), "unknown user no-such-user");
+	ck_assert_int_eq(access("c", F_OK), -1);
+}
+END_TEST
+
+/* A name that is ours alone, with what stands in front of it. */
+static const char *
+abstract(const char *scheme, const char *name)
+{
+	static char text[2][128];
+	static int i;
+
+	i = !i;
+	snprintf(text[i], sizeof(text[i]), "%s@%s/%s", scheme, world_dir(),
+	    name);
+	return text[i];
+}
+
+static int
+abstract_listen(const char *name)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const char *full = abstract("", name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path + 1, full + 1, strlen(full) - 1);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, (socklen_t)
+	    (offsetof(struct sockaddr_un, sun_path) + strlen(full))), 0);
+	ck_assert_int_eq(listen(fd, 16), 0);
+	return fd;
+}
+
+static int
+abstract_client(const char *name)
+{
+	char full[128];
+	size_t len;
+
+	snprintf(full, sizeof(full), "%s", abstract("", name));
+	len = strlen(full);
+	full[0] = '\0';
+	return connect_once(full, len);
+}
+
+/* No file, neither in front nor behind. */
+START_TEST(abstract_names)
+{
+	int s, client, other;
+	char text[512], expected[256];
+
+	snprintf(text, sizeof(text), "ProxyPass /app fd://%s\n"
+	    "ProxyPass /wait fd://%s wait=1min flusher=none\nCustomLog x\n",
+	    abstract("", "s"), abstract("", "w"));
+	write_file("conf", text);
+	world_proxy("-f", "conf", "-l", abstract("unix:", "front"), NULL);
+	ck_assert_str_eq(world_line(1), abstract("unix:", "front"));
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	snprintf(expected, sizeof(expected), "\"GET /app HTTP/1.1\" 503 34 "
+	    "route=\"/app\" backend=\"%s\" ms= errno=%d", abstract("", "s"),
+	    ECONNREFUSED);
+	check_line(0, "127.0.0.1", expected);
+	s = abstract_listen("s");
+	check_served(client_open(), s, GET);
+	check_served(abstract_client("front"), s, GET);
+	snprintf(expected, sizeof(expected), "\"GET /app HTTP/1.1\" 200 - "
+	    "route=\"/app\" backend=\"%s\" ms= errno=-", abstract("", "s"));
+	check_line(1, "127.0.0.1", expected);
+	check_line(2, "unix", expected);
+	/* One that comes later; and one whose name is only its beginning. */
+	client = client_open();
+	send_text(client, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+	other = abstract_listen("wx");
+	ck_assert(!readable(other, 100));
+	close(other);
+	other = abstract_listen("w");
+	close(backend_take(other));
+	close(client);
+	close(other);
+	/* Taken: said so, and nothing changes. */
+	other = abstract_listen("taken");
+	snprintf(text, sizeof(text), "Listen %s\n", abstract("unix:",
+	    "taken"));
+	write_file("conf", text);
+	world_signal(SIGHUP);
+	world_until_says("stays as it was", 1);
+	close(other);
+	world_signal(SIGHUP);
+	world_until_says("has been read again", 1);
+	close(abstract_client("taken"));
+	close(abstract_client("front"));
+	close(s);
+	world_stop("");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("e2e_log");
+	TCase *tc = tcase_create("log");
+
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, passed);
+	tcase_add_loop_test(tc, answered, 0, 8);
+	tcase_add_loop_test(tc, no_backend, 0, 3);
+	tcase_add_test(tc, late);
+	tcase_add_test(tc, evicted);
+	tcase_add_loop_test(tc, committed, 0, 2);
+	tcase_add_loop_test(tc, cut, 0, 2);
+	tcase_add_test(tc, rotated);
+	tcase_add_test(tc, full_disk);
+	tcase_add_test(tc, blocked_reader);
+	tcase_add_loop_test(tc, blocked_messages, 0, 2);
+	suite_add_tcase(suite, tc);
+
+	tc = tcase_create("status");
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, counters);
+	tcase_add_test(tc, page_format);
+	tcase_add_test(tc, page_head);
+	tcase_add_test(tc, page_reload);
+	tcase_add_loop_test(tc, page_whole, 0, 2);
+	if (!world_torture())
+		tcase_add_test(tc, page_cut);
+	suite_add_tcase(suite, tc);
+
+	tc = tcase_create("daemon");
+	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, pid_file);
+	tcase_add_test(tc, pid_file_not_ready);
+	if (geteuid() == 0)
+		tcase_add_test(tc, pid_file_emptied);
+	tcase_add_test(tc, daemon_starts);
+	tcase_add_loop_test(tc, daemon_fails, 0, 5);
+	tcase_add_test(tc, listener_mode);
+	if (geteuid() == 0)
+		tcase_add_test(tc, listener_owner);
+	tcase_add_test(tc, abstract_names);
+	suite_add_tcase(suite, tc);
+	return world_run(suite);
+}

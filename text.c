@@ -1,0 +1,220 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text.h"
+
+struct out {
+	char *dst;
+	size_t size;
+	size_t len;		/* of what was put, also where it was cut */
+};
+
+/* What stands between a % and its letter. */
+struct spec {
+	bool zero;
+	size_t width;
+	size_t most;		/* precision */
+	int longs;		/* how many l; z is as one */
+};
+
+static void
+put(struct out *out, const char *text, size_t n)
+{
+	size_t fits;
+
+	if (out->len + 1 < out->size) {
+		fits = out->size - 1 - out->len;
+		memcpy(out->dst + out->len, text, n < fits ? n : fits);
+	}
+	out->len += n;
+}
+
+static void
+pad(struct out *out, const struct spec *spec, size_t n)
+{
+	for (; n < spec->width; n++)
+		put(out, spec->zero ? "0" : " ", 1);
+}
+
+static void
+put_number(struct out *out, const struct spec *spec, unsigned long long n,
+    unsigned int base, bool negative)
+{
+	char digits[24];
+	size_t i = sizeof(digits);
+
+	do {
+		digits[--i] = "0123456789abcdef"[n % base];
+		n /= base;
+	} while (n > 0);
+	if (negative)
+		digits[--i] = '-';
+	pad(out, spec, sizeof(digits) - i);
+	put(out, digits + i, sizeof(digits) - i);
+}
+
+/* The number after a '.', or a width; or the argument that '*' stands for. */
+static size_t
+take_size(const char **fmt, va_list *ap)
+{
+	size_t n = 0;
+	int given;
+
+	if (**fmt == '*') {
+		++*fmt;
+		given = va_arg(*ap, int);
+		return given < 0 ? SIZE_MAX : (size_t)given;
+	}
+	for (; **fmt >= '0' && **fmt <= '9'; ++*fmt)
+		n = n * 10 + (size_t)(**fmt - '0');
+	return n;
+}
+
+static void
+take_spec(struct spec *spec, const char **fmt, va_list *ap)
+{
+	memset(spec, 0, sizeof(*spec));
+	spec->most = SIZE_MAX;
+	spec->zero = **fmt == '0';
+	spec->width = take_size(fmt, ap);
+	if (**fmt == '.') {
+		++*fmt;
+		spec->most = take_size(fmt, ap);
+	}
+	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
+		spec->longs++;
+}
+
+static unsigned long long
+take_unsigned(const struct spec *spec, va_list *ap)
+{
+	if (spec->longs == 0)
+		return va_arg(*ap, unsigned int);
+	if (spec->longs == 1)	/* a size_t is no longer on any system */
+		return va_arg(*ap, unsigned long);
+	return va_arg(*ap, unsigned long long);
+}
+
+static void
+put_signed(struct out *out, const struct spec *spec, va_list *ap)
+{
+	long long n;
+
+	if (spec->longs == 0)
+		n = va_arg(*ap, int);
+	else if (spec->longs == 1)
+		n = va_arg(*ap, long);
+	else
+		n = va_arg(*ap, long long);
+	put_number(out, spec, n < 0 ? 0 - (unsigned long long)n :
+	    (unsigned long long)n, 10, n < 0);
+}
+
+static void
+put_string(struct out *out, const struct spec *spec, const char *text)
+{
+	size_t n = 0;
+
+	/* Up to the precision it need not be terminated. */
+	while (n < spec->most && text[n] != '\0')
+		n++;
+	pad(out, spec, n);
+	put(out, text, n);
+}
+
+static void
+convert(struct out *out, const char **fmt, va_list *ap)
+{
+	struct spec spec;
+	char c;
+
+	take_spec(&spec, fmt, ap);
+	switch (**fmt) {
+	case 'c':
+		c = (char)va_arg(*ap, int);
+		put(out, &c, 1);
+		break;
+	case 'd':
+		put_signed(out, &spec, ap);
+		break;
+	case 'o':
+		put_number(out, &spec, take_unsigned(&spec, ap), 8, false);
+		break;
+	case 's':
+		put_string(out, &spec, va_arg(*ap, const char *));
+		break;
+	case 'u':
+		put_number(out, &spec, take_unsigned(&spec, ap), 10, false);
+		break;
+	case 'x':
+		put_number(out, &spec, take_unsigned(&spec, ap), 16, false);
+		break;
+	default:
+		put(out, *fmt, 1);
+		break;
+	}
+	++*fmt;
+}
+
+size_t
+text_vformat(char *dst, size_t size, const char *fmt, va_list args)
+{
+	struct out out = { dst, size, 0 };
+	va_list ap;
+	size_t n;
+
+	va_copy(ap, args);	/* so that its address can be taken */
+	while (*fmt != '\0') {
+		n = strcspn(fmt, "%");
+		put(&out, fmt, n);
+		fmt += n;
+		if (*fmt == '%') {
+			fmt++;
+			convert(&out, &fmt, &ap);
+		}
+	}
+	va_end(ap);
+	if (size > 0)
+		dst[out.len < size ? out.len : size - 1] = '\0';
+	return out.len;
+}
+
+size_t
+text_format(char *dst, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = text_vformat(dst, size, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+void
+text_write(int fd, const char *fmt, ...)
+{
+	char text[TEXT_MAX], *p = text;
+	size_t left;
+	ssize_t n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	left = text_vformat(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (left >= sizeof(text))
+		left = sizeof(text) - 1;
+	while (left > 0) {
+		n = write(fd, p, left);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		p += n;
+		left -= (size_t)n;
+	}
+}

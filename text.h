@@ -1,0 +1,34 @@
+/* See LICENSE for copyright and license details. */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+/*
+ * Formatted text.  The C library's own is a tenth of a small static binary,
+ * most of it for numbers with a fraction and for wide characters.
+ *
+ * Known are %c %d %o %s %u %x and %%, with l, ll and z, a width with or
+ * without zeros, and a precision (also *) for %s.
+ */
+
+#if defined(__GNUC__)
+#define TEXT_PRINTF(fmt, args)	__attribute__((format(printf, fmt, args)))
+#else
+#define TEXT_PRINTF(fmt, args)
+#endif
+
+/*
+ * As snprintf(3): at most size bytes, always terminated unless size is 0;
+ * returns the length of the whole text, cut or not.
+ */
+size_t	text_format(char *dst, size_t size, const char *fmt, ...)
+	    TEXT_PRINTF(3, 4);
+size_t	text_vformat(char *dst, size_t size, const char *fmt, va_list ap);
+
+/* Write a text, of TEXT_MAX bytes at most, to a descriptor. */
+#define TEXT_MAX	4096
+void	text_write(int fd, const char *fmt, ...) TEXT_PRINTF(2, 3);
+
+#endif
