@@ -24,6 +24,7 @@
 #define BLIND_REST_MAX	100
 #define PROBE_MAX_MS	50
 #define PROBE_ALL_MS	1000
+#define PROBE_ALL_MAX	500	/* sockets, about 10 ms */
 #define HOLD_MS		5000	/* what stays open by a fault */
 #define APACHE_READ	8000	/* bytes that it takes at once */
 #define LINGER_IDLE_MS	2000
@@ -118,7 +119,8 @@ new_lists(uint32_t n)
 	uint32_t i;
 
 	for (i = 0; l != NULL && i < n; i++)
-		l[i].first = l[i].last = NOBODY;
+		l[i] = (struct list){ .first = NOBODY, .last = NOBODY,
+		    .error = EAGAIN };
 	return l;
 }
 
@@ -503,10 +505,11 @@ static void
 event_route(const struct conn *c)
 {
 	char route[256], to[256];
-	const char *backend = backend_text(c);
+	const char *backend;
 
 	if (!log_access_wanted() || !config->access_json)
 		return;
+	backend = backend_text(c);
 	event(c, "route", ",\"route\":\"%s\",\"backend\":\"%s\"",
 	    log_quote_json(route, sizeof(route), target_of(c)->path,
 	    strlen(target_of(c)->path)), log_quote_json(to, sizeof(to),
@@ -1038,7 +1041,10 @@ conn_set_ready(bool ready)
 	serving = ready;
 }
 
-/* No socket is looked at more than once a second. */
+/*
+ * No socket is looked at more than once a second; and no socket if there are
+ * so many that others would have to wait.
+ */
 static int
 ready_status(void)
 {
@@ -1046,6 +1052,8 @@ ready_status(void)
 	static bool known, ready;
 	uint32_t at = 0;
 
+	if (config->nqueues > PROBE_ALL_MAX)
+		return serving ? 200 : 503;
 	if (!known || !clock_before(clock_ms(), next)) {
 		known = true;
 		ready = conn_probe(&at);
@@ -1403,6 +1411,7 @@ retry_committed(struct conn *c)
 		return reset(c, "its payload is lost", 0);
 	now.backend = fdpass_connect(&now.addr);
 	if (now.backend == -1) {
+		lists[c->list].error = errno;
 		lists[c->list].absent = fdpass_state(errno, &now.addr) ==
 		    FDPASS_ABSENT;
 		queue_back_off(c->list);
@@ -1425,8 +1434,8 @@ event_accepted(const struct conn *c)
 	    sizeof(text), client, strlen(client)));
 }
 
-void
-conn_start(struct conn *c, int fd, bool local)
+static void
+init(struct conn *c, int fd, bool local)
 {
 	static const struct conn fresh;
 
@@ -1439,15 +1448,21 @@ conn_start(struct conn *c, int fd, bool local)
 	c->local = local;
 	c->begun = clock_ms();
 	c->deadline = c->begun + config->head_ms;
+}
+
+void
+conn_start(struct conn *c, int fd, bool local)
+{
+	init(c, fd, local);
 	c->number = (uint32_t)++stats_get()->accepted;
 	event_accepted(c);
 }
 
+/* It was counted by the program that has answered it. */
 void
 conn_start_linger(struct conn *c, int fd, bool local)
 {
-	conn_start(c, fd, local);
-	stats_get()->accepted--;	/* it was counted there */
+	init(c, fd, local);
 	c->state = CONN_LINGER;
 	c->u.linger.end = clock_ms() + LINGER_MS;
 }
@@ -1711,6 +1726,7 @@ leave_queues(struct list *from, uint32_t n)
 			c->list = NO_LIST;
 			if (c->state == CONN_QUEUED) {
 				c->status = 0;
+				c->routed = false;	/* not in here */
 				link_slot(c, LIST_ANEW, NOBODY);
 				continue;
 			}

@@ -212,10 +212,12 @@ wait_for(struct conn *c, enum conn_want want)
 		watched = watch(c, POLLER_HANGUP);
 		break;
 	}
-	if (watched)
+	if (watched) {
 		conn_settle(c);
-	else
+	} else {
+		conn_refuse(c);
 		end(c);
+	}
 }
 
 static void
@@ -589,6 +591,9 @@ reload(void)
 		log_error("the configuration stays as it was");
 		stats_get()->refused++;
 		config_free(new);
+		if (server.upgrade)
+			log_error("no upgrade: its configuration is bad");
+		server.upgrade = false;
 	} else {
 		server.previous = server.config;
 		server.config = new;
@@ -665,11 +670,11 @@ upgrade(void)
 	struct conn *c;
 	uint32_t i;
 
-	server.upgrade = false;
 	deadline_clear(TIMER_TRIAL);
 	/* What has come until now is for us, the rest for the next program. */
 	proc_hold_signals(true);
 	take_signals();
+	server.upgrade = false;
 	if (server.phase != SERVING) {
 		proc_hold_signals(false);
 		return;
@@ -1025,7 +1030,9 @@ start(void)
 	int signals;
 
 	/* It has clients already: what is not vital must not end it. */
-	if (c->pid_file != NULL && !proc_pid_open(c->pid_file) && !heir)
+	if (c->pid_file == NULL)
+		proc_pid_forget();
+	else if (!proc_pid_open(c->pid_file) && !heir)
 		return false;
 	if (!listen_prepare(c, heir))
 		return false;
@@ -1153,11 +1160,12 @@ version(void)
 static bool
 is_descriptor(const char *text)
 {
-	if (*text != '\0' && strspn(text, "0123456789") == strlen(text) &&
-	    strlen(text) < 8 && fcntl(atoi(text), F_GETFD) != -1)
+	/* 0 to 2 would be closed, and become a client's. */
+	if (strspn(text, "0123456789") == strlen(text) && strlen(text) < 8 &&
+	    atoi(text) > STDERR_FILENO && fcntl(atoi(text), F_GETFD) != -1)
 		return true;
 	text_write(STDERR_FILENO, "fdproxy: \"%s\" is not an open "
-	    "descriptor\n", text);
+	    "descriptor above 2\n", text);
 	return false;
 }
 
@@ -1260,6 +1268,17 @@ read_options(struct config *c, struct options *opt)
 	return -1;
 }
 
+/* There is a command if a route needs one; else false after a message. */
+static bool
+child_fits(const struct config *c)
+{
+	if (!c->child || server.options.command != NULL)
+		return true;
+	c->report("\":child\" is the socket of a command, and none is "
+	    "given");
+	return false;
+}
+
 /* Everything anew, for a reload. */
 static bool
 read_config(struct config *c)
@@ -1268,7 +1287,7 @@ read_config(struct config *c)
 
 	read_options(c, &again);
 	adopt_listeners(c);
-	return config_finish(c);
+	return config_finish(c) && child_fits(c);
 }
 
 static int
@@ -1289,14 +1308,12 @@ run(void)
 	adopt_listeners(c);
 	if (!config_finish(c))
 		return opt->test ? 2 : failure(2);
-	if (c->child && opt->command == NULL) {
-		text_write(STDERR_FILENO, "fdproxy: \":child\" is the "
-		    "socket of a command, and none is given\n");
+	if (!child_fits(c))
 		return 2;
-	}
 	set_level(c);
 	if (opt->test && server.role == UPGRADE_TRIAL)
-		return proc_may_drop(c->user, c->group, c->chroot) ? 0 : 1;
+		return proc_may_drop(c->user, c->group, c->chroot) &&
+		    open_logs(&later.logs, NULL, c) ? 0 : 1;
 	if (opt->test) {
 		text_write(STDERR_FILENO, "configuration is good\n");
 		return 0;

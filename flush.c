@@ -57,7 +57,7 @@ make_flush(struct flush *flush, const char *arg,
 	size_t max = strlen(headers) + strlen(own->server) + strlen(date) +
 	    128;
 	char *text = reserve(flush, max);
-	int n;
+	size_t n;
 
 	(void)arg;
 	if (text == NULL) {

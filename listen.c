@@ -17,7 +17,6 @@ struct table {
 	struct listener all[CONFIG_LISTENERS];
 	bool taken[CONFIG_LISTENERS];	/* from the table before, or the
 					   program before */
-	const struct config_listen *old[CONFIG_LISTENERS]; /* from where */
 	int n;
 };
 
@@ -68,6 +67,21 @@ cannot_listen(const struct sock_addr *addr)
 	    sizeof(text)), strerror(error));
 }
 
+/* A number in a new configuration may be that of a socket of our own. */
+static bool
+is_ours(int fd)
+{
+	int i;
+
+	for (i = 0; i < current->n; i++)
+		if (current->all[i].fd == fd)
+			return true;
+	for (i = 0; i < nleft; i++)
+		if (left[i] == fd)
+			return true;
+	return false;
+}
+
 /*
  * A socket as descriptor 0 is moved away, so that 0 is never a listener nor
  * a client.
@@ -75,6 +89,11 @@ cannot_listen(const struct sock_addr *addr)
 static bool
 inherit(struct listener *l, int fd)
 {
+	if (is_ours(fd)) {
+		log_error("descriptor %d is not one that we were started with",
+		    fd);
+		return false;
+	}
 	if (sock_inherit(fd, &l->bound) == -1) {
 		log_error("cannot listen on descriptor %d: %s", fd,
 		    errno == EINVAL ? "it is no listening stream socket" :
@@ -95,11 +114,13 @@ same(const struct config_listen *a, const struct config_listen *b)
 {
 	if (a->inherited != -1 || b->inherited != -1)
 		return a->inherited == b->inherited;
-	return a->twin == b->twin && sock_same(&a->addr, &b->addr);
+	/* With port 0, the IPv4 half has the other half's port. */
+	return sock_same(&a->addr, &b->addr) &&
+	    (a->twin == b->twin || sock_port(&a->addr) != 0);
 }
 
-/* A listener of the table before that stays: how it was configured. */
-static const struct config_listen *
+/* A listener of the table before that stays. */
+static bool
 take(struct listener *l, const struct config_listen *want)
 {
 	int i;
@@ -111,9 +132,9 @@ take(struct listener *l, const struct config_listen *want)
 		current->taken[i] = true;
 		*l = current->all[i];
 		l->watched = 0;
-		return &current->config->listen[i];
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 static bool
@@ -171,35 +192,6 @@ set_owner(const struct config_listen *want)
 	return false;
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/*
- * What can be changed of a socket that stays.  What need not be is left alone:
- * we may not have the right any more.
- */
-static void
-tune(const struct listener *l, const struct config_listen *old,
-    const struct config_listen *want)
-{
-	const char *path = l->bound.u.un.sun_path;
-
-	sock_tune(l->fd, &l->bound, current->config->backlog,
-	    current->config->defer);
-	if (old == NULL)
-		return;
-	if (want->mode != -1 && want->mode != old->mode &&
-	    chmod(path, (mode_t)want->mode) == -1)
-		log_warn("cannot change the mode of %s: %s", path,
-		    strerror(errno));
-	if (!same_text(want->owner, old->owner) ||
-	    !same_text(want->group, old->group))
-		set_owner(want);
-}
-
 /*
  * The IPv4 half of "every address" gets the port of the IPv6 half, also when
  * the system chose it.  A machine without IPv6 has the IPv4 half alone.
@@ -218,7 +210,8 @@ open_one(struct listener *l, const struct config *c, int i)
 		return true;
 	l->fd = sock_listen(&addr, c->backlog, c->defer, want->mode);
 	for (tries = 0; l->fd == -1 && errno == EADDRINUSE && want->twin &&
-	    sock_port(&want->addr) == 0 && tries < PORT_TRIES; tries++) {
+	    sock_port(&want->addr) == 0 && !next->taken[i - 1] &&
+	    tries < PORT_TRIES; tries++) {
 		/* The system chose a port that is taken for IPv4. */
 		close((l - 1)->fd);
 		if (!open_one(l - 1, c, i - 1))
@@ -252,8 +245,7 @@ listen_prepare(const struct config *c, bool lenient)
 	for (i = 0; i < c->listeners; i++) {
 		l = &next->all[next->n++];
 		l->fd = -1;
-		next->old[i] = take(l, &c->listen[i]);
-		next->taken[i] = good = next->old[i] != NULL;
+		next->taken[i] = good = take(l, &c->listen[i]);
 		if (!good && c->listen[i].inherited != -1)
 			good = inherit(l, c->listen[i].inherited);
 		else if (!good)
@@ -296,6 +288,7 @@ void
 listen_commit(void)
 {
 	struct table *before = current;
+	struct listener *l;
 	int i;
 
 	for (i = 0; i < before->n; i++)
@@ -303,11 +296,13 @@ listen_commit(void)
 			close_one(before, i);
 	current = next;
 	next = before;
-	for (i = 0; i < current->n; i++)
-		if (current->taken[i] && current->all[i].fd != -1 &&
-		    current->config->listen[i].inherited == -1)
-			tune(&current->all[i], current->old[i],
-			    &current->config->listen[i]);
+	for (i = 0; i < current->n; i++) {
+		l = &current->all[i];
+		if (current->taken[i] && l->fd != -1 &&
+		    listen_number(i) == -1)
+			sock_tune(l->fd, &l->bound, current->config->backlog,
+			    current->config->defer);
+	}
 	for (i = 0; i < nleft; i++) {
 		if (left[i] == -1)
 			continue;

@@ -62,6 +62,8 @@ numeric(const char *text, unsigned long *id)
 	    *id < UINT_MAX;
 }
 
+#define LISTEN_FDS_MAX	1024	/* no one means more */
+
 int
 proc_listen_fds(void)
 {
@@ -70,7 +72,7 @@ proc_listen_fds(void)
 
 	if (pid == NULL || fds == NULL || !numeric(pid, &id) ||
 	    id != (unsigned long)getpid() || !numeric(fds, &n) ||
-	    n > INT_MAX - PROC_LISTEN_FD)
+	    n > LISTEN_FDS_MAX)
 		n = 0;
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
@@ -501,7 +503,7 @@ proc_pid_open(const char *path)
 	char text[16] = "";
 
 	pid_path = path;
-	if (pid_fd != -1)
+	if (pid_fd != -1 && still_there(pid_fd, path))
 		return true;	/* left to us, and locked by this process */
 	do {
 		if (pid_fd != -1)
@@ -539,6 +541,14 @@ proc_pid_adopt(int fd)
 {
 	sock_cloexec(fd);
 	pid_fd = fd;
+}
+
+void
+proc_pid_forget(void)
+{
+	if (pid_fd != -1)
+		close(pid_fd);
+	pid_fd = -1;
 }
 
 bool
@@ -579,7 +589,8 @@ proc_pid_remove(void)
 {
 	if (pid_fd == -1)
 		return;
-	if (unlink(pid_path) == -1 && ftruncate(pid_fd, 0) == -1)
+	if ((!still_there(pid_fd, pid_path) || unlink(pid_path) == -1) &&
+	    ftruncate(pid_fd, 0) == -1)
 		log_warn("cannot remove %s: %s", pid_path, strerror(errno));
 	close(pid_fd);
 	pid_fd = -1;

@@ -132,6 +132,7 @@ void	proc_pid_remove(void);
  */
 int	proc_pid_fd(void);
 void	proc_pid_adopt(int fd);
+void	proc_pid_forget(void);
 
 /*
  * Find the file that name would be executed from, as execvp(3) does, and put

@@ -311,8 +311,8 @@ text_in(const unsigned char *a, char *dst, size_t size)
 static const char *
 text_in6(const unsigned char *a, char *dst, size_t size)
 {
-	unsigned int group[8], i, run, first = 8, longest = 1;
-	size_t n = 0;
+	unsigned int group[8];
+	size_t i, run, first = 8, longest = 1, n = 0;
 
 	for (i = 0; i < 8; i++)
 		group[i] = (unsigned int)a[2 * i] << 8 | a[2 * i + 1];

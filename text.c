@@ -99,17 +99,21 @@ take_unsigned(const struct spec *spec, va_list *ap)
 	return va_arg(*ap, unsigned long long);
 }
 
+static long long
+take_signed(const struct spec *spec, va_list *ap)
+{
+	if (spec->longs == 0)
+		return va_arg(*ap, int);
+	if (spec->longs == 1)
+		return va_arg(*ap, long);
+	return va_arg(*ap, long long);
+}
+
 static void
 put_signed(struct out *out, const struct spec *spec, va_list *ap)
 {
-	long long n;
+	long long n = take_signed(spec, ap);
 
-	if (spec->longs == 0)
-		n = va_arg(*ap, int);
-	else if (spec->longs == 1)
-		n = va_arg(*ap, long);
-	else
-		n = va_arg(*ap, long long);
 	put_number(out, spec, n < 0 ? 0 - (unsigned long long)n :
 	    (unsigned long long)n, 10, n < 0);
 }

@@ -16,9 +16,9 @@
 /*
  * "PID;4;5,6;9-20,33;": the process it is meant for, then the descriptors of
  * the pid file, of listening sockets, of clients with an unread head, of
- * clients that linger.
+ * clients that linger.  Another form must have another name.
  */
-#define VARIABLE	"FDPROXY_UPGRADE"
+#define VARIABLE	"FDPROXY_UPGRADE_1"
 #define TRIAL		"trial"
 
 #define NUMBER	12		/* room for one, with what stands before it */
@@ -40,7 +40,12 @@ next_number(char **text)
 		first = last = (int)strtol(*text, text, 10);
 		if (**text == '-')
 			last = (int)strtol(*text + 1, text, 10);
+		if (first < 0 || last == INT_MAX)
+			return -1;
 	}
+	/* None of ours has ever been missing. */
+	if (fcntl(first, F_GETFD) == -1)
+		last = first;
 	return first++;
 }
 
@@ -110,7 +115,6 @@ leave_inherited(int adopted)
 		else if (listen_number(i) != -1)
 			dup2(l->fd, listen_number(i));
 	}
-	proc_restore_nofile();
 }
 
 static void
@@ -129,7 +133,6 @@ take_back(void)
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
 	unsetenv("NOTIFY_SOCKET");
-	proc_raise_nofile();
 }
 
 pid_t
@@ -141,6 +144,7 @@ upgrade_try(const char *program, char **argv, int adopted)
 		return pid;
 	setenv(VARIABLE, TRIAL, 1);
 	leave_inherited(adopted);
+	proc_restore_nofile();
 	if (log_fd(LOG_MESSAGES) != -1)
 		dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
 	/* Not execvp(3): it would make a shell script of an empty file. */

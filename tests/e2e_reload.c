@@ -594,6 +594,28 @@ START_TEST(rerouted_nowhere)
 }
 END_TEST
 
+/* Refused before it is routed anew: the route that it had is not looked up. */
+START_TEST(rerouted_refused)
+{
+	int client, i;
+	char text[4096];
+	size_t n = 0;
+
+	for (i = 0; i < 40; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "ProxyPass /%d fd://none\n", i);
+	snprintf(text + n, sizeof(text) - n, "ProxyPass /app fd://s wait=1min"
+	    "\nCustomLog x\n");
+	write_file("conf", text);
+	world_proxy("-f", "conf", NULL);
+	wait_in_line(&client, 1);
+	reload("ProxyPass /new fd://s\nLimitRequestLine 16\nCustomLog x\n");
+	check_status(client, 414);
+	world_stop("");
+	ck_contains(contents("x"), " 414 30 route=\"-\" ");
+}
+END_TEST
+
 /*
  * An unchanged route: they wait on, in order, in their own time, which a
  * reload does not begin again; and who leaves is noticed.
@@ -1615,7 +1637,7 @@ START_TEST(no_upgrade)
 	replace("#!/bin/sh\nls /proc/self/fd >fds\nenv >env\nexit 4\n");
 	signal_says(SIGUSR2, "-t exits with status 4");
 	ck_assert_str_eq(contents("fds"), "0\n1\n2\n3\n");
-	ck_contains(contents("env"), "\nFDPROXY_UPGRADE=trial\n");
+	ck_contains(contents("env"), "\nFDPROXY_UPGRADE_1=trial\n");
 	ck_assert_ptr_null(strstr(contents("env"), "NOTIFY_SOCKET="));
 	ck_assert_ptr_null(strstr(contents("env"), "LISTEN_"));
 	ck_assert_int_eq(read_all(answered, buf, sizeof(buf), &len), END_FIN);
@@ -1763,7 +1785,7 @@ START_TEST(not_ours)
 {
 	int s = backend_listen("s", 4);
 
-	world_environment("FDPROXY_UPGRADE", _i == 0 ? "1;3-9;10-20;" :
+	world_environment("FDPROXY_UPGRADE_1", _i == 0 ? "1;;3-9;10;" :
 	    "trial");
 	world_proxy("-r", "/app=s", NULL);
 	check_served(client_open(), s, GET);
@@ -1789,6 +1811,7 @@ main(void)
 	tcase_add_loop_test(tc, half_head, 0, 2);
 	tcase_add_loop_test(tc, rerouted, 0, 3);
 	tcase_add_loop_test(tc, rerouted_nowhere, 0, 6);
+	tcase_add_test(tc, rerouted_refused);
 	tcase_add_test(tc, waits_on);
 	tcase_add_loop_test(tc, time_goes_on, 0, 2);
 	tcase_add_test(tc, head_deadline);
