@@ -41,7 +41,7 @@ struct http_head {
 	struct http_slice method;
 	struct http_slice target;	/* as sent */
 	struct http_slice path;		/* of the target, no query; or "/" */
-	struct http_slice fields;	/* the field lines, each with its CRLF */
+	struct http_slice fields;	/* the field lines, each with CRLF */
 	int minor;			/* of HTTP/1.x */
 	bool asterisk;			/* the target is "*" */
 	bool expect;			/* 100 (Continue) is waited for */

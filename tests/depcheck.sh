@@ -6,7 +6,6 @@
 status=0
 below=" "
 for m; do
-	shift
 	for h in $(sed -n 's/^#include "\(.*\)\.h"$/\1/p' $m.c $m.h \
 	    2>/dev/null | sort -u); do
 		case $m in $h | ${h}_*) continue ;; esac
@@ -14,17 +13,24 @@ for m; do
 		echo "$m includes $h.h"
 		status=1
 	done
-	for symbol in $(nm -u $m.o | awk '{ print $NF }'); do
-		for other; do
-			nm -g --defined-only $other.o 2>/dev/null |
-			    awk '{ print $NF }' | grep -qx "$symbol" ||
-			    continue
-			echo "$m calls $symbol of $other"
-			status=1
-		done
-	done
 	below="$below$m "
 	case $m in poller_*) below="${below}poller " ;; esac
 done
+
+# "defines" and "needs" lines, in the order of the modules.
+for m; do
+	nm -g --defined-only $m.o | awk -v m=$m 'NF { print "defines", $NF, m }'
+	nm -u $m.o | awk -v m=$m 'NF { print "needs", $NF, m }'
+done | awk '
+$1 == "defines" { place[$2] = NR; module[$2] = $3 }
+$1 == "needs" { need[++n] = $2; by[n] = $3; at[n] = NR }
+END {
+	for (i = 1; i <= n; i++)
+		if (place[need[i]] > at[i]) {
+			print by[i] " calls " need[i] " of " module[need[i]]
+			bad = 1
+		}
+	exit bad
+}' || status=1
 test $status -eq 0 && echo "one way:$below"
 exit $status

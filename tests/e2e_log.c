@@ -35,31 +35,6 @@ static char buf[FILE_MAX + 4096 * 1024];
 
 /* ---- helpers ---- */
 
-static const char *
-contents(const char *name)
-{
-	static char text[1024 * 1024];
-	FILE *f = fopen(name, "r");
-	size_t n = 0;
-
-	if (f != NULL) {
-		n = fread(text, 1, sizeof(text) - 1, f);
-		fclose(f);
-	}
-	text[n] = '\0';
-	return text;
-}
-
-static void
-until_contains(const char *name, const char *text)
-{
-	long end = now_ms() + WORLD_PATIENCE;
-
-	while (strstr(contents(name), text) == NULL && now_ms() < end)
-		poll(NULL, 0, 2);
-	ck_contains(contents(name), text);
-}
-
 static int
 count_lines(const char *text)
 {
@@ -79,9 +54,9 @@ log_line(int n)
 	const char *p;
 	int i;
 
-	while (count_lines(contents("x")) <= n && now_ms() < end)
+	while (count_lines(read_file("x")) <= n && now_ms() < end)
 		poll(NULL, 0, 2);
-	p = contents("x");
+	p = read_file("x");
 	ck_assert_msg(count_lines(p) > n, "there is no line %d: %s", n, p);
 	for (i = 0; i < n; i++)
 		p = strchr(p, '\n') + 1;
@@ -214,7 +189,7 @@ START_TEST(passed)
 	check_line(5, "unix", buf);
 	close(s);
 	world_stop(NULL);
-	ck_assert_int_eq(count_lines(contents("x")), 6);
+	ck_assert_int_eq(count_lines(read_file("x")), 6);
 	unlink("d/q\"t");
 }
 END_TEST
@@ -262,7 +237,7 @@ START_TEST(answered)
 	ck_assert_int_eq((int)strlen(body + 4), cases[_i].len);
 	check_line(0, "127.0.0.1", cases[_i].rest);
 	world_stop(NULL);
-	ck_assert_int_eq(count_lines(contents("x")), 1);
+	ck_assert_int_eq(count_lines(read_file("x")), 1);
 }
 END_TEST
 
@@ -292,7 +267,7 @@ START_TEST(no_backend)
 	ck_assert_int_ge(check_backend(0, "GET /app HTTP/1.1", status, "/app",
 	    cases[_i].socket, cases[_i].error), _i == 0 ? 190 : 0);
 	world_stop("");
-	ck_assert_int_eq(count_lines(contents("x")), 1);
+	ck_assert_int_eq(count_lines(read_file("x")), 1);
 }
 END_TEST
 
@@ -317,7 +292,7 @@ START_TEST(late)
 	close(silent);
 	close(half);
 	world_stop(NULL);
-	ck_assert_int_eq(count_lines(contents("x")), 1);
+	ck_assert_int_eq(count_lines(read_file("x")), 1);
 }
 END_TEST
 
@@ -345,7 +320,7 @@ START_TEST(evicted)
 	ck_contains(log_line(1), "\" - - route=\"-\" backend=\"-\" ms=");
 	close(first);
 	world_stop(NULL);
-	ck_assert_int_eq(count_lines(contents("x")), 2);
+	ck_assert_int_eq(count_lines(read_file("x")), 2);
 }
 END_TEST
 
@@ -385,7 +360,7 @@ START_TEST(committed)
 		check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s",
 		    ETIMEDOUT);
 	} else {
-		ck_assert_str_eq(contents("x"), "");
+		ck_assert_str_eq(read_file("x"), "");
 		s = backend_listen("s", 16);
 		close(backend_take_payload(s, buf, 1000));
 		check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s", 0);
@@ -393,7 +368,7 @@ START_TEST(committed)
 	}
 	close(client);
 	world_stop("");
-	ck_assert_int_eq(count_lines(contents("x")), 1);
+	ck_assert_int_eq(count_lines(read_file("x")), 1);
 }
 END_TEST
 
@@ -431,7 +406,7 @@ START_TEST(rotated)
 	log_line(0);
 	ck_assert_int_eq(rename("x", "x.0"), 0);
 	ck_assert_int_eq(status_of(exchange(NONE)), 404);
-	while (count_lines(contents("x.0")) < 2)
+	while (count_lines(read_file("x.0")) < 2)
 		ck_assert_int_lt(now_ms(), end);
 	ck_assert_int_eq(access("x", F_OK), -1);
 	world_signal(SIGUSR1);
@@ -439,7 +414,7 @@ START_TEST(rotated)
 		ck_assert_int_lt(now_ms(), end);
 	ck_assert_int_eq(status_of(exchange(GET)), 404);
 	ck_contains(log_line(0), "\"GET /app HTTP/1.1\" 404");
-	ck_assert_int_eq(count_lines(contents("x.0")), 2);
+	ck_assert_int_eq(count_lines(read_file("x.0")), 2);
 	world_stop(NULL);
 }
 END_TEST
@@ -802,7 +777,7 @@ ticks(void)
 	const char *p;
 
 	snprintf(name, sizeof(name), "/proc/%d/stat", (int)world_pid());
-	snprintf(text, sizeof(text), "%.1000s", contents(name));
+	snprintf(text, sizeof(text), "%.1000s", read_file(name));
 	p = strrchr(text, ')');
 	ck_assert_ptr_nonnull(p);
 	ck_assert_int_eq(sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
@@ -893,7 +868,7 @@ static void
 check_pid_file(pid_t pid)
 {
 	snprintf(buf, sizeof(buf), "%d\n", (int)pid);
-	ck_assert_str_eq(contents("p"), buf);
+	ck_assert_str_eq(read_file("p"), buf);
 }
 
 /* It names the process, as soon as clients can connect, and goes with it. */
@@ -954,7 +929,7 @@ START_TEST(pid_file_emptied)
 	check_pid_file(world_pid());
 	world_stop(NULL);
 	ck_assert_int_eq(access("p", F_OK), 0);
-	ck_assert_str_eq(contents("p"), "");
+	ck_assert_str_eq(read_file("p"), "");
 }
 END_TEST
 
@@ -987,7 +962,7 @@ check_daemon(pid_t pid)
 static pid_t
 adopt_daemon(void)
 {
-	pid_t pid = atoi(contents("p"));
+	pid_t pid = atoi(read_file("p"));
 
 	ck_assert_int_gt(pid, 1);
 	world_adopt(pid);
@@ -1025,7 +1000,7 @@ START_TEST(daemon_starts)
 	ck_assert_int_eq(world_exit(), 0);
 	check_served(connect_once("front", 5), s, GET);
 	snprintf(buf, sizeof(buf), "%s\n", local("front"));
-	ck_assert_str_eq(contents("out"), buf);
+	ck_assert_str_eq(read_file("out"), buf);
 	ck_assert_int_eq(read(pair[0], buf, 2), 1);
 	ck_assert_int_eq(read(pair[0], buf, 1), 0);
 	ck_assert_str_eq(world_errors(), "");
@@ -1036,21 +1011,21 @@ START_TEST(daemon_starts)
 	write_file("conf", "PidFile p\nErrorLog log\nProxyPass /app !\n"
 	    "ProxyPass /new fd://s\n");
 	world_signal(SIGHUP);
-	until_contains("log", "notice: the configuration has been read again");
+	until_file("log", "notice: the configuration has been read again");
 	check_served(client_unix("front"), s, "GET /new HTTP/1.1\r\nHost: x"
 	    "\r\n\r\n");
 	world_signal(SIGUSR2);
-	until_contains("log", "notice: upgraded to version");
+	until_file("log", "notice: upgraded to version");
 	check_daemon(pid);
-	ck_assert_int_eq(atoi(contents("p")), pid);
+	ck_assert_int_eq(atoi(read_file("p")), pid);
 	check_served(client_unix("front"), s, "GET /new HTTP/1.1\r\nHost: x"
 	    "\r\n\r\n");
 	write_file("conf", "Not this\n");
 	world_signal(SIGHUP);
-	until_contains("log", "error: conf:1: unknown directive");
+	until_file("log", "error: conf:1: unknown directive");
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
-	until_contains("log", "notice: stopping");
+	until_file("log", "notice: stopping");
 	ck_assert_int_eq(access("p", F_OK), -1);
 	ck_assert_int_eq(access("front", F_OK), -1);
 	ck_assert_str_eq(world_errors(), "");
@@ -1081,7 +1056,7 @@ START_TEST(daemon_fails)
 	ck_assert_int_eq(world_exit(), cases[_i].status);
 	ck_contains(world_errors(), cases[_i].says);
 	ck_assert_int_eq(access("p", F_OK), -1);
-	ck_assert_str_eq(contents("out"), "");
+	ck_assert_str_eq(read_file("out"), "");
 	close(live);
 }
 END_TEST

@@ -252,32 +252,6 @@ local(const char *name)
 	return text[i];
 }
 
-/* What a file of ours says. */
-static const char *
-contents(const char *name)
-{
-	static char text[65536];
-	FILE *f = fopen(name, "r");
-	size_t n = 0;
-
-	if (f != NULL) {
-		n = fread(text, 1, sizeof(text) - 1, f);
-		fclose(f);
-	}
-	text[n] = '\0';
-	return text;
-}
-
-static void
-until_contains(const char *name, const char *text)
-{
-	long end = now_ms() + WORLD_PATIENCE;
-
-	while (strstr(contents(name), text) == NULL && now_ms() < end)
-		poll(NULL, 0, 2);
-	ck_contains(contents(name), text);
-}
-
 static void
 large_flusher(const char *name, char fill)
 {
@@ -612,7 +586,7 @@ START_TEST(rerouted_refused)
 	reload("ProxyPass /new fd://s\nLimitRequestLine 16\nCustomLog x\n");
 	check_status(client, 414);
 	world_stop("");
-	ck_contains(contents("x"), " 414 30 route=\"-\" ");
+	ck_contains(read_file("x"), " 414 30 route=\"-\" ");
 }
 END_TEST
 
@@ -871,34 +845,34 @@ START_TEST(logs)
 	write_file("conf", "ErrorLog a\nCustomLog x\nProxyPass /app fd://s\n");
 	world_proxy("-f", "conf", NULL);
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
-	until_contains("a", "cannot connect to ");
-	until_contains("x", "\"GET /app HTTP/1.1\" 503");
+	until_file("a", "cannot connect to ");
+	until_file("x", "\"GET /app HTTP/1.1\" 503");
 	write_file("conf", "ErrorLog b\nCustomLog y\nLogLevel info\n"
 	    "ProxyPass /app fd://s\n");
 	world_signal(SIGHUP);
-	until_contains("b", RELOADED);
-	a = strlen(contents("a"));
-	x = strlen(contents("x"));
+	until_file("b", RELOADED);
+	a = strlen(read_file("a"));
+	x = strlen(read_file("x"));
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	ck_assert_int_eq(status_of(exchange(NEW)), 404);
-	until_contains("b", "cannot connect to ");
-	until_contains("b", "info: 127.0.0.1:");
-	until_contains("y", "\"GET /app HTTP/1.1\" 503");
+	until_file("b", "cannot connect to ");
+	until_file("b", "info: 127.0.0.1:");
+	until_file("y", "\"GET /app HTTP/1.1\" 503");
 	write_file("conf", "ErrorLog c\nCustomLog none/z\n"
 	    "ProxyPass /new fd://s\n");
 	world_signal(SIGHUP);
-	until_contains("b", REFUSED);
-	until_contains("b", "none/z: No such file");
+	until_file("b", REFUSED);
+	until_file("b", "none/z: No such file");
 	ck_assert_int_eq(status_of(exchange(NEW)), 404);
-	until_contains("y", "\"GET /new HTTP/1.1\" 404");
-	ck_assert_uint_eq(strlen(contents("a")), a);
-	ck_assert_uint_eq(strlen(contents("x")), x);
-	ck_assert_str_eq(contents("c"), "");
+	until_file("y", "\"GET /new HTTP/1.1\" 404");
+	ck_assert_uint_eq(strlen(read_file("a")), a);
+	ck_assert_uint_eq(strlen(read_file("x")), x);
+	ck_assert_str_eq(read_file("c"), "");
 	/* No access log, and messages where they were at the start. */
 	reload("ProxyPass /app fd://s\n");
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	world_until_says("cannot connect to ", 1);
-	ck_assert_ptr_null(strstr(strstr(contents("y"), "/new"), "/app"));
+	ck_assert_ptr_null(strstr(strstr(read_file("y"), "/new"), "/app"));
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
 }
@@ -1061,7 +1035,7 @@ END_TEST
 static int
 first_port(void)
 {
-	return atoi(contents("/proc/sys/net/ipv4/ip_unprivileged_port_start"));
+	return atoi(read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start"));
 }
 
 /* What an ordinary user may not do is not done, and the old stays. */
@@ -1636,10 +1610,10 @@ START_TEST(no_upgrade)
 	/* What it had made ready for the other is not there any more. */
 	replace("#!/bin/sh\nls /proc/self/fd >fds\nenv >env\nexit 4\n");
 	signal_says(SIGUSR2, "-t exits with status 4");
-	ck_assert_str_eq(contents("fds"), "0\n1\n2\n3\n");
-	ck_contains(contents("env"), "\nFDPROXY_UPGRADE_1=trial\n");
-	ck_assert_ptr_null(strstr(contents("env"), "NOTIFY_SOCKET="));
-	ck_assert_ptr_null(strstr(contents("env"), "LISTEN_"));
+	ck_assert_str_eq(read_file("fds"), "0\n1\n2\n3\n");
+	ck_contains(read_file("env"), "\nFDPROXY_UPGRADE_1=trial\n");
+	ck_assert_ptr_null(strstr(read_file("env"), "NOTIFY_SOCKET="));
+	ck_assert_ptr_null(strstr(read_file("env"), "LISTEN_"));
 	ck_assert_int_eq(read_all(answered, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 404);
 	close(answered);
@@ -1741,7 +1715,7 @@ check_pid_file(const char *name)
 	close(fd);
 	ck_assert_int_eq(lock.l_type, F_WRLCK);
 	ck_assert_int_eq(lock.l_pid, world_pid());
-	ck_assert_int_eq(atoi(contents(name)), world_pid());
+	ck_assert_int_eq(atoi(read_file(name)), world_pid());
 }
 
 /* As an ordinary user too, whose file it is not. */
@@ -1760,7 +1734,7 @@ START_TEST(pid_file)
 	check_pid_file("p");
 	close(s);
 	world_stop("");
-	ck_assert_str_eq(contents("p"), "");
+	ck_assert_str_eq(read_file("p"), "");
 }
 END_TEST
 

@@ -291,5 +291,26 @@ for name in $all; do
 	fi
 done
 test -s fdproxy.err && die "fdproxy says: $(cat fdproxy.err)"
+
+# A container's entry point: all of it is one command, with the port aside.
+if command -v gunicorn >/dev/null; then
+	for entry in "-r /=$dir/app.sock,flusher=none -- $top/fdaccept \
+	    gunicorn --bind unix:$dir/app.sock app:app" \
+	    "-r /=:child,flusher=none -- $top/fdaccept gunicorn app:app"; do
+		rm -f port
+		"$top/fdproxy" -1 -l 127.0.0.1:0 $entry >port 2>entry.err &
+		entry_pid=$!
+		pids="$pids $entry_pid"
+		until [ -s port ]; do
+			kill -0 $entry_pid || die "entry: $(cat entry.err)"
+		done
+		url=http://127.0.0.1:$(sed -n 's/^127.*://p' port | head -n 1)
+		test "$(curl -sS --interface $from $url/)" = $from ||
+		    die "entry: $(cat entry.err)"
+		kill $entry_pid
+		wait $entry_pid || die "entry: status $?: $(cat entry.err)"
+	done
+	echo "ok    fdproxy ... fdaccept gunicorn, by a path and as :child"
+fi
 echo "$passed unmodified servers with everything; $minimum were wanted"
 test $passed -ge $minimum

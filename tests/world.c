@@ -442,18 +442,28 @@ world_also(const char *arg, ...)
 	also = start(argv, -1, "also.err");
 }
 
+/* At most size - 1 bytes of a file, terminated; "" if it is not there. */
+static const char *
+take_file(const char *name, char *dst, size_t size)
+{
+	int fd = open(name, O_RDONLY);
+	ssize_t n, len = 0;
+
+	while (fd != -1 && (n = read(fd, dst + len, size - 1 - (size_t)len)) >
+	    0)
+		len += n;
+	if (fd != -1)
+		close(fd);
+	dst[len] = '\0';
+	return dst;
+}
+
 const char *
 read_file(const char *name)
 {
-	ssize_t n;
-	int fd = open(name, O_RDONLY);
+	static char text[1024 * 1024];
 
-	if (fd == -1)
-		return "";
-	n = read(fd, errors, sizeof(errors) - 1);
-	close(fd);
-	errors[n > 0 ? n : 0] = '\0';
-	return errors;
+	return take_file(name, text, sizeof(text));
 }
 
 int
@@ -491,13 +501,13 @@ until_file(const char *name, const char *text)
 const char *
 world_errors(void)
 {
-	return read_file("err");
+	return take_file("err", errors, sizeof(errors));
 }
 
 const char *
 world_also_errors(void)
 {
-	return read_file("also.err");
+	return take_file("also.err", errors, sizeof(errors));
 }
 
 void
