@@ -25,7 +25,8 @@ SOLIBS =
 # For "make static": a small binary, without what only debuggers read
 STATIC_CC = musl-gcc
 STATIC_CFLAGS = -Os -DNDEBUG -ffunction-sections -fdata-sections \
-	-fno-unwind-tables -fno-asynchronous-unwind-tables -flto=auto
+	-fno-unwind-tables -fno-asynchronous-unwind-tables \
+	-fno-jump-tables -flto=auto -flto-partition=one
 STATIC_LDFLAGS = -static -s -Wl,--gc-sections -Wl,-z,noseparate-code \
 	-Wl,--build-id=none
 
