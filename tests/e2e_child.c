@@ -1017,8 +1017,7 @@ START_TEST(health_failures)
 		send_text(client, "HTTP/1.1 ");
 	}
 	ck_assert_int_eq(world_also_exit(), 1);
-	ck_contains(world_also_errors(), _i == 0 ? strerror(ECONNREFUSED) :
-	    strerror(ETIMEDOUT));
+	ck_contains(world_also_errors(), _i == 0 ? "refused" : "timed out");
 	if (_i > 0) {
 		ck_assert_int_ge(now_ms() - begin, 1000);
 		ck_assert_int_lt(now_ms() - begin, 4000);
