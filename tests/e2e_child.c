@@ -824,7 +824,6 @@ START_TEST(signal_state)
 	struct sigaction action;
 	sigset_t all, before;
 	const char *at;
-	char line[64];
 	size_t i;
 	int sig;
 
@@ -842,11 +841,11 @@ START_TEST(signal_state)
 	ck_assert_int_eq(world_exit(), 0);
 	output();
 	for (i = 0; i < 3; i++) {
-		snprintf(line, sizeof(line), "%s:\t%016d\n", fields[i], 0);
 		at = strstr(buf, fields[i]);
 		ck_assert_ptr_nonnull(at);
-		ck_assert_str_eq(strncmp(at, line, strlen(line)) == 0 ? "" :
-		    fields[i], "");
+		/* Those above 31 are the C library's own. */
+		ck_assert_msg((strtoull(at + strlen(fields[i]) + 1, NULL, 16) &
+		    0x7fffffff) == 0, "%.30s", at);
 	}
 }
 END_TEST
