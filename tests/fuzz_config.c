@@ -123,7 +123,7 @@ static bool
 is_log(const char *name)
 {
 	return name == NULL || *name == '/' || strcmp(name, "stderr") == 0 ||
-	    strcmp(name, "syslog") == 0;
+	    strcmp(name, "syslog") == 0 || strncmp(name, "fd:", 3) == 0;
 }
 
 static void
@@ -177,12 +177,17 @@ check(const struct config *c, bool fine)
 		if (i > 0)
 			MUST((t->queue == (t - 1)->queue) ==
 			    sock_same(&t->addr, &(t - 1)->addr));
-		if (t->kind == CONFIG_EXCLUDED || t->kind == CONFIG_STATUS) {
+		MUST(t->nfaults <= CONFIG_FAULTS);
+		MUST(!t->child || (t->kind == CONFIG_SOCKET && c->child));
+		if (t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) {
 			MUST(t->flush == NULL && t->made == NULL);
 			MUST(t->path_len == 0 && t->addr.len == 0);
 			continue;
 		}
-		check_socket(t);
+		if (t->child)
+			MUST(t->path_len == 0 && t->addr.len == 0);
+		else
+			check_socket(t);
 		MUST(!fine || t->flush != NULL);
 	}
 }
