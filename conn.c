@@ -433,13 +433,19 @@ number_text(char dst[24], int64_t n, int64_t unknown)
 static void	event(const struct conn *c, const char *what,
     const char *fmt, ...) TEXT_PRINTF(3, 4);
 
+static bool
+events_wanted(void)
+{
+	return log_access_wanted() && config->access_json;
+}
+
 static void
 event(const struct conn *c, const char *what, const char *fmt, ...)
 {
 	char text[LOG_LINE];
 	va_list ap;
 
-	if (!log_access_wanted() || !config->access_json)
+	if (!events_wanted())
 		return;
 	va_start(ap, fmt);
 	text_vformat(text, sizeof(text), fmt, ap);
@@ -493,7 +499,7 @@ event_head(const struct conn *c, const struct http_head *head)
 {
 	char method[64], target[400];
 
-	if (!log_access_wanted() || !config->access_json)
+	if (!events_wanted())
 		return;
 	event(c, "head", ",\"method\":\"%s\",\"target\":\"%s\"",
 	    log_quote_json(method, sizeof(method), head->method.p,
@@ -507,7 +513,7 @@ event_route(const struct conn *c)
 	char route[256], to[256];
 	const char *backend;
 
-	if (!log_access_wanted() || !config->access_json)
+	if (!events_wanted())
 		return;
 	backend = backend_text(c);
 	event(c, "route", ",\"route\":\"%s\",\"backend\":\"%s\"",
@@ -790,6 +796,18 @@ spoil(const struct conn *c)
 
 /* ---- towards the backend ---- */
 
+/* Nothing has been written to the client, and no backend will take it. */
+static enum conn_want
+no_backend(struct conn *c, enum fdpass_state state, int error)
+{
+	char client[SOCK_TEXT];
+
+	log_error("%s: cannot connect to %s: %s", client_text(c, client,
+	    sizeof(client)), backend_text(c), strerror(error));
+	return answer(c, state == FDPASS_BROKEN || target_of(c)->compat ? 500 :
+	    503, error);
+}
+
 /*
  * A backend does not answer, with an errno of fdpass_connect().  Nothing has
  * been written yet: the client waits in line, or is told.
@@ -798,7 +816,6 @@ static enum conn_want
 unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 {
 	const struct config_target *t = target_of(c);
-	char client[SOCK_TEXT];
 	uint32_t limit;
 
 	limit = state == FDPASS_FULL ? t->connect_ms : t->wait_ms;
@@ -816,10 +833,7 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 	c->deadline = c->u.wait.since + limit;
 	if (limit == 0 || queue == NO_LIST ||
 	    !clock_before(clock_ms(), c->deadline)) {
-		log_error("%s: cannot connect to %s: %s", client_text(c,
-		    client, sizeof(client)), backend_text(c), strerror(error));
-		return answer(c, state == FDPASS_BROKEN || t->compat ? 500 :
-		    503, error);
+		return no_backend(c, state, error);
 	}
 	lists[queue].absent = state == FDPASS_ABSENT;
 	lists[queue].error = error;
@@ -850,12 +864,9 @@ pretends(const struct conn *c)
 static enum conn_want
 end_pretence(struct conn *c)
 {
-	int error = fault_of(c, FAULT_FULL) != NULL ? EAGAIN : ECONNREFUSED;
-	char client[SOCK_TEXT];
-
-	log_error("%s: cannot connect to %s: %s", client_text(c, client,
-	    sizeof(client)), backend_text(c), strerror(error));
-	return answer(c, target_of(c)->compat ? 500 : 503, error);
+	if (fault_of(c, FAULT_FULL) != NULL)
+		return no_backend(c, FDPASS_FULL, EAGAIN);
+	return no_backend(c, FDPASS_ABSENT, ECONNREFUSED);
 }
 
 static enum conn_want
@@ -1427,7 +1438,7 @@ event_accepted(const struct conn *c)
 {
 	char client[SOCK_TEXT], text[SOCK_TEXT * 2];
 
-	if (!log_access_wanted() || !config->access_json)
+	if (!events_wanted())
 		return;
 	client_text(c, client, sizeof(client));
 	event(c, "accepted", ",\"client\":\"%s\"", log_quote_json(text,
@@ -1709,6 +1720,14 @@ conn_settle(struct conn *c)
 
 /* ---- another configuration ---- */
 
+/* What it waits for is not in the kernel alone. */
+static bool
+unfinished(const struct conn *c)
+{
+	return c->state != CONN_FREE && c->state != CONN_HEAD &&
+	    c->state != CONN_QUEUED && c->state != CONN_LINGER;
+}
+
 /*
  * Those that wait in line go to LIST_ANEW, in order; those whose hand-off is
  * being repeated into a line that needs no number.
@@ -1775,10 +1794,7 @@ conn_reload(struct config *next)
 	previous = config;
 	config = next;
 	for (i = 0; i < unused; i++) {
-		if (slots[i].state == CONN_FREE ||
-		    slots[i].state == CONN_HEAD ||
-		    slots[i].state == CONN_QUEUED ||
-		    slots[i].state == CONN_LINGER)
+		if (!unfinished(&slots[i]))
 			continue;
 		slots[i].old = true;
 		outdated++;
@@ -1814,10 +1830,7 @@ conn_unfinished(void)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < unused; i++)
-		n += slots[i].state != CONN_FREE &&
-		    slots[i].state != CONN_HEAD &&
-		    slots[i].state != CONN_QUEUED &&
-		    slots[i].state != CONN_LINGER;
+		n += unfinished(&slots[i]);
 	return n;
 }
 

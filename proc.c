@@ -87,27 +87,17 @@ void
 proc_notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr;
-	size_t len;
+	struct sock_addr addr;
 
 	/* Others than sd_notify's put a number there: not for us. */
 	if (path == NULL || (*path != '/' && *path != '@'))
 		return;
-	len = strlen(path);
-	memset(&addr, 0, sizeof(addr));
-	addr.sun_family = AF_UNIX;
-	if (len < sizeof(addr.sun_path)) {
-		memcpy(addr.sun_path, path, len);
-		if (*path == '@')
-			addr.sun_path[0] = '\0';
+	if (sock_unix(&addr, path, strlen(path)))
 		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
-	}
 	supervisor_path = strdup(path);
 	unsetenv("NOTIFY_SOCKET");
-	len += offsetof(struct sockaddr_un, sun_path);
 	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
-	    connect(supervisor, (struct sockaddr *)&addr,
-	    (socklen_t)len) == -1) {
+	    connect(supervisor, &addr.u.sa, addr.len) == -1) {
 		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
 		supervisor = -1;
 	}

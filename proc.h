@@ -127,8 +127,9 @@ void	proc_pid_write(void);
 void	proc_pid_remove(void);
 
 /*
- * Its descriptor, or -1; and the descriptor of one that the program before us
- * has locked: proc_pid_open() is content with it.
+ * Its descriptor, which stays ours, or -1.  Take over fd, which the program
+ * before us has locked: proc_pid_open() is content with it if it is that file.
+ * Close it, if there is to be no such file.
  */
 int	proc_pid_fd(void);
 void	proc_pid_adopt(int fd);

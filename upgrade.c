@@ -25,7 +25,7 @@
 
 static char *value;		/* of the variable, a copy */
 static char *left;		/* what upgrade_client() has yet to name */
-static bool lingering;		/* it stands behind the second ';' */
+static bool lingering;		/* it stands in the last list */
 static int first, last = -1;	/* of the range it is in */
 
 /* The next number of *text, which is moved on; -1 at the end of the list. */
