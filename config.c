@@ -499,7 +499,6 @@ static const struct {
 	{ "addressttl", "there is no name to resolve" },
 	{ "disablereuse", "every request has a connection of its own" },
 	{ "enablereuse", "not built yet" },
-	{ "flushpackets", "no body passes through fdproxy" },
 	{ "flushwait", "no body passes through fdproxy" },
 	{ "interpolate", "there are no variables" },
 	{ "iobuffersize", "no body passes through fdproxy" },
@@ -643,6 +642,21 @@ pass_refused(struct reader *r, const char *word, size_t len)
 	wrong(r, "ProxyPass: unknown parameter, near \"%s\"", word);
 }
 
+/* Whether a parameter has the one value, and not the other, if there is one. */
+static bool
+choice(struct reader *r, const char *name, const char *value, const char *yes,
+    const char *no)
+{
+	if (strcasecmp(value, yes) == 0)
+		return true;
+	if (no == NULL)
+		wrong(r, "%s: only \"%s\" is known, near \"%s\"", name, yes,
+		    value);
+	else if (strcasecmp(value, no) != 0)
+		wrong(r, "%s: %s or %s, near \"%s\"", name, yes, no, value);
+	return false;
+}
+
 static void
 pass_parameter(struct reader *r, struct pass *p, char *word)
 {
@@ -670,18 +684,14 @@ pass_parameter(struct reader *r, struct pass *p, char *word)
 			p->t.queue_max = (uint32_t)n;
 	} else if (http_parse_is(key, "fault"))
 		pass_fault(r, p, value);
-	else if (http_parse_is(key, "compat")) {
-		if (strcmp(value, "apache") == 0)
-			p->t.compat = true;
-		else
-			wrong(r, "compat: only \"apache\" is known, near "
-			    "\"%s\"", value);
-	} else if (!http_parse_is(key, "payload"))
-		pass_refused(r, word, key.len);
-	else if (strcmp(value, "head") != 0)
-		wrong(r, "payload: only \"head\" is known, near \"%s\"", value);
+	else if (http_parse_is(key, "compat"))
+		p->t.compat = choice(r, "compat", value, "apache", NULL);
+	else if (http_parse_is(key, "payload"))
+		p->t.payload_head = choice(r, "payload", value, "head", NULL);
+	else if (http_parse_is(key, "flushpackets"))
+		p->t.hold = choice(r, "flushpackets", value, "off", "on");
 	else
-		p->t.payload_head = true;
+		pass_refused(r, word, key.len);
 }
 
 /* "fd:///absolute" or "fd://relative"; a '/' at the end means a folder. */
@@ -820,6 +830,9 @@ set_proxy_pass(struct reader *r, char **words, int n)
 		wrong(r, "ProxyPass: \"%s\" takes no parameters", words[2]);
 	if (passes && !pass_flusher(r, &p))
 		return;
+	/* Faults are seen best where nothing is joined. */
+	if (p.t.compat || p.t.nfaults > 0)
+		p.t.hold = false;
 	if (r->config->errors == before)
 		add_target(r, words[1], &p.t);
 }

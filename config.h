@@ -41,6 +41,7 @@ struct config_target {
 	unsigned int nfaults;
 	bool compat;		/* details as Apache has them */
 	bool payload_head;	/* the head goes behind the NUL byte */
+	bool hold;		/* what is flushed may wait for the body */
 	uint32_t connect_ms;	/* how long to try a full backend */
 	uint32_t wait_ms;	/* how long to try a missing one */
 	uint32_t queue_max;	/* how many may wait; 0: a quarter of all */

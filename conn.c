@@ -673,7 +673,7 @@ send_rest(struct conn *c)
 	    MSG_DONTWAIT);
 	if (n <= 0)
 		return FLUSH_DONE;
-	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset);
+	result = flush_bytes(c->fd, scratch + 1, (size_t)n, &offset, 0);
 	if (result != FLUSH_FAILED && recv(c->other, scratch + 1, offset,
 	    MSG_DONTWAIT) != (ssize_t)offset)
 		return FLUSH_FAILED;
@@ -728,7 +728,7 @@ write_status(struct conn *c)
 			return start_linger(c);
 		}
 		offset = 0;
-		result = flush_bytes(c->fd, scratch + 1, len, &offset);
+		result = flush_bytes(c->fd, scratch + 1, len, &offset, 0);
 		if (result == FLUSH_AGAIN) {
 			c->other = stash(scratch + 1 + offset, len - offset);
 			if (c->other == -1)
@@ -764,10 +764,12 @@ choose_fault(struct conn *c)
 static const struct fault *
 fault_of(const struct conn *c, enum fault_kind kind)
 {
-	const struct config_target *t = target_of(c);
+	const struct config_target *t;
 
-	if (c->status == 0 || c->status > t->nfaults ||
-	    t->faults[c->status - 1].kind != kind)
+	if (c->status == 0)
+		return NULL;
+	t = target_of(c);
+	if (c->status > t->nfaults || t->faults[c->status - 1].kind != kind)
 		return NULL;
 	return &t->faults[c->status - 1];
 }
@@ -889,7 +891,8 @@ flush_head(struct conn *c)
 	const struct fault *pause = fault_of(c, FAULT_DELAY_PASS);
 
 	switch (flush_write(target_of(c)->flush, c->fd, c->u.out.wall,
-	    &c->u.out.offset, cut == NULL ? SIZE_MAX : cut->arg)) {
+	    &c->u.out.offset, cut == NULL ? SIZE_MAX : cut->arg,
+	    target_of(c)->hold)) {
 	case FLUSH_DONE:
 		event(c, "flushed", "%s", "");
 		return pause == NULL ? CONN_PASS : delay(c, pause->arg);
@@ -1276,7 +1279,8 @@ passed(struct conn *c, int backend, const char *rest, size_t len)
 		c->state = CONN_TAIL;
 		return delay(c, HOLD_MS);
 	}
-	if (len == 0 || flush_bytes(backend, rest, len, &offset) != FLUSH_AGAIN)
+	if (len == 0 ||
+	    flush_bytes(backend, rest, len, &offset, 0) != FLUSH_AGAIN)
 		return end_tail(c);
 	c->other = stash(rest + offset, len - offset);
 	if (c->other == -1)

@@ -33,7 +33,7 @@ struct flusher {
 	    const char *headers, const struct flush_own *own,
 	    const char **error);
 	enum flush_result (*write)(struct flush *flush, int fd,
-	    uint32_t wall, uint32_t *offset, size_t most);
+	    uint32_t wall, uint32_t *offset, size_t most, bool hold);
 };
 
 /* Room for a text of n bytes behind CONTINUE. */
@@ -155,18 +155,19 @@ make_file(struct flush *flush, const char *arg,
 
 static enum flush_result
 write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most)
+    size_t most, bool hold)
 {
 	(void)flush;
 	(void)fd;
 	(void)wall;
 	(void)offset;
 	(void)most;
+	(void)hold;
 	return FLUSH_DONE;
 }
 
 enum flush_result
-flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
+flush_bytes(int fd, const char *text, size_t len, uint32_t *offset, int flags)
 {
 	size_t left = len - *offset;
 	ssize_t n;
@@ -177,7 +178,7 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
 #endif
 	do {
 		n = send(fd, text + *offset, left,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		    flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n == -1 && errno == EINTR);
 	if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK &&
 	    errno != ENOBUFS)
@@ -189,7 +190,7 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset)
 
 static enum flush_result
 write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most)
+    size_t most, bool hold)
 {
 	size_t len = flush->len;
 
@@ -201,7 +202,9 @@ write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
 		    CLOCK_DATE_LEN);
 		flush->stamp = wall;
 	}
-	return flush_bytes(fd, flush->text, len, offset);
+	/* Who waits for a 100 sends nothing before it is there. */
+	return flush_bytes(fd, flush->text, len, offset,
+	    hold && *offset >= CONTINUE_LEN ? SOCK_MORE : 0);
 }
 
 static const struct flusher flushers[] = {
@@ -287,7 +290,7 @@ flush_start(const struct flush *flush, bool expect)
 
 enum flush_result
 flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most)
+    size_t most, bool hold)
 {
-	return flush->type->write(flush, fd, wall, offset, most);
+	return flush->type->write(flush, fd, wall, offset, most, hold);
 }

@@ -53,16 +53,21 @@ uint32_t	 flush_start(const struct flush *flush, bool expect);
  * Write what is left from *offset on, and move it, so that the text goes out
  * in order however often it is called.  wall, the date in it, must be the same
  * in each call for one client.  Only the first most bytes, not counting a 100
- * (Continue), are written.  Never blocks; owns nothing.
+ * (Continue), are written.  With hold, and no 100, the kernel keeps the text
+ * until the backend writes or closes, so that they share a segment (MSG_MORE in
+ * send(2), which leaves no trace at the socket); if it does neither, for one
+ * retransmission timeout: 200 ms, or seconds after a slow handshake.  Never
+ * blocks; owns nothing.
  */
 enum flush_result	flush_write(struct flush *flush, int fd,
-			    uint32_t wall, uint32_t *offset, size_t most);
+			    uint32_t wall, uint32_t *offset, size_t most,
+			    bool hold);
 
 /*
  * The same for any text of len bytes: write what is left of it from *offset
- * on, and move that.
+ * on, and move that.  flags are for send(2), besides those that are needed.
  */
 enum flush_result	flush_bytes(int fd, const char *text, size_t len,
-			    uint32_t *offset);
+			    uint32_t *offset, int flags);
 
 #endif

@@ -137,18 +137,16 @@ equal(struct http_slice s, const char *word)
 }
 
 /*
- * A number of at most max, digits alone.  Leading zeros are fine; the sum
+ * A number from min to max, digits alone.  Leading zeros are fine; the sum
  * cannot overflow, being compared at each step.
  */
 static bool
-is_number(struct http_slice s, uint64_t max)
+is_number(struct http_slice s, uint64_t min, uint64_t max)
 {
 	uint64_t n = 0;
 	unsigned int digit;
 	size_t i;
 
-	if (s.len == 0)
-		return false;
 	for (i = 0; i < s.len; i++) {
 		if (!is(s.p[i], DIGIT))
 			return false;
@@ -157,7 +155,7 @@ is_number(struct http_slice s, uint64_t max)
 			return false;
 		n = n * 10 + digit;
 	}
-	return true;
+	return s.len > 0 && n >= min;
 }
 
 /* An address in brackets: what inet_pton(3) takes, without zone. */
@@ -206,9 +204,9 @@ is_name(struct http_slice s)
 
 	if (s.len > 0 && s.p[s.len - 1] == '.')
 		s.len--;
-	if (s.len == 0 || !all(s, HOSTC))
-		return false;
 	for (i = 0; i < s.len; i++) {
+		if (!is(s.p[i], HOSTC))
+			return false;
 		if (s.p[i] != '.') {
 			letters = letters || !is(s.p[i], DIGIT);
 			continue;
@@ -227,7 +225,6 @@ static bool
 is_authority(struct http_slice s)
 {
 	const char *end = s.p + s.len, *colon;
-	struct http_slice port;
 	bool good;
 
 	if (s.len > 0 && s.p[0] == '[') {
@@ -246,8 +243,7 @@ is_authority(struct http_slice s)
 	}
 	if (!good || colon >= end - 1)
 		return good;
-	port = slice(colon + 1, end);
-	return is_number(port, 65535) && !is_number(port, 0);
+	return is_number(slice(colon + 1, end), 1, 65535);
 }
 
 /*
@@ -384,7 +380,7 @@ parse_known(struct http_slice name, struct http_slice value,
 		if (!http_parse_is(name, "content-length"))
 			break;
 		tally->length++;
-		return is_number(value, INT64_MAX) ? 0 : 400;
+		return is_number(value, 0, INT64_MAX) ? 0 : 400;
 	case 17:
 		if (!http_parse_is(name, "transfer-encoding"))
 			break;

@@ -79,7 +79,7 @@ reply_write(int fd, int status, bool head_only, const struct flush_own *own,
 	    "Connection: close\r\n\r\n%s", a->status, a->reason,
 	    reply_own(fields, own, wall), a->field, strlen(a->text),
 	    head_only ? "" : a->text);
-	return flush_bytes(fd, text, len, offset);
+	return flush_bytes(fd, text, len, offset, 0);
 }
 
 enum reply_drain

@@ -18,6 +18,13 @@
 #define MSG_NOSIGNAL	0
 #endif
 
+/* For send(2): more will follow soon, the last segment may wait for it. */
+#ifdef MSG_MORE
+#define SOCK_MORE	MSG_MORE
+#else
+#define SOCK_MORE	0
+#endif
+
 struct sock_addr {
 	socklen_t len;
 	union {

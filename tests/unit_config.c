@@ -218,6 +218,8 @@ static const char *const goods[] = {
 	"ProxyPass /a fd:///s queue=1",
 	"ProxyPass /a fd:///s queue=1000000",
 	"ProxyPass /a fd:///s payload=head",
+	"ProxyPass /a fd:///s flushpackets=on",
+	"ProxyPass /a fd:///s FlushPackets=Off compat=apache",
 	"ProxyPass /a fd:///s header=\"A: b\"",
 	"ProxyPass /a fd:///s header=A:",
 	"ProxyPass /a fd:///s 'header=A: b'",
@@ -497,6 +499,8 @@ static const struct {
 	{ "ProxyPass /a \"\"", TARGET("") },
 	{ "ProxyPass /a fd://", "ProxyPass: the target names no socket" },
 	{ "ProxyPass /a fd:///", "ProxyPass: the target names no socket" },
+	{ "ProxyPass /a fd:///s flushpackets=auto",
+	    "flushpackets: off or on, near \"auto\"" },
 	{ "ProxyPass /a ! flusher=none",
 	    "ProxyPass: \"!\" takes no parameters" },
 	{ "ProxyPass /a status: flusher=flush",
@@ -1006,7 +1010,7 @@ END_TEST
 START_TEST(refused_parameters)
 {
 	static const char *const names[] = { "acquire", "addressttl",
-	    "disablereuse", "enablereuse", "flushpackets", "flushwait",
+	    "disablereuse", "enablereuse", "flushwait",
 	    "interpolate", "iobuffersize", "keepalive", "lbmethod", "lbset",
 	    "loadfactor", "mapping", "max", "min", "nocanon", "noquery",
 	    "peer", "ping", "ready", "receivebuffersize", "redirect",
@@ -1043,7 +1047,8 @@ START_TEST(targets)
 	read_text("ProxyPass /a fd:///run/a\n"
 	    "ProxyPass /b/ fd://rel/b\n"
 	    "ProxyPass /c fd:///run/dir/ queue=7 wait=3 "
-	    "connectiontimeout=1500ms payload=head flusher=none\n"
+	    "connectiontimeout=1500ms payload=head "
+	    "flusher=none flushpackets=off\n"
 	    "ProxyPass /d !\n"
 	    "ProxyPass /e fd:///run/a\n"
 	    "ProxyPass /f status:\n");
@@ -1059,6 +1064,7 @@ START_TEST(targets)
 	ck_assert_uint_eq(t[0].wait_ms, 0);
 	ck_assert_uint_eq(t[0].queue_max, 0);
 	ck_assert(!t[0].payload_head);
+	ck_assert(!t[0].hold);
 	ck_assert_str_eq(t[1].addr.u.un.sun_path, "/d/rel/b");
 	ck_assert_int_eq(t[2].kind, CONFIG_DIRECTORY);
 	ck_assert_str_eq(t[2].addr.u.un.sun_path, "/run/dir/");
@@ -1067,6 +1073,7 @@ START_TEST(targets)
 	ck_assert_uint_eq(t[2].wait_ms, 3000);
 	ck_assert_uint_eq(t[2].queue_max, 7);
 	ck_assert(t[2].payload_head);
+	ck_assert(t[2].hold);
 	ck_assert_int_eq(t[3].kind, CONFIG_EXCLUDED);
 	ck_assert_str_eq(t[4].where, "t:5");
 	ck_assert_int_eq(t[5].kind, CONFIG_STATUS);
@@ -1274,7 +1281,8 @@ flushed(uint32_t i)
 	size_t len = 0;
 
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	while (flush_write(f, pair[0], 0, &offset, SIZE_MAX) == FLUSH_AGAIN)
+	while (flush_write(f, pair[0], 0, &offset, SIZE_MAX, false) ==
+	    FLUSH_AGAIN)
 		;
 	close(pair[0]);
 	while ((n = read(pair[1], text + len, sizeof(text) - 1 - len)) > 0)

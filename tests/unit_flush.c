@@ -67,6 +67,12 @@ drain(char *text, size_t *len, size_t size)
 		*len += (size_t)n;
 }
 
+static enum flush_result
+put(struct flush *f, int fd, uint32_t wall, uint32_t *offset)
+{
+	return flush_write(f, fd, wall, offset, SIZE_MAX, false);
+}
+
 /* All that a flusher writes for one client. */
 static const char *
 output(struct flush *f, bool expect, uint32_t wall, size_t *len)
@@ -77,7 +83,7 @@ output(struct flush *f, bool expect, uint32_t wall, size_t *len)
 
 	*len = 0;
 	do {
-		r = flush_write(f, pair[0], wall, &offset, SIZE_MAX);
+		r = put(f, pair[0], wall, &offset);
 		drain(text, len, sizeof(text) - 1);
 		ck_assert_int_ne(r, FLUSH_FAILED);
 	} while (r != FLUSH_DONE);
@@ -160,7 +166,7 @@ START_TEST(text_cut)
 	char text[128];
 	ssize_t n;
 
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, 8),
+	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, 8, false),
 	    FLUSH_DONE);
 	n = read(pair[1], text, sizeof(text) - 1);
 	ck_assert_int_gt(n, 0);
@@ -254,7 +260,7 @@ START_TEST(none)
 
 	ck_assert(!flush_consumes(f));
 	ck_assert_int_eq(flush_status(f), 0);
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
+	ck_assert_int_eq(put(f, pair[0], WALL, &offset),
 	    FLUSH_DONE);
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
 	flush_free(f);
@@ -383,7 +389,7 @@ START_TEST(file_large)
 	offset = flush_start(f, false);
 	do {
 		if (r != FLUSH_DONE)
-			r = flush_write(f, pair[0], WALL, &offset, SIZE_MAX);
+			r = put(f, pair[0], WALL, &offset);
 		MUST(r != FLUSH_FAILED);
 		n = recv(pair[1], got, sizeof(got), MSG_DONTWAIT);
 		if (n > 0) {
@@ -420,10 +426,9 @@ START_TEST(partial)
 	at[1] = flush_start(f, true);
 	do {
 		if (r[0] != FLUSH_DONE)
-			r[0] = flush_write(f, pair[0], WALL, &at[0], SIZE_MAX);
+			r[0] = put(f, pair[0], WALL, &at[0]);
 		if (r[1] != FLUSH_DONE)
-			r[1] = flush_write(f, other[0], WALL + 1, &at[1],
-			    SIZE_MAX);
+			r[1] = put(f, other[0], WALL + 1, &at[1]);
 		MUST(r[0] != FLUSH_FAILED && r[1] != FLUSH_FAILED);
 		again += r[0] == FLUSH_AGAIN;
 		drain(a, &len, sizeof(a) - 1);
@@ -458,12 +463,12 @@ START_TEST(full)
 		filled += (size_t)n;
 	while ((n = send(pair[0], dots, 1, MSG_DONTWAIT)) > 0)
 		filled += (size_t)n;
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
+	ck_assert_int_eq(put(f, pair[0], WALL, &offset),
 	    FLUSH_AGAIN);
 	ck_assert_uint_eq(offset, before);
 	drain(text, &len, sizeof(text) - 1);
 	ck_assert_uint_eq(len, filled);
-	while (flush_write(f, pair[0], WALL, &offset, SIZE_MAX) == FLUSH_AGAIN)
+	while (put(f, pair[0], WALL, &offset) == FLUSH_AGAIN)
 		;
 	len = 0;
 	drain(text, &len, sizeof(text) - 1);
@@ -480,7 +485,7 @@ START_TEST(gone)
 	uint32_t offset = flush_start(f, false);
 
 	close(pair[1]);
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, SIZE_MAX),
+	ck_assert_int_eq(put(f, pair[0], WALL, &offset),
 	    FLUSH_FAILED);
 	ck_assert_int_eq(errno, EPIPE);
 	pair[1] = dup(pair[0]);
@@ -495,7 +500,7 @@ START_TEST(bytes)
 	uint32_t offset = 4;
 	size_t len = 0;
 
-	while (flush_bytes(pair[0], text, 10, &offset) != FLUSH_DONE)
+	while (flush_bytes(pair[0], text, 10, &offset, 0) != FLUSH_DONE)
 		;
 	ck_assert_uint_eq(offset, 10);
 	drain(out, &len, sizeof(out));
