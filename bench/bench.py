@@ -9,7 +9,8 @@ away) and fdproxy with each poller always take part; Apache with
 mod_proxy_fdpass, nginx and HAProxy if they are installed.  All have the same
 backend, bench/backend.c.  They are measured one after the other in every
 round, in an order that rotates; figures are medians over rounds with minimum
-and maximum, ratios are taken round by round.
+and maximum, ratios are taken round by round.  What the floor needs, no program
+of its kind can fall below; its own ratios to the relays show what is possible.
 
 CPU time is what the kernel accounts for the threads of a process and its
 children (/proc/PID/task/*/schedstat), so it holds the network's work that the
@@ -40,25 +41,36 @@ import measure
 from report import Plot, Targets, number, ratios, size_text, spread, table
 from scaling import Scaling
 
-# Size of the body: requests in one run; as many at once, but 32 at most.
-SIZES = {13: 3000, 64 << 10: 1000, 1 << 20: 400, 64 << 20: 8}
-QUICK = {13: 400, 64 << 10: 200, 1 << 20: 32, 64 << 20: 2}
+# Size of the body: requests in one run of those that give clients away, and of
+# the others, whose cost for a large body needs no such care.
+SIZES = {13: (1500, 1500), 64 << 10: (600, 400), 1 << 20: (300, 100),
+         64 << 20: (12, 4)}
+QUICK = {13: (400, 400), 64 << 10: (200, 200), 1 << 20: (32, 32),
+         64 << 20: (2, 2)}
 CONCURRENCY = 32
 
 # What is divided by what; the limit at a size, if there is one.
 FLUSH, NONE = "fdproxy, flush", "fdproxy, none"
+HELD = "fdproxy, flushpackets=off"
 RATIOS = (
     (FLUSH, "floor, flush", dict.fromkeys(SIZES, 1.1)),
     (NONE, "floor, none", dict.fromkeys(SIZES, 1.1)),
+    (HELD, "floor, flush", {}),
     ("fdproxy (poll), flush", "floor, flush", {}),
     ("fdproxy (poll), none", "floor, none", {}),
     (FLUSH, "Apache mod_proxy_fdpass", dict.fromkeys(SIZES, 0.4)),
+    (HELD, "Apache mod_proxy_fdpass", {}),
     (FLUSH, "nginx, keep-alive", {13: 0.75, 1 << 20: 0.1}),
+    (HELD, "nginx, keep-alive", {}),
     (NONE, "nginx, keep-alive", {}),
     (FLUSH, "nginx", {}),
     (FLUSH, "HAProxy, keep-alive", {13: 0.55, 1 << 20: 0.1}),
+    (HELD, "HAProxy, keep-alive", {}),
     (NONE, "HAProxy, keep-alive", {}),
     (FLUSH, "HAProxy", {}),
+    ("floor, flush", "Apache mod_proxy_fdpass", {}),
+    ("floor, flush", "nginx, keep-alive", {}),
+    ("floor, flush", "HAProxy, keep-alive", {}),
 )
 
 # In the plot: colour, dashed.
@@ -89,11 +101,12 @@ def say(text):
 class Rounds:
     """The samples of all contenders: kind -> (name, size) -> a list."""
 
-    def __init__(self, args, backend, field):
+    def __init__(self, args, backend, field, sizes, cpus):
         self.args = args
         self.backend = backend
         self.field = field
-        self.sizes = QUICK if args.quick else SIZES
+        self.sizes = sizes
+        self.cpus = cpus        # of ab
         self.samples = defaultdict(lambda: defaultdict(list))
         self.failed = defaultdict(int)
         self.idle = {c.name: self._memory(c) for c in field}
@@ -107,19 +120,19 @@ class Rounds:
         """All rounds; before them, a few requests that do not count."""
         self.backend.body(13)
         for c in self.field:
-            measure.Load(c.url, 200, CONCURRENCY, 13, self.args.cpus)
+            measure.Load(c.url, 200, CONCURRENCY, 13, self.cpus)
         for r in range(self.args.rounds):
             say(f"round {r + 1} of {self.args.rounds}")
             k = r * len(self.field) // self.args.rounds
             for size, n in self.sizes.items():
                 self.backend.body(size)
                 for c in self.field[k:] + self.field[:k]:
-                    self._once(c, size, n)
+                    self._once(c, size, n[not c.gives])
 
     def _once(self, c, size, n):
         proxy = measure.cpu(c.server.pid)
         backend = measure.cpu(self.backend.pid)
-        load = measure.Load(c.url, n, CONCURRENCY, size, self.args.cpus)
+        load = measure.Load(c.url, n, CONCURRENCY, size, self.cpus)
         sample = {
             "rate": load.rate, "p50": load.p50, "p99": load.p99,
             "proxy": (measure.cpu(c.server.pid) - proxy) / 1000 / n,
@@ -153,8 +166,9 @@ class Rounds:
                 rows.append((name, *(
                     spread(self.samples[kind][c.name, size])
                     for kind in ("rate", "p50", "p99", "proxy", "backend"))))
-            text += (f"## Body of {size_text(size)}\n\n{n:,} requests in a "
-                     f"run, {min(n, CONCURRENCY)} at once.\n\n")
+            text += (f"## Body of {size_text(size)}\n\n{n[0]:,} requests in "
+                     f"a run, {min(n[0], CONCURRENCY)} at once; of the direct "
+                     f"server and the relays, {n[1]:,}.\n\n")
             text += table(("", "requests/s", "p50 ms", "p99 ms",
                            "proxy CPU µs", "backend CPU µs"), rows) + "\n"
         rows = [(c.name, number(self.idle[c.name]), number(self.peak[c.name]))
@@ -165,13 +179,16 @@ class Rounds:
                        "process.\n\n") + \
             table(("", "idle", "peak"), rows)
 
-    def ratio_table(self, targets):
+    def ratio_rows(self):
         """CPU of one proxy over that of another."""
-        rows = []
+        return table(("", *map(size_text, self.sizes)), [
+            (f"{over} / {under}", *(
+                spread(self.ratio(over, under, s)) for s in self.sizes))
+            for over, under, _ in RATIOS if self.ratio(over, under, 13)])
+
+    def ratio_table(self, targets):
+        """The same, with what was to be reached."""
         for over, under, limits in RATIOS:
-            if self.ratio(over, under, 13):
-                rows.append((f"{over} / {under}", *(
-                    spread(self.ratio(over, under, s)) for s in self.sizes)))
             for size, limit in limits.items():
                 targets.at_most(f"{over} / {under}, {size_text(size)}",
                                 self.ratio(over, under, size), limit)
@@ -181,8 +198,7 @@ class Rounds:
                 for c in self.field if c.server is not self.backend]
         return ("## Ratios of the proxies' CPU per request\n\nWith "
                 "keep-alive a relay's backend saves accept and close for "
-                "each request.\n\n" +
-                table(("", *map(size_text, self.sizes)), rows) + "\n" +
+                "each request.\n\n" + self.ratio_rows() + "\n" +
                 table((f"{size_text(large)} / {size_text(small)}", ""), flat))
 
     def plot(self):
@@ -232,6 +248,25 @@ def layout(name):
     return None, None
 
 
+def apart(args, backend, field):
+    """Small bodies again, with the other layout."""
+    name = "split" if args.layout == "one" else "one"
+    proxy_cpus, cpus = layout(name)
+    if proxy_cpus is None:
+        return ""
+    say(LAYOUTS[name])
+    for server in {c.server for c in field}:
+        measure.move(server.pid, cpus if server is backend else proxy_cpus)
+    rounds = Rounds(args, backend, field[1:],
+                    {13: (QUICK if args.quick else SIZES)[13]}, cpus)
+    rounds.run()
+    rows = [(c.name, spread(rounds.samples["rate"][c.name, 13]),
+             spread(rounds.cpu(c.name, 13))) for c in rounds.field]
+    return (f"## Elsewhere on the machine\n\nBodies of 13 bytes once more: "
+            f"{LAYOUTS[name]}.\n\n" + rounds.ratio_rows() + "\n" +
+            table(("", "requests/s", "proxy CPU µs"), rows))
+
+
 def measure_all(args, folder):
     """The whole report, and the plot."""
     load = os.getloadavg()[0]
@@ -241,11 +276,14 @@ def measure_all(args, folder):
     field, missing = contenders.start(folder, backend, args.only, proxy_cpus)
     for name, why in missing.items():
         say(f"{name} is missing: {why}")
-    rounds = Rounds(args, backend, field)
+    rounds = Rounds(args, backend, field, QUICK if args.quick else SIZES,
+                    args.cpus)
     rounds.run()
-    parts = [rounds.ratio_table(targets), rounds.tables()]
+    parts = [rounds.ratio_table(targets), rounds.tables(),
+             apart(args, backend, field)]
     for server in {c.server for c in field[1:]}:
         server.stop()
+    measure.move(backend.pid, args.cpus)
     scaling = Scaling(args, folder, proxy_cpus, targets, say)
     backend.body(scaling.SIZE)
     parts += [scaling.process(), scaling.routes(), scaling.waiting(),
@@ -272,8 +310,8 @@ def options():
                         help="folder for RESULTS.md and cpu.svg")
     parser.add_argument("-q", dest="quick", action="store_true",
                         help="few requests, one round: does it run?")
-    parser.add_argument("-r", dest="rounds", type=int, default=5,
-                        help="rounds (%(default)s)")
+    parser.add_argument("-r", dest="rounds", type=int, default=7,
+                        help="rounds (%(default)s; 5 of scaling at most)")
     parser.add_argument("only", nargs="*", metavar="name", type=str.lower,
                         help="only these: floor, fdproxy, apache, nginx, "
                         "haproxy, and the direct server")

@@ -156,9 +156,10 @@ class Backend(Server):
 class Contender:
     """A server by one of its URLs."""
 
-    def __init__(self, name, server, port, path=""):
+    def __init__(self, name, server, port, path="", gives=False):
         self.name = name
         self.server = server
+        self.gives = gives      # clients away; no relay
         self.host = f"127.0.0.1:{port}"
         self.path = f"/{path}"
         self.url = f"http://{self.host}{self.path}"
@@ -177,7 +178,9 @@ def fdproxy(folder, binary="./fdproxy", cpus=None, more=()):
     """One fdproxy, with a route for each mode."""
     return Server([binary, "-1", "-l", "127.0.0.1:0", "-c", "LogLevel warn",
                    "-r", f"/flush={folder}/flush",
-                   "-r", f"/none={folder}/none,flusher=none", *more], 1, cpus)
+                   "-r", f"/none={folder}/none,flusher=none",
+                   "-r", f"/held={folder}/flush,flushpackets=off", *more], 1,
+                  cpus)
 
 
 def floor(folder, cpus=None):
@@ -280,6 +283,7 @@ def haproxy(folder, cpus=None):
 SERVERS = (
     ("floor", floor, (("floor, flush", ""), ("floor, none", ""))),
     ("fdproxy", fdproxy, (("fdproxy, flush", "flush"),
+                          ("fdproxy, flushpackets=off", "held"),
                           ("fdproxy, none", "none"))),
     ("fdproxy (poll)",
      lambda folder, cpus: fdproxy(folder, f"{BUILD}/fdproxy-poll", cpus),
@@ -304,7 +308,8 @@ def start(folder, backend, wanted, cpus):
             missing[name] = str(e)
             continue
         ports = server.ports * (len(urls) if len(server.ports) == 1 else 1)
-        mine = [Contender(u, server, port, path)
+        gives = name not in ("nginx", "HAProxy")
+        mine = [Contender(u, server, port, path, gives)
                 for (u, path), port in zip(urls, ports)]
         try:
             if not all(c.answers(13) for c in mine):

@@ -67,6 +67,13 @@ def pin(cpus):
     return set_cpus
 
 
+def move(pid, cpus):
+    """All its threads and children to these CPUs; None: leave them."""
+    for p in tree(pid) if cpus is not None else ():
+        for task in os.listdir(f"/proc/{p}/task"):
+            os.sched_setaffinity(int(task), cpus)
+
+
 class Load:
     """One run of ab: requests per second, p50 and p99 in ms, what failed."""
 
