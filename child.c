@@ -89,7 +89,6 @@ close_from(int first)
 static void
 become(char **argv, int report, bool foreground)
 {
-	char pid[16];
 	int error;
 
 	setpgid(0, 0);
@@ -100,13 +99,8 @@ become(char **argv, int report, bool foreground)
 	if (listener != -1) {
 		if (report == PROC_LISTEN_FD)
 			report = fcntl(report, F_DUPFD, PROC_LISTEN_FD + 1);
-		if (listener == PROC_LISTEN_FD)
-			fcntl(listener, F_SETFD, 0);
-		else
-			dup2(listener, PROC_LISTEN_FD);
-		text_format(pid, sizeof(pid), "%ld", (long)getpid());
-		setenv("LISTEN_FDS", "1", 1);
-		setenv("LISTEN_PID", pid, 1);
+		proc_leave_fd(listener, PROC_LISTEN_FD);
+		proc_leave_listen_fds(1);
 	}
 	/* Not to be touched by what closes the rest. */
 	error = listener != -1 ? PROC_LISTEN_FD + 1 : PROC_LISTEN_FD;

@@ -14,10 +14,6 @@
 #include "log.h"
 #include "text.h"
 
-#ifndef VERSION
-#define VERSION	"unknown"
-#endif
-
 #define WORDS_MAX	64		/* in one directive */
 #define DEPTH_MAX	16		/* of Include */
 #define FILES_MAX	1000
@@ -31,13 +27,19 @@ struct reader {
 	unsigned int line;	/* 0: an option, no file */
 	const char *dir;
 	int depth;
+	const struct directive *now;
+	bool bare;		/* fd:// may be missing */
 };
 
 struct directive {
 	const char *name;
 	int min;		/* number of arguments */
 	int max;
-	void (*set)(struct reader *r, char **words, int n);
+	void (*set)(struct reader *r, char **words);
+	/* If all it does is to set one member of struct config. */
+	size_t at;
+	uint32_t from;		/* the least value; for a number, the greatest */
+	uint32_t to;
 };
 
 static void	read_file(struct reader *from, const char *path);
@@ -81,6 +83,16 @@ copy(struct reader *r, const char *text)
 	return p;
 }
 
+/* Where the reader stands, for messages that come later. */
+static char *
+copy_where(struct reader *r)
+{
+	char place[1024];
+
+	where(r, place, sizeof(place));
+	return copy(r, place);
+}
+
 /* A path of the file as it is meant: relative ones are under its folder. */
 static bool
 absolute(struct reader *r, const char *path, char *dst, size_t size)
@@ -94,18 +106,20 @@ absolute(struct reader *r, const char *path, char *dst, size_t size)
 
 /* A decimal number from min to max; false, with a message, if not. */
 static bool
-number(struct reader *r, const char *what, const char *text, unsigned long min,
-    unsigned long max, unsigned long *out)
+number(struct reader *r, const char *what, const char *text, uint32_t min,
+    uint32_t max, uint32_t *out)
 {
+	unsigned long n;
 	char *end;
 
 	errno = 0;
-	if (isdigit((unsigned char)*text)) {
-		*out = strtoul(text, &end, 10);
-		if (*end == '\0' && errno == 0 && *out >= min && *out <= max)
-			return true;
+	n = strtoul(text, &end, 10);
+	if (isdigit((unsigned char)*text) && *end == '\0' && errno == 0 &&
+	    n >= min && n <= max) {
+		*out = (uint32_t)n;
+		return true;
 	}
-	wrong(r, "%s must be a number from %lu to %lu, near \"%s\"", what, min,
+	wrong(r, "%s must be a number from %u to %u, near \"%s\"", what, min,
 	    max, text);
 	return false;
 }
@@ -161,22 +175,85 @@ set_string(struct reader *r, char **dst, const char *value)
 	*dst = copy(r, value);
 }
 
+/* ---- directives that set one member ---- */
+
+static void *
+member(const struct reader *r)
+{
+	return (char *)r->config + r->now->at;
+}
+
+static void
+set_number(struct reader *r, char **words)
+{
+	number(r, words[0], words[1], r->now->from, r->now->to, member(r));
+}
+
+static void
+set_time(struct reader *r, char **words)
+{
+	uint32_t *dst = member(r), ms;
+
+	if (!duration(r, words[0], words[1], &ms))
+		return;
+	if (ms < r->now->from)
+		wrong(r, "%s: must be more than 0", words[0]);
+	else
+		*dst = ms;
+}
+
+static void
+set_word(struct reader *r, char **words)
+{
+	set_string(r, member(r), words[1]);
+}
+
+/* A file of the configuration's folder. */
+static void
+set_file(struct reader *r, char **words)
+{
+	char full[4096];
+
+	if (*words[1] == '\0' || *words[1] == '|')
+		wrong(r, "a file expected, near \"%s\"", words[1]);
+	else if (absolute(r, words[1], full, sizeof(full)))
+		set_string(r, member(r), full);
+}
+
+static void
+set_log(struct reader *r, char **words)
+{
+	const char *name = words[1];
+	bool given = strncmp(name, "fd:", 3) == 0;
+	uint32_t fd;
+
+	if (given && !number(r, "a log's fd:", name + 3, 0, INT_MAX, &fd))
+		return;
+	if (given || strcmp(name, "stderr") == 0 ||
+	    strcmp(name, "syslog") == 0)
+		set_word(r, words);
+	else if (strncmp(name, "syslog:", 7) == 0)
+		wrong(r, "syslog has no parameters here, near \"%s\"", name);
+	else
+		set_file(r, words);
+}
+
+/* ---- all others ---- */
+
 /* What belongs to a socket file; and the protocol, as Apache has it. */
 static bool
 listen_word(struct reader *r, struct config_listen *l, const char *word)
 {
 	bool file = sock_is_file(&l->addr);
 	unsigned long mode;
-	char *end;
 
 	if (strcasecmp(word, "http") == 0)
 		return true;
 	if (file && strncmp(word, "mode=", 5) == 0) {
-		mode = strtoul(word + 5, &end, 8);
-		l->mode = (int)mode;
-		if (strspn(word + 5, "01234567") == strlen(word + 5) &&
-		    end != word + 5 && mode <= 0777)
+		if (text_number(word + 5, 8, 0777, &mode)) {
+			l->mode = (int)mode;
 			return true;
+		}
 		wrong(r, "Listen: mode= must be an octal number up to 777, "
 		    "near \"%s\"", word);
 		return false;
@@ -195,12 +272,12 @@ listen_word(struct reader *r, struct config_listen *l, const char *word)
 }
 
 static void
-set_listen(struct reader *r, char **words, int n)
+set_listen(struct reader *r, char **words)
 {
 	struct config_listen one = { .inherited = -1, .mode = -1 };
 	struct sock_addr addr[2];
 	const char *error;
-	unsigned long fd;
+	uint32_t fd;
 	int i, got = 1;
 	bool good = true;
 
@@ -214,7 +291,7 @@ set_listen(struct reader *r, char **words, int n)
 		return;
 	}
 	one.addr = addr[0];
-	for (i = 2; i < n; i++)
+	for (i = 2; words[i] != NULL; i++)
 		good = listen_word(r, &one, words[i]) && good;
 	if (!good || !add_listener(r, &one)) {
 		free(one.owner);
@@ -227,11 +304,10 @@ set_listen(struct reader *r, char **words, int n)
 }
 
 static void
-set_include(struct reader *r, char **words, int n)
+set_include(struct reader *r, char **words)
 {
 	char path[4096];
 
-	(void)n;
 	if (r->depth == DEPTH_MAX) {
 		wrong(r, "Include: deeper than %d files", DEPTH_MAX);
 		return;
@@ -246,72 +322,21 @@ set_include(struct reader *r, char **words, int n)
 }
 
 static void
-set_user(struct reader *r, char **words, int n)
+set_chroot(struct reader *r, char **words)
 {
-	(void)n;
-	set_string(r, &r->config->user, words[1]);
-}
-
-static void
-set_group(struct reader *r, char **words, int n)
-{
-	(void)n;
-	set_string(r, &r->config->group, words[1]);
-}
-
-static void
-set_chroot(struct reader *r, char **words, int n)
-{
-	(void)n;
 	if (*words[1] != '/')
 		wrong(r, "ChrootDir: an absolute path expected, near \"%s\"",
 		    words[1]);
 	else
-		set_string(r, &r->config->chroot, words[1]);
-}
-
-/* A file of the configuration's folder. */
-static void
-set_file(struct reader *r, char **dst, const char *path)
-{
-	char full[4096];
-
-	if (*path == '\0' || *path == '|')
-		wrong(r, "a file expected, near \"%s\"", path);
-	else if (absolute(r, path, full, sizeof(full)))
-		set_string(r, dst, full);
+		set_word(r, words);
 }
 
 static void
-set_log(struct reader *r, char **dst, const char *name)
+set_custom_log(struct reader *r, char **words)
 {
-	unsigned long fd;
+	bool json = words[2] != NULL && strcasecmp(words[2], "json") == 0;
 
-	if (strncmp(name, "fd:", 3) == 0 &&
-	    !number(r, "a log's fd:", name + 3, 0, INT_MAX, &fd))
-		return;
-	if (strcmp(name, "stderr") == 0 || strcmp(name, "syslog") == 0 ||
-	    strncmp(name, "fd:", 3) == 0)
-		set_string(r, dst, name);
-	else if (strncmp(name, "syslog:", 7) == 0)
-		wrong(r, "syslog has no parameters here, near \"%s\"", name);
-	else
-		set_file(r, dst, name);
-}
-
-static void
-set_error_log(struct reader *r, char **words, int n)
-{
-	(void)n;
-	set_log(r, &r->config->error_log, words[1]);
-}
-
-static void
-set_custom_log(struct reader *r, char **words, int n)
-{
-	bool json = n > 2 && strcasecmp(words[2], "json") == 0;
-
-	if (n > 2 && !json && strcasecmp(words[2], "common") != 0) {
+	if (words[2] != NULL && !json && strcasecmp(words[2], "common") != 0) {
 		wrong(r, "CustomLog: the formats are common and json, near "
 		    "\"%s\"", words[2]);
 	} else if (*words[1] == '|') {
@@ -319,23 +344,15 @@ set_custom_log(struct reader *r, char **words, int n)
 		    words[1]);
 	} else {
 		r->config->access_json = json;
-		set_log(r, &r->config->access_log, words[1]);
+		set_log(r, words);
 	}
 }
 
 static void
-set_pid_file(struct reader *r, char **words, int n)
-{
-	(void)n;
-	set_file(r, &r->config->pid_file, words[1]);
-}
-
-static void
-set_log_level(struct reader *r, char **words, int n)
+set_log_level(struct reader *r, char **words)
 {
 	int level = log_level_named(words[1]);
 
-	(void)n;
 	if (level == -1)
 		wrong(r, "LogLevel: one of error, warn, notice, info, debug, "
 		    "near \"%s\"", words[1]);
@@ -344,64 +361,21 @@ set_log_level(struct reader *r, char **words, int n)
 }
 
 static void
-set_read_timeout(struct reader *r, char **words, int n)
+set_read_timeout(struct reader *r, char **words)
 {
-	uint32_t ms;
-
-	(void)n;
 	if (strncasecmp(words[1], "header=", 7) != 0 ||
 	    strpbrk(words[1] + 7, "-,") != NULL) {
 		wrong(r, "RequestReadTimeout: only header=TIME, one deadline "
 		    "for the whole head, near \"%s\"", words[1]);
-		return;
+	} else {
+		words[1] += 7;
+		set_time(r, words);
 	}
-	if (!duration(r, "RequestReadTimeout", words[1] + 7, &ms))
-		return;
-	if (ms == 0)
-		wrong(r, "RequestReadTimeout: a head cannot take no time");
-	else
-		r->config->head_ms = ms;
 }
 
 static void
-set_timeout(struct reader *r, char **words, int n)
+set_accept_filter(struct reader *r, char **words)
 {
-	uint32_t ms;
-
-	(void)n;
-	if (!duration(r, words[0], words[1], &ms))
-		return;
-	if (ms == 0)
-		wrong(r, "Timeout: must be more than 0");
-	else
-		r->config->flush_ms = ms;
-}
-
-static void
-set_graceful(struct reader *r, char **words, int n)
-{
-	(void)n;
-	duration(r, words[0], words[1], &r->config->graceful_ms);
-}
-
-static void
-set_start_timeout(struct reader *r, char **words, int n)
-{
-	(void)n;
-	duration(r, words[0], words[1], &r->config->start_ms);
-}
-
-static void
-set_stop_timeout(struct reader *r, char **words, int n)
-{
-	(void)n;
-	duration(r, words[0], words[1], &r->config->stop_ms);
-}
-
-static void
-set_accept_filter(struct reader *r, char **words, int n)
-{
-	(void)n;
 	if (strcasecmp(words[1], "http") != 0 ||
 	    (strcasecmp(words[2], "data") != 0 &&
 	    strcasecmp(words[2], "none") != 0))
@@ -411,7 +385,7 @@ set_accept_filter(struct reader *r, char **words, int n)
 }
 
 static void
-set_server_tokens(struct reader *r, char **words, int n)
+set_server_tokens(struct reader *r, char **words)
 {
 	static const struct {
 		const char *name;
@@ -423,7 +397,6 @@ set_server_tokens(struct reader *r, char **words, int n)
 	};
 	size_t i;
 
-	(void)n;
 	for (i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
 		if (strcasecmp(words[1], forms[i].name) == 0) {
 			r->config->own.server = forms[i].text;
@@ -434,40 +407,11 @@ set_server_tokens(struct reader *r, char **words, int n)
 	    words[1]);
 }
 
-/* Directives that take one number. */
 static void
-set_number(struct reader *r, char **words, int n)
-{
-	struct config *c = r->config;
-	unsigned long v;
-
-	(void)n;
-	if (strcasecmp(words[0], "LimitRequestLine") == 0) {
-		if (number(r, words[0], words[1], 16, HTTP_HEAD_MAX, &v))
-			c->limits.line = v;
-	} else if (strcasecmp(words[0], "LimitRequestFieldSize") == 0) {
-		if (number(r, words[0], words[1], 16, HTTP_HEAD_MAX, &v))
-			c->limits.field = v;
-	} else if (strcasecmp(words[0], "LimitRequestFields") == 0) {
-		if (number(r, words[0], words[1], 1, 32767, &v))
-			c->limits.fields = v;
-	} else if (strcasecmp(words[0], "LimitRequestHead") == 0) {
-		if (number(r, words[0], words[1], 64, HTTP_HEAD_MAX, &v))
-			c->limits.head = v;
-	} else if (strcasecmp(words[0], "ListenBacklog") == 0) {
-		if (number(r, words[0], words[1], 1, INT_MAX, &v))
-			c->backlog = (int)v;
-	} else if (number(r, words[0], words[1], 1, 10000000, &v)) {
-		c->max_connections = (uint32_t)v;
-	}
-}
-
-static void
-set_date(struct reader *r, char **words, int n)
+set_date(struct reader *r, char **words)
 {
 	struct http_slice value = { words[1], strlen(words[1]) };
 
-	(void)n;
 	if (strcasecmp(words[1], "on") == 0) {
 		r->config->own.date = NULL;
 	} else if (strcasecmp(words[1], "off") == 0) {
@@ -482,9 +426,8 @@ set_date(struct reader *r, char **words, int n)
 }
 
 static void
-set_refused(struct reader *r, char **words, int n)
+set_refused(struct reader *r, char **words)
 {
-	(void)n;
 	wrong(r, "%s is not supported: ProxyPass serves all below its path, "
 	    "and a target that ends in '/' names a folder of sockets",
 	    words[0]);
@@ -492,41 +435,28 @@ set_refused(struct reader *r, char **words, int n)
 
 /* Parameters of Apache's ProxyPass that would mean nothing here, and why. */
 static const struct {
-	const char *name;
+	const char *names;	/* with blanks between them */
 	const char *hint;
 } refused[] = {
-	{ "acquire", "there is no pool of connections" },
+	{ "acquire min smax ttl", "there is no pool of connections" },
 	{ "addressttl", "there is no name to resolve" },
 	{ "disablereuse", "every request has a connection of its own" },
-	{ "enablereuse", "not built yet" },
-	{ "flushwait", "no body passes through fdproxy" },
+	{ "enablereuse peer ready track", "not built yet" },
+	{ "flushwait iobuffersize receivebuffersize",
+	    "no body passes through fdproxy" },
 	{ "interpolate", "there are no variables" },
-	{ "iobuffersize", "no body passes through fdproxy" },
 	{ "keepalive", "the backend is on this machine" },
-	{ "lbmethod", "there is no balancer" },
-	{ "lbset", "there is no balancer" },
-	{ "loadfactor", "there is no balancer" },
-	{ "mapping", "nothing of the URL is appended to the socket" },
+	{ "lbmethod lbset loadfactor redirect route status stickysession",
+	    "there is no balancer" },
+	{ "mapping nocanon noquery",
+	    "nothing of the URL is appended to the socket" },
 	{ "max", "bound those that wait with queue=N" },
-	{ "min", "there is no pool of connections" },
-	{ "nocanon", "nothing of the URL is appended to the socket" },
-	{ "noquery", "nothing of the URL is appended to the socket" },
-	{ "peer", "not built yet" },
 	{ "ping", "use wait=TIME" },
-	{ "ready", "not built yet" },
-	{ "receivebuffersize", "no body passes through fdproxy" },
-	{ "redirect", "there is no balancer" },
 	{ "responsefieldsize", "no response passes through fdproxy" },
 	{ "retry", "no state is kept, each request tries afresh; use "
 	    "wait=TIME" },
-	{ "route", "there is no balancer" },
 	{ "secret", "this is not AJP" },
-	{ "smax", "there is no pool of connections" },
-	{ "status", "there is no balancer" },
-	{ "stickysession", "there is no balancer" },
 	{ "timeout", "use connectiontimeout=TIME" },
-	{ "track", "not built yet" },
-	{ "ttl", "there is no pool of connections" },
 	{ "upgrade", "the backend has the connection and may upgrade it" }
 };
 
@@ -577,16 +507,25 @@ pass_header(struct reader *r, struct pass *p, const char *text)
 		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
 }
 
+/* End text at the first c; what stands behind that, or NULL. */
+static char *
+split(char *text, char c)
+{
+	char *p = strchr(text, c);
+
+	if (p != NULL)
+		*p++ = '\0';
+	return p;
+}
+
 /* KIND[:ARG][@n[+m]] */
 static void
-pass_fault(struct reader *r, struct pass *p, const char *text)
+pass_fault(struct reader *r, struct pass *p, char *text)
 {
 	struct fault f = { .first = 1, .every = 1 };
 	size_t len = strcspn(text, ":@");
 	enum fault_takes takes;
-	const char *at = strchr(text, '@');
-	unsigned long n;
-	char arg[32];
+	char *arg = text + len + 1, *at, *plus = NULL;
 
 	if (!fault_find(text, len, &f.kind, &takes) ||
 	    (text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
@@ -594,32 +533,20 @@ pass_fault(struct reader *r, struct pass *p, const char *text)
 		    text);
 		return;
 	}
-	if (text[len] == ':') {
-		text_format(arg, sizeof(arg), "%.*s",
-		    (int)strcspn(text + len + 1, "@"), text + len + 1);
-		if (takes == FAULT_TAKES_TIME) {
-			if (!duration(r, "fault", arg, &f.arg))
-				return;
-		} else if (number(r, "fault", arg, 0, 1000000, &n)) {
-			f.arg = (uint32_t)n;
-		} else {
-			return;
-		}
-	}
+	at = split(text, '@');
 	if (at != NULL) {
+		plus = split(at, '+');
 		f.every = 0;
-		text_format(arg, sizeof(arg), "%.*s", (int)strcspn(at + 1, "+"),
-		    at + 1);
-		if (!number(r, "fault: @", arg, 1, 1000000000, &n))
-			return;
-		f.first = (uint32_t)n;
-		at = strchr(at, '+');
-		if (at != NULL && !number(r, "fault: +", at + 1, 1, 1000000000,
-		    &n))
-			return;
-		if (at != NULL)
-			f.every = (uint32_t)n;
 	}
+	if ((takes == FAULT_TAKES_TIME &&
+	    !duration(r, "fault", arg, &f.arg)) ||
+	    (takes == FAULT_TAKES_BYTES &&
+	    !number(r, "fault", arg, 0, 1000000, &f.arg)) ||
+	    (at != NULL &&
+	    !number(r, "fault: @", at, 1, 1000000000, &f.first)) ||
+	    (plus != NULL &&
+	    !number(r, "fault: +", plus, 1, 1000000000, &f.every)))
+		return;
 	if (p->t.nfaults == CONFIG_FAULTS)
 		wrong(r, "fault: more than %d of one route", CONFIG_FAULTS);
 	else
@@ -629,13 +556,17 @@ pass_fault(struct reader *r, struct pass *p, const char *text)
 static void
 pass_refused(struct reader *r, const char *word, size_t len)
 {
-	size_t i;
+	const char *name;
+	size_t i, n;
 
 	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
-		if (strlen(refused[i].name) == len &&
-		    strncasecmp(refused[i].name, word, len) == 0) {
-			wrong(r, "ProxyPass: %s is not supported: %s",
-			    refused[i].name, refused[i].hint);
+		for (name = refused[i].names; *name != '\0';
+		    name += n + strspn(name + n, " ")) {
+			n = strcspn(name, " ");
+			if (n != len || strncasecmp(name, word, n) != 0)
+				continue;
+			wrong(r, "ProxyPass: %.*s is not supported: %s",
+			    (int)n, name, refused[i].hint);
 			return;
 		}
 	}
@@ -661,7 +592,6 @@ static void
 pass_parameter(struct reader *r, struct pass *p, char *word)
 {
 	char *value = strchr(word, '=');
-	unsigned long n;
 	struct http_slice key;
 
 	key.p = word;
@@ -679,10 +609,9 @@ pass_parameter(struct reader *r, struct pass *p, char *word)
 		duration(r, "connectiontimeout", value, &p->t.connect_ms);
 	else if (http_parse_is(key, "wait"))
 		duration(r, "wait", value, &p->t.wait_ms);
-	else if (http_parse_is(key, "queue")) {
-		if (number(r, "queue", value, 1, 1000000, &n))
-			p->t.queue_max = (uint32_t)n;
-	} else if (http_parse_is(key, "fault"))
+	else if (http_parse_is(key, "queue"))
+		number(r, "queue", value, 1, 1000000, &p->t.queue_max);
+	else if (http_parse_is(key, "fault"))
 		pass_fault(r, p, value);
 	else if (http_parse_is(key, "compat"))
 		p->t.compat = choice(r, "compat", value, "apache", NULL);
@@ -713,12 +642,13 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 		p->t.child = r->config->child = true;
 		return true;
 	}
-	if (strncasecmp(target, "fd://", 5) != 0) {
+	if (strncasecmp(target, "fd://", 5) == 0) {
+		target += 5;
+	} else if (!r->bare || strncasecmp(target, "fd:", 3) == 0) {
 		wrong(r, "ProxyPass: the target must be fd://PATH, :child, "
 		    "status:, ready: or !, near \"%s\"", target);
 		return false;
 	}
-	target += 5;
 	if (*target == '@')	/* no file: an abstract name */
 		text_format(path, sizeof(path), "%s", target);
 	else if (!absolute(r, target, path, sizeof(path)))
@@ -739,29 +669,22 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 	return true;
 }
 
-static bool
-same_flush(const struct config_flush *f, const struct pass *p,
-    const char *name)
-{
-	return strcmp(f->name, name) == 0 &&
-	    strcmp(f->headers, p->headers) == 0;
-}
-
 /* The flusher is made at the end, when ServerTokens is known. */
 static bool
 pass_flusher(struct reader *r, struct pass *p)
 {
 	struct config_flush *f, **last = &r->config->flushes;
 	const char *name = p->flusher;
-	char path[4096], place[1024];
+	char path[4096];
 
 	if (strncmp(name, "file:", 5) == 0 && name[5] != '/') {
 		text_format(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
 		name = path;
 	}
-	for (; *last != NULL; last = &(*last)->next) {
-		if (same_flush(*last, p, name)) {
-			p->t.made = *last;
+	for (; (f = *last) != NULL; last = &f->next) {
+		if (strcmp(f->name, name) == 0 &&
+		    strcmp(f->headers, p->headers) == 0) {
+			p->t.made = f;
 			return true;
 		}
 	}
@@ -770,10 +693,9 @@ pass_flusher(struct reader *r, struct pass *p)
 		wrong(r, "out of memory");
 		return false;
 	}
-	where(r, place, sizeof(place));
 	f->name = copy(r, name);
 	f->headers = copy(r, p->headers);
-	f->where = copy(r, place);
+	f->where = copy_where(r);
 	f->own_server = p->own_server;
 	*last = p->t.made = f;
 	return true;
@@ -784,7 +706,6 @@ add_target(struct reader *r, const char *path, struct config_target *t)
 {
 	struct config *c = r->config;
 	struct config_target *all = c->targets;
-	char place[1024];
 
 	/* Room is doubled at each power of two. */
 	if ((c->ntargets & (c->ntargets - 1)) == 0) {
@@ -796,9 +717,8 @@ add_target(struct reader *r, const char *path, struct config_target *t)
 		}
 		c->targets = all;
 	}
-	where(r, place, sizeof(place));
 	t->path = copy(r, path);
-	t->where = copy(r, place);
+	t->where = copy_where(r);
 	all[c->ntargets] = *t;
 	if (route_add(c->routes, path) != (int)c->ntargets)
 		wrong(r, "out of memory");
@@ -806,15 +726,12 @@ add_target(struct reader *r, const char *path, struct config_target *t)
 }
 
 static void
-set_proxy_pass(struct reader *r, char **words, int n)
+set_proxy_pass(struct reader *r, char **words)
 {
-	struct pass p;
+	struct pass p = { .flusher = "flush", .t.connect_ms = 5000 };
 	int i, before = r->config->errors;
 	bool passes;
 
-	memset(&p, 0, sizeof(p));
-	p.flusher = "flush";
-	p.t.connect_ms = 5000;
 	if (*words[1] != '/')
 		wrong(r, "ProxyPass: the path must begin with '/', near "
 		    "\"%s\"", words[1]);
@@ -823,10 +740,10 @@ set_proxy_pass(struct reader *r, char **words, int n)
 		    words[1]);
 	if (!pass_target(r, &p, words[2]))
 		return;
-	for (i = 3; i < n; i++)
+	for (i = 3; words[i] != NULL; i++)
 		pass_parameter(r, &p, words[i]);
 	passes = p.t.kind == CONFIG_SOCKET || p.t.kind == CONFIG_DIRECTORY;
-	if (!passes && n > 3)
+	if (!passes && words[3] != NULL)
 		wrong(r, "ProxyPass: \"%s\" takes no parameters", words[2]);
 	if (passes && !pass_flusher(r, &p))
 		return;
@@ -837,34 +754,42 @@ set_proxy_pass(struct reader *r, char **words, int n)
 		add_target(r, words[1], &p.t);
 }
 
+#define AT(member)	offsetof(struct config, member)
+
 /* Alphabetical; the manual page describes each of them. */
 static const struct directive directives[] = {
-	{ "AcceptFilter", 2, 2, set_accept_filter },
-	{ "ChrootDir", 1, 1, set_chroot },
-	{ "CustomLog", 1, 2, set_custom_log },
-	{ "Date", 1, 1, set_date },
-	{ "ErrorLog", 1, 1, set_error_log },
-	{ "GracefulShutdownTimeout", 1, 1, set_graceful },
-	{ "Group", 1, 1, set_group },
-	{ "Include", 1, 1, set_include },
-	{ "LimitRequestFields", 1, 1, set_number },
-	{ "LimitRequestFieldSize", 1, 1, set_number },
-	{ "LimitRequestHead", 1, 1, set_number },
-	{ "LimitRequestLine", 1, 1, set_number },
-	{ "Listen", 1, WORDS_MAX, set_listen },
-	{ "ListenBacklog", 1, 1, set_number },
-	{ "LogLevel", 1, 1, set_log_level },
-	{ "MaxConnections", 1, 1, set_number },
-	{ "PidFile", 1, 1, set_pid_file },
-	{ "ProxyPass", 2, WORDS_MAX, set_proxy_pass },
-	{ "ProxyPassMatch", 0, WORDS_MAX, set_refused },
-	{ "RequestReadTimeout", 1, 1, set_read_timeout },
-	{ "ServerTokens", 1, 1, set_server_tokens },
-	{ "StartTimeout", 1, 1, set_start_timeout },
-	{ "StopTimeout", 1, 1, set_stop_timeout },
-	{ "Timeout", 1, 1, set_timeout },
-	{ "User", 1, 1, set_user }
+	{ "AcceptFilter", 2, 2, set_accept_filter, 0, 0, 0 },
+	{ "ChrootDir", 1, 1, set_chroot, AT(chroot), 0, 0 },
+	{ "CustomLog", 1, 2, set_custom_log, AT(access_log), 0, 0 },
+	{ "Date", 1, 1, set_date, 0, 0, 0 },
+	{ "ErrorLog", 1, 1, set_log, AT(error_log), 0, 0 },
+	{ "GracefulShutdownTimeout", 1, 1, set_time, AT(graceful_ms), 0, 0 },
+	{ "Group", 1, 1, set_word, AT(group), 0, 0 },
+	{ "Include", 1, 1, set_include, 0, 0, 0 },
+	{ "LimitRequestFields", 1, 1, set_number, AT(limits.fields), 1, 32767 },
+	{ "LimitRequestFieldSize", 1, 1, set_number, AT(limits.field),
+	    16, HTTP_HEAD_MAX },
+	{ "LimitRequestHead", 1, 1, set_number, AT(limits.head),
+	    64, HTTP_HEAD_MAX },
+	{ "LimitRequestLine", 1, 1, set_number, AT(limits.line),
+	    16, HTTP_HEAD_MAX },
+	{ "Listen", 1, WORDS_MAX, set_listen, 0, 0, 0 },
+	{ "ListenBacklog", 1, 1, set_number, AT(backlog), 1, INT_MAX },
+	{ "LogLevel", 1, 1, set_log_level, 0, 0, 0 },
+	{ "MaxConnections", 1, 1, set_number, AT(max_connections),
+	    1, 10000000 },
+	{ "PidFile", 1, 1, set_file, AT(pid_file), 0, 0 },
+	{ "ProxyPass", 2, WORDS_MAX, set_proxy_pass, 0, 0, 0 },
+	{ "ProxyPassMatch", 0, WORDS_MAX, set_refused, 0, 0, 0 },
+	{ "RequestReadTimeout", 1, 1, set_read_timeout, AT(head_ms), 1, 0 },
+	{ "ServerTokens", 1, 1, set_server_tokens, 0, 0, 0 },
+	{ "StartTimeout", 1, 1, set_time, AT(start_ms), 0, 0 },
+	{ "StopTimeout", 1, 1, set_time, AT(stop_ms), 0, 0 },
+	{ "Timeout", 1, 1, set_time, AT(flush_ms), 1, 0 },
+	{ "User", 1, 1, set_word, AT(user), 0, 0 }
 };
+
+#undef AT
 
 const char *
 config_directive_name(size_t i)
@@ -885,13 +810,14 @@ run(struct reader *r, char **words, int n)
 		if (strcasecmp(words[0], d->name) != 0)
 			continue;
 		words[0] = (char *)d->name;
+		r->now = d;
 		if (n - 1 < d->min)
 			wrong(r, "%s: too few arguments", d->name);
 		else if (n - 1 > d->max)
 			wrong(r, "%s: too many arguments, near \"%s\"",
 			    d->name, words[d->max + 1]);
 		else
-			d->set(r, words, n);
+			d->set(r, words);
 		return;
 	}
 	wrong(r, "unknown directive, near \"%s\"", words[0]);
@@ -1078,7 +1004,7 @@ read_file(struct reader *from, const char *path)
 void
 config_file(struct config *config, const char *path)
 {
-	struct reader r = { config, "-f", 0, "", 0 };
+	struct reader r = { .config = config, .name = "-f", .dir = "" };
 
 	read_file(&r, path);
 }
@@ -1087,7 +1013,8 @@ void
 config_text(struct config *config, const char *name, const char *dir,
     const char *text, size_t len)
 {
-	struct reader r = { config, name, 1, dir, 0 };
+	struct reader r = { .config = config, .name = name, .line = 1,
+	    .dir = dir };
 	char *own = malloc(len + 1);
 
 	if (own == NULL) {
@@ -1099,32 +1026,30 @@ config_text(struct config *config, const char *name, const char *dir,
 	free(own);
 }
 
-/* An option as a directive: its words, without any quoting. */
-static void
-option(struct config *config, const char *name, char **words, int n)
+/* An option: relative paths are under the current folder. */
+static bool
+begin_option(struct reader *r, struct config *config, const char *name)
 {
-	char dir[4096];
-	struct reader r = { config, name, 0, dir, 0 };
+	static char dir[4096];
 
-	if (!folder("-", dir, sizeof(dir)))
-		wrong(&r, "cannot find the current folder: %s",
-		    strerror(errno));
-	else
-		run(&r, words, n);
+	memset(r, 0, sizeof(*r));
+	r->config = config;
+	r->name = name;
+	r->dir = dir;
+	if (folder("-", dir, sizeof(dir)))
+		return true;
+	wrong(r, "cannot find the current folder: %s", strerror(errno));
+	return false;
 }
 
 void
 config_directive(struct config *config, const char *text)
 {
-	char dir[4096];
-	struct reader r = { config, "-c", 0, dir, 0 };
+	struct reader r;
 	char *own;
 
-	if (!folder("-", dir, sizeof(dir))) {
-		wrong(&r, "cannot find the current folder: %s",
-		    strerror(errno));
+	if (!begin_option(&r, config, "-c"))
 		return;
-	}
 	own = copy(&r, text);
 	if (own != NULL)
 		read_line(&r, own);
@@ -1136,14 +1061,16 @@ config_listen(struct config *config, const char *address)
 {
 	char name[] = "Listen";
 	char *words[] = { name, (char *)address, NULL };
+	struct reader r;
 
-	option(config, "-l", words, 2);
+	if (begin_option(&r, config, "-l"))
+		run(&r, words, 2);
 }
 
 void
 config_user(struct config *config, const char *user)
 {
-	struct reader r = { config, "-u", 0, "", 0 };
+	struct reader r = { .config = config, .name = "-u", .dir = "" };
 	char *colon;
 
 	if (*user == '\0' || *user == ':' || user[strlen(user) - 1] == ':') {
@@ -1161,7 +1088,7 @@ config_user(struct config *config, const char *user)
 void
 config_inherit(struct config *config, int fd)
 {
-	struct reader r = { config, "LISTEN_FDS", 0, "", 0 };
+	struct reader r = { .config = config, .name = "LISTEN_FDS", .dir = "" };
 	struct config_listen one = { .inherited = fd, .mode = -1 };
 
 	add_listener(&r, &one);
@@ -1171,43 +1098,28 @@ config_inherit(struct config *config, int fd)
 void
 config_route(struct config *config, const char *route)
 {
-	struct reader r = { config, "-r", 0, "", 0 };
-	char *words[WORDS_MAX + 1], *own, *p, *target;
-	char name[] = "ProxyPass";
-	bool socket;
-	int n = 3;
+	char name[] = "ProxyPass", *words[WORDS_MAX + 1], *own, *p;
+	struct reader r;
+	int n = 0;
 
+	if (!begin_option(&r, config, "-r"))
+		return;
+	r.bare = true;
 	own = copy(&r, route);
 	if (own == NULL)
 		return;
-	p = strchr(own, '=');
-	target = malloc(strlen(own) + 6);	/* "fd://" and a NUL */
-	if (p == NULL || target == NULL) {
-		wrong(&r, "PATH=SOCKET expected, near \"%s\"", route);
-		free(target);
-		free(own);
-		return;
-	}
-	*p++ = '\0';
-	words[0] = name;
-	words[1] = own;
-	words[2] = target;
-	for (words[3] = p; n < WORDS_MAX; words[n] = p) {
-		p = strchr(p, ',');
-		if (p == NULL)
-			break;
+	words[n++] = name;
+	words[n++] = own;
+	for (p = strchr(own, '='); p != NULL && n < WORDS_MAX;
+	    p = strchr(p, ',')) {
 		*p++ = '\0';
-		n++;
+		words[n++] = p;
 	}
-	/* words[3] is the target still, and parameters stand behind it. */
-	p = words[3];
-	socket = strcmp(p, "!") != 0 && strcmp(p, "status:") != 0 &&
-	    strcmp(p, "ready:") != 0 && strcmp(p, ":child") != 0 &&
-	    strncasecmp(p, "fd:", 3) != 0;
-	text_format(target, strlen(p) + 6, "%s%s", socket ? "fd://" : "", p);
-	memmove(&words[3], &words[4], sizeof(*words) * (size_t)(n - 3));
-	option(config, "-r", words, n);
-	free(target);
+	words[n] = NULL;
+	if (n == 2)
+		wrong(&r, "PATH=SOCKET expected, near \"%s\"", route);
+	else
+		run(&r, words, n);
 	free(own);
 }
 
@@ -1345,7 +1257,7 @@ find_hidden(struct config *c)
 static void
 make_flushes(struct config *c)
 {
-	struct reader r = { c, "", 0, "", 0 };
+	struct reader r = { .config = c, .name = "", .dir = "" };
 	struct flush_own own;
 	struct config_flush *f;
 	const char *error = NULL;
@@ -1380,7 +1292,8 @@ config_child(struct config *config, const struct sock_addr *addr)
 bool
 config_finish(struct config *config)
 {
-	struct reader r = { config, "configuration", 0, "", 0 };
+	struct reader r = { .config = config, .name = "configuration",
+	    .dir = "" };
 
 	if (config->listeners == 0)
 		wrong(&r, "nothing to listen on: give Listen or -l");

@@ -89,27 +89,10 @@ static char *path;		/* normal form of a request path */
 static size_t scratch_size;	/* of both, but for that byte */
 static char spare[APACHE_READ];	/* what a fault throws away */
 
-/*
- * The spare slots let a client be evicted and another kept in the same turn,
- * although a slot that was freed is not used again before the next one: events
- * of the turn may still name it.
- */
-uint32_t
-conn_slots(uint32_t max, uint32_t arrivals)
-{
-	return max + arrivals;
-}
-
 static uint32_t
 count_lists(const struct config *c)
 {
 	return LIST_QUEUES + c->nqueues + FOUND_QUEUES;
-}
-
-uint32_t
-conn_deadlines(const struct config *c, uint32_t max, uint32_t arrivals)
-{
-	return conn_slots(max, arrivals) + count_lists(c);
 }
 
 static struct list *
@@ -155,14 +138,18 @@ conn_open(struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
 {
 	config = c;
 	count_max = max;
-	nslots = conn_slots(max, arrivals);
+	/* The spare ones let a client be evicted and another kept in the same
+	   turn, although a slot that was freed is not used again before the
+	   next one: events of the turn may still name it. */
+	nslots = max + arrivals;
 	unused = count = 0;
 	free_slots = freed_slots = NOBODY;
 	first_id = id;
 	nlists = count_lists(c);
 	slots = calloc(nslots, sizeof(*slots));
 	lists = new_lists(nlists);
-	return slots != NULL && lists != NULL && new_scratch(c);
+	return slots != NULL && lists != NULL && new_scratch(c) &&
+	    deadline_open(first_id + nslots + nlists);
 }
 
 void
@@ -195,6 +182,12 @@ conn_at(uint32_t index)
 }
 
 uint32_t
+conn_slots(void)
+{
+	return nslots;
+}
+
+uint32_t
 conn_count(void)
 {
 	return count;
@@ -206,10 +199,14 @@ conn_lingering(void)
 	return lists[LIST_LINGER].count;
 }
 
-uint32_t
-conn_used(void)
+struct conn *
+conn_next(const struct conn *c)
 {
-	return unused;
+	uint32_t i = c == NULL ? 0 : (uint32_t)(c - slots) + 1;
+
+	while (i < unused && slots[i].state == CONN_FREE)
+		i++;
+	return i < unused ? &slots[i] : NULL;
 }
 
 void
@@ -381,13 +378,14 @@ queue_back_off(uint32_t list)
 /* ---- messages ---- */
 
 static const char *
-client_text(const struct conn *c, char *dst, size_t size)
+client_text(const struct conn *c)
 {
+	static char text[SOCK_TEXT];
 	struct sock_addr addr;
 
 	if (sock_peer(c->fd, &addr) == -1)
 		return "a client";
-	return sock_text(&addr, dst, size);
+	return sock_text(&addr, text, sizeof(text));
 }
 
 /* Its socket; or the folder, if which one in it is not known any more. */
@@ -536,12 +534,9 @@ renew(struct conn *c)
 static enum conn_want
 linger(struct conn *c)
 {
-	enum reply_drain drain;
-
 	now.of = NULL;
-	drain = reply_drain(c->fd, scratch + 1, scratch_size,
-	    &c->u.linger.drained, LINGER_BYTES);
-	if (drain != REPLY_WAIT)
+	if (!reply_drain(c->fd, scratch + 1, scratch_size,
+	    &c->u.linger.drained, LINGER_BYTES))
 		return CONN_CLOSE;
 	c->deadline = clock_ms() + LINGER_IDLE_MS;
 	if (clock_before(c->u.linger.end, c->deadline))
@@ -562,15 +557,11 @@ start_linger(struct conn *c)
 static enum conn_want
 write_reply(struct conn *c)
 {
-	switch (reply_write(c->fd, c->status, c->head_only,
-	    &config_of(c)->own, c->u.out.wall, &c->u.out.offset)) {
-	case FLUSH_AGAIN:
-		return CONN_WRITE;
-	case FLUSH_FAILED:
-		return CONN_CLOSE;
-	case FLUSH_DONE:
-		break;
-	}
+	enum flush_result result = reply_write(c->fd, c->status, c->head_only,
+	    &config_of(c)->own, c->u.out.wall, &c->u.out.offset);
+
+	if (result != FLUSH_DONE)
+		return result == FLUSH_AGAIN ? CONN_WRITE : CONN_CLOSE;
 	/* Ours alone still: no other process has this socket. */
 	shutdown(c->fd, SHUT_WR);
 	return start_linger(c);
@@ -601,11 +592,11 @@ answer(struct conn *c, int status, int error)
 static enum conn_want
 refuse(struct conn *c, int status)
 {
-	char client[SOCK_TEXT], line[256];
+	char line[256];
 
 	if (log_wanted(LOG_L_INFO))
-		log_info("%s: \"%s\": %d", client_text(c, client,
-		    sizeof(client)), line_text(c, line, sizeof(line)), status);
+		log_info("%s: \"%s\": %d", client_text(c),
+		    line_text(c, line, sizeof(line)), status);
 	return answer(c, status, 0);
 }
 
@@ -626,10 +617,8 @@ gone(const struct conn *c)
 static enum conn_want
 reset(struct conn *c, const char *why, int error)
 {
-	char client[SOCK_TEXT];
-
 	log_error("%s: reset after its head was sent, for %s: %s",
-	    client_text(c, client, sizeof(client)), backend_text(c), why);
+	    client_text(c), backend_text(c), why);
 	record(c, "reset", 0, -1, error);
 	stats_get()->resets++;
 	c->reset = true;
@@ -685,17 +674,14 @@ send_rest(struct conn *c)
 static void
 count_waiting(struct status_view *v)
 {
-	uint32_t i;
+	const struct conn *c;
 
 	/* The lowest free one is always taken, so none is far above. */
 	v->descriptors = sock_count(2 * nslots + 1024);
-	for (i = 0; i < unused; i++) {
-		if (slots[i].state == CONN_FREE)
-			continue;
-		if (slots[i].state == CONN_HEAD)
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+		if (c->state == CONN_HEAD)
 			v->waiting_head++;
-		else if (slots[i].state == CONN_QUEUED ||
-		    slots[i].state == CONN_COMMITTED)
+		else if (c->state == CONN_QUEUED || c->state == CONN_COMMITTED)
 			v->waiting_backend++;
 		else
 			v->waiting_client++;
@@ -802,10 +788,8 @@ spoil(const struct conn *c)
 static enum conn_want
 no_backend(struct conn *c, enum fdpass_state state, int error)
 {
-	char client[SOCK_TEXT];
-
-	log_error("%s: cannot connect to %s: %s", client_text(c, client,
-	    sizeof(client)), backend_text(c), strerror(error));
+	log_error("%s: cannot connect to %s: %s", client_text(c),
+	    backend_text(c), strerror(error));
 	return answer(c, state == FDPASS_BROKEN || target_of(c)->compat ? 500 :
 	    503, error);
 }
@@ -889,19 +873,14 @@ flush_head(struct conn *c)
 {
 	const struct fault *cut = fault_of(c, FAULT_CUT);
 	const struct fault *pause = fault_of(c, FAULT_DELAY_PASS);
+	enum flush_result result = flush_write(target_of(c)->flush, c->fd,
+	    c->u.out.wall, &c->u.out.offset, cut == NULL ? SIZE_MAX : cut->arg,
+	    target_of(c)->hold);
 
-	switch (flush_write(target_of(c)->flush, c->fd, c->u.out.wall,
-	    &c->u.out.offset, cut == NULL ? SIZE_MAX : cut->arg,
-	    target_of(c)->hold)) {
-	case FLUSH_DONE:
-		event(c, "flushed", "%s", "");
-		return pause == NULL ? CONN_PASS : delay(c, pause->arg);
-	case FLUSH_AGAIN:
-		return CONN_WRITE;
-	case FLUSH_FAILED:
-		break;
-	}
-	return gone(c);
+	if (result != FLUSH_DONE)
+		return result == FLUSH_AGAIN ? CONN_WRITE : gone(c);
+	event(c, "flushed", "%s", "");
+	return pause == NULL ? CONN_PASS : delay(c, pause->arg);
 }
 
 /* Nothing is written before the backend's socket has taken the connection. */
@@ -1224,15 +1203,12 @@ end_tail(struct conn *c)
 static enum conn_want
 send_tail(struct conn *c)
 {
-	switch (send_rest(c)) {
-	case FLUSH_AGAIN:
+	enum flush_result result = send_rest(c);
+
+	if (result == FLUSH_AGAIN)
 		return CONN_WRITE;
-	case FLUSH_FAILED:
-		return cut_tail(c, strerror(errno));
-	case FLUSH_DONE:
-		break;
-	}
-	return end_tail(c);
+	return result == FLUSH_DONE ? end_tail(c) :
+	    cut_tail(c, strerror(errno));
 }
 
 /* By route; one of the previous configuration may be there still. */
@@ -1257,12 +1233,11 @@ count_route(const struct conn *c)
 static enum conn_want
 passed(struct conn *c, int backend, const char *rest, size_t len)
 {
-	char client[SOCK_TEXT];
 	uint32_t offset = 0;
 
 	if (log_wanted(LOG_L_DEBUG))
-		log_debug("%s: passed to %s", client_text(c, client,
-		    sizeof(client)), backend_text(c));
+		log_debug("%s: passed to %s", client_text(c),
+		    backend_text(c));
 	record(c, "passed", flush_status(target_of(c)->flush), -1, 0);
 	stats_get()->passed++;
 	count_route(c);
@@ -1440,11 +1415,12 @@ retry_committed(struct conn *c)
 static void
 event_accepted(const struct conn *c)
 {
-	char client[SOCK_TEXT], text[SOCK_TEXT * 2];
+	const char *client;
+	char text[SOCK_TEXT * 2];
 
 	if (!events_wanted())
 		return;
-	client_text(c, client, sizeof(client));
+	client = client_text(c);
 	event(c, "accepted", ",\"client\":\"%s\"", log_quote_json(text,
 	    sizeof(text), client, strlen(client)));
 }
@@ -1452,17 +1428,10 @@ event_accepted(const struct conn *c)
 static void
 init(struct conn *c, int fd, bool local)
 {
-	static const struct conn fresh;
-
-	*c = fresh;
-	c->fd = fd;
-	c->other = -1;
-	c->next = c->prev = NOBODY;
-	c->list = NO_LIST;
-	c->state = CONN_HEAD;
-	c->local = local;
-	c->begun = clock_ms();
-	c->deadline = c->begun + config->head_ms;
+	*c = (struct conn){ .fd = fd, .other = -1, .next = NOBODY,
+	    .prev = NOBODY, .list = NO_LIST, .state = CONN_HEAD,
+	    .local = local, .begun = clock_ms(),
+	    .deadline = clock_ms() + config->head_ms };
 }
 
 void
@@ -1728,8 +1697,8 @@ conn_settle(struct conn *c)
 static bool
 unfinished(const struct conn *c)
 {
-	return c->state != CONN_FREE && c->state != CONN_HEAD &&
-	    c->state != CONN_QUEUED && c->state != CONN_LINGER;
+	return c->state != CONN_HEAD && c->state != CONN_QUEUED &&
+	    c->state != CONN_LINGER;
 }
 
 /*
@@ -1785,6 +1754,7 @@ conn_reload(struct config *next)
 {
 	struct list *from = lists, *to;
 	uint32_t i, from_n = nlists, to_n = count_lists(next);
+	struct conn *c;
 
 	to = new_lists(to_n);
 	if (to == NULL || !new_scratch(next) ||
@@ -1797,11 +1767,11 @@ conn_reload(struct config *next)
 	carry_counters(config, next);
 	previous = config;
 	config = next;
-	for (i = 0; i < unused; i++) {
-		if (!unfinished(&slots[i]))
-			continue;
-		slots[i].old = true;
-		outdated++;
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+		if (unfinished(c)) {
+			c->old = true;
+			outdated++;
+		}
 	}
 	memcpy(to, from, LIST_QUEUES * sizeof(*to));
 	lists = to;
@@ -1831,10 +1801,11 @@ conn_outdated(void)
 uint32_t
 conn_unfinished(void)
 {
-	uint32_t i, n = 0;
+	const struct conn *c;
+	uint32_t n = 0;
 
-	for (i = 0; i < unused; i++)
-		n += unfinished(&slots[i]);
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+		n += unfinished(c);
 	return n;
 }
 

@@ -101,8 +101,8 @@ static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 /*
  * Allocate for config: slots for max clients that wait, lists, scratch.  At
- * most arrivals new clients come in one turn of the loop.  Deadlines of ids
- * from first_id on are used (see conn_deadlines()).  config must stay.  False
+ * most arrivals new clients come in one turn of the loop.  Deadlines are made:
+ * those of ids below first_id are the caller's.  config must stay.  False
  * without memory.
  */
 bool		 conn_open(struct config *config, uint32_t max,
@@ -135,10 +135,8 @@ void		 conn_set_ready(bool ready);
  */
 uint32_t	 conn_unfinished(void);
 
-/* How many slots, and how many deadlines, these take. */
-uint32_t	 conn_slots(uint32_t max, uint32_t arrivals);
-uint32_t	 conn_deadlines(const struct config *config, uint32_t max,
-		    uint32_t arrivals);
+/* How many slots there are now. */
+uint32_t	 conn_slots(void);
 
 /* A turn of the loop begins: slots freed in the last one may be used again. */
 void		 conn_turn(void);
@@ -197,13 +195,12 @@ bool		 conn_tired(struct conn *c);
  */
 struct conn	*conn_due(uint32_t id, unsigned int *why);
 
-/*
- * How many clients wait, and how many of them have had their answer; all of
- * them are in slots below conn_used().
- */
+/* How many clients wait, and how many of them have had their answer. */
 uint32_t	 conn_count(void);
 uint32_t	 conn_lingering(void);
-uint32_t	 conn_used(void);
+
+/* The client in the next slot behind that of c (NULL: the first), or NULL. */
+struct conn	*conn_next(const struct conn *c);
 
 /* It has ms milliseconds from its accept on, no more, to say something. */
 void		 conn_hurry(struct conn *c, uint32_t ms);

@@ -58,10 +58,8 @@ fault_due(const struct fault *fault, uint32_t n)
 static void
 disconnect(int fd)
 {
-	struct sockaddr nowhere;
+	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 
-	memset(&nowhere, 0, sizeof(nowhere));
-	nowhere.sa_family = AF_UNSPEC;
 	if (connect(fd, &nowhere, sizeof(nowhere)) == -1)
 		shutdown(fd, SHUT_RDWR);
 }

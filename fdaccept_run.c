@@ -12,13 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef VERSION
-#define VERSION	"unknown"
-#endif
-#ifndef LIBDIR
-#define LIBDIR	"/usr/local/lib"
-#endif
-
 #define LIBRARY	"libfdaccept.so"
 
 #ifdef __APPLE__

@@ -29,10 +29,6 @@
 #include "sock.h"
 #include "text.h"
 
-#ifndef VERSION
-#define VERSION	"unknown"
-#endif
-
 #define BACKLOG		128
 #define CHILDREN	40
 #define CHILDREN_MAX	10000
@@ -86,6 +82,7 @@ static struct {
 	unsigned int slots;
 	struct slot *slot;
 	struct pollfd *poll;
+	int signals;		/* readable when one came */
 	int listener;
 	int64_t pause;		/* until then nothing is taken; or 0 */
 	bool stopping;
@@ -93,7 +90,7 @@ static struct {
 } server = { .backlog = BACKLOG, .mode = -1, .children = CHILDREN,
     .listener = -1 };
 
-static int signal_pipe[2] = { -1, -1 };
+static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 
 /* A message and what follows it; a lingering client's bytes, to be dropped. */
 static char buffer[1 + HTTP_HEAD_MAX];
@@ -141,8 +138,6 @@ become_child(int peer)
 			close(server.slot[i].fd);
 	if (server.listener != -1)
 		close(server.listener);
-	close(signal_pipe[0]);
-	close(signal_pipe[1]);
 
 	memset(&sa, 0, sizeof(sa));
 	sigemptyset(&sa.sa_mask);
@@ -647,13 +642,13 @@ reap(void)
 static void
 take_signals(void)
 {
-	char c;
+	int sig;
 
-	while (read(signal_pipe[0], &c, 1) == 1) {
-		if (c == 't')
-			stop();
-		else
+	while ((sig = proc_signal()) != -1) {
+		if (sig == SIGCHLD)
 			reap();
+		else
+			stop();
 	}
 }
 
@@ -703,6 +698,7 @@ prepare(void)
 	struct slot *s;
 	unsigned int i;
 
+	server.poll[POLL_SIGNALS].fd = server.signals;
 	server.poll[POLL_LISTENER].fd = full() ? -1 : server.listener;
 	for (i = 0; i < server.slots; i++) {
 		s = &server.slot[i];
@@ -756,45 +752,6 @@ loop(void)
 }
 
 /* ---- start ---- */
-
-static void
-on_signal(int sig)
-{
-	char c = sig == SIGCHLD ? 'c' : 't';
-	int saved = errno;
-
-	if (write(signal_pipe[1], &c, 1) == -1) {
-		/* Full: there is something to be seen already. */
-	}
-	errno = saved;
-}
-
-static bool
-catch_signals(void)
-{
-	struct sigaction sa;
-	int i;
-
-	if (pipe(signal_pipe) == -1)
-		return false;
-	for (i = 0; i < 2; i++)
-		if (sock_cloexec(signal_pipe[i]) == -1 ||
-		    sock_nonblock(signal_pipe[i], true) == -1)
-			return false;
-	memset(&sa, 0, sizeof(sa));
-	sigemptyset(&sa.sa_mask);
-	sa.sa_handler = SIG_IGN;
-	if (sigaction(SIGPIPE, &sa, NULL) == -1)
-		return false;
-	sa.sa_handler = on_signal;
-	sa.sa_flags = SA_RESTART | SA_NOCLDSTOP;
-	if (sigaction(SIGCHLD, &sa, NULL) == -1 ||
-	    sigaction(SIGINT, &sa, NULL) == -1 ||
-	    sigaction(SIGTERM, &sa, NULL) == -1)
-		return false;
-	/* Whoever started us may have blocked them. */
-	return sigprocmask(SIG_SETMASK, &sa.sa_mask, NULL) == 0;
-}
 
 static bool
 stale(const char *variable_and_value)
@@ -878,28 +835,22 @@ start(void)
 {
 	if (!allocate())
 		return false;
-	if (!catch_signals()) {
+	server.signals = proc_signals(signals);
+	if (server.signals == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;
 	}
 	clean_environment();
-	if (!open_listener())
-		return false;
-	server.poll[POLL_SIGNALS].fd = signal_pipe[0];
-	return true;
+	return open_listener();
 }
 
 /* A number in that base from min to max, or -1 after a message. */
 static int
 number(char option, const char *text, int base, int min, int max)
 {
-	char *end;
-	long n;
+	unsigned long n;
 
-	errno = 0;
-	n = strtol(text, &end, base);
-	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
-	    n >= min && n <= max)
+	if (text_number(text, base, (unsigned long)max, &n) && (int)n >= min)
 		return (int)n;
 	text_write(STDERR_FILENO, base == 8 ?
 	    "fdexec: -%c: not an octal number from %o to %o: \"%s\"\n" :

@@ -21,17 +21,11 @@
 int
 fdpass_connect(const struct sock_addr *addr)
 {
-	int fd, error;
+	int fd = sock_stream();
 
-	fd = sock_stream();
-	if (fd == -1)
-		return -1;
-	if (connect(fd, &addr->u.sa, addr->len) == 0)
+	if (fd == -1 || connect(fd, &addr->u.sa, addr->len) == 0)
 		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return sock_drop(fd);
 }
 
 enum fdpass_state
@@ -72,17 +66,12 @@ fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
 		struct cmsghdr align;
 		unsigned char bytes[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov;
-	struct msghdr msg;
+	struct iovec iov = { (void *)data, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 	ssize_t sent;
 
 	memset(&control, 0, sizeof(control));
-	memset(&msg, 0, sizeof(msg));
-	iov.iov_base = (void *)data;
-	iov.iov_len = len;
-	msg.msg_iov = &iov;
-	msg.msg_iovlen = 1;
 	if (n > 0) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
@@ -145,17 +134,14 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 		unsigned char bytes[CMSG_SPACE(SURPLUS * sizeof(int))];
 	} control;
 	struct iovec iov;
-	struct msghdr msg;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes) };
 	ssize_t n;
 
 	*fd = -1;
-	memset(&msg, 0, sizeof(msg));
 	iov.iov_base = data;
 	iov.iov_len = size;
-	msg.msg_iov = &iov;
-	msg.msg_iovlen = 1;
-	msg.msg_control = control.bytes;
-	msg.msg_controllen = sizeof(control.bytes);
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +31,6 @@
 #include "stats.h"
 #include "text.h"
 #include "upgrade.h"
-
-#ifndef VERSION
-#define VERSION	"unknown"
-#endif
 
 #define EVENTS		256	/* in one turn */
 #define ACCEPTS		64	/* of one listener in one turn */
@@ -138,22 +135,27 @@ help(void)
 
 /* ---- the loop: what conn wants, and the poller does ---- */
 
+/* Change how fd is watched; if that fails, it is not any more. */
+static bool
+change_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
+{
+	if (poller_set(fd, id, (enum poller_want)*watched, want) == -1 &&
+	    want != POLLER_NONE) {
+		log_error("%s: %s", poller_name(), strerror(errno));
+		*watched = POLLER_NONE;
+		return false;
+	}
+	*watched = (uint8_t)want;
+	return true;
+}
+
 static bool
 watch(struct conn *c, enum poller_want want)
 {
-	uint32_t id;
-
 	if (want == POLLER_NONE && c->watched == POLLER_NONE)
 		return true;
-	id = ID_SLOTS + (uint32_t)conn_index(c);
-	if (poller_set(c->fd, id, c->watched, want) == -1 &&
-	    want != POLLER_NONE) {
-		log_error("%s: %s", poller_name(), strerror(errno));
-		c->watched = POLLER_NONE;
-		return false;
-	}
-	c->watched = (uint8_t)want;
-	return true;
+	return change_watch(c->fd, ID_SLOTS + (uint32_t)conn_index(c),
+	    &c->watched, want);
 }
 
 static void
@@ -188,18 +190,16 @@ static void
 wait_for(struct conn *c, enum conn_want want)
 {
 	uint32_t id = ID_SLOTS + (uint32_t)conn_index(c);
-	bool watched;
+	bool watched, blind;
 
 	switch (want) {
 	case CONN_READ:
 		watched = watch(c, POLLER_READ);
 		if (!watched)
 			break;
-		if (!poller_seen(c->fd, id, conn_seen(c), c->local)) {
-			conn_rest(c, true);
-			poller_rest(c->fd, id);
-		} else if (conn_tired(c)) {
-			conn_rest(c, false);
+		blind = !poller_seen(c->fd, id, conn_seen(c), c->local);
+		if (blind || conn_tired(c)) {
+			conn_rest(c, blind);
 			poller_rest(c->fd, id);
 		}
 		break;
@@ -246,15 +246,9 @@ serve(struct conn *c, enum conn_want want)
 static unsigned int
 reasons(unsigned int what)
 {
-	unsigned int why = 0;
-
-	if (what & POLLER_END)
-		why |= CONN_END;
-	if (what & POLLER_GONE)
-		why |= CONN_GONE;
-	if (what & POLLER_MORE)
-		why |= CONN_MORE;
-	return why;
+	return (what & POLLER_END ? CONN_END : 0) |
+	    (what & POLLER_GONE ? CONN_GONE : 0) |
+	    (what & POLLER_MORE ? CONN_MORE : 0);
 }
 
 /* ---- listeners ---- */
@@ -269,14 +263,8 @@ watch_listeners(enum poller_want want)
 		l = listen_at(i);
 		if (l->fd == -1 || l->watched == want)
 			continue;
-		if (poller_set(l->fd, (uint32_t)i, l->watched, want) == -1 &&
-		    want != POLLER_NONE) {
-			log_error("%s: %s", poller_name(), strerror(errno));
-			l->watched = POLLER_NONE;
+		if (!change_watch(l->fd, (uint32_t)i, &l->watched, want))
 			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
-			continue;
-		}
-		l->watched = (uint8_t)want;
 	}
 }
 
@@ -354,12 +342,8 @@ static void
 end_clients(bool all)
 {
 	struct conn *c;
-	uint32_t i;
 
-	for (i = 0; i < conn_used(); i++) {
-		c = conn_at(i);
-		if (c->state == CONN_FREE)
-			continue;
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
 		if (all) {
 			conn_refuse(c);
 			end(c);
@@ -475,39 +459,30 @@ use_logs(const struct logs *logs)
 		log_use((enum log_kind)i, logs->name[i], logs->fd[i]);
 }
 
-static void
-name_logs(struct logs *logs, const struct config *c)
+/* What lines go to already stays open. */
+static bool
+open_logs(struct logs *logs, const struct config *c)
 {
+	const char *name, *before;
+	int i;
+
 	logs->name[LOG_MESSAGES] = c->error_log;
 	if (c->error_log == NULL)
 		logs->name[LOG_MESSAGES] = server.options.daemon ? "syslog" :
 		    "stderr";
 	logs->name[LOG_ACCESS] = c->access_log;
-}
-
-/* old: what has the same name there stays open; or NULL. */
-static bool
-open_logs(struct logs *logs, const struct config *old,
-    const struct config *new)
-{
-	struct logs before = { { NULL }, { -1 } };
-	const char *name;
-	int i;
-
-	if (old != NULL)
-		name_logs(&before, old);
-	name_logs(logs, new);
 	logs->fd[LOG_MESSAGES] = logs->fd[LOG_ACCESS] = -1;
 	for (i = 0; i < LOG_KINDS; i++) {
 		name = logs->name[i];
 		if (name == NULL)
 			continue;
-		if (before.name[i] != NULL && strcmp(before.name[i], name) == 0)
+		before = log_where((enum log_kind)i);
+		if (before != NULL && strcmp(before, name) == 0)
 			logs->fd[i] = log_fd((enum log_kind)i);
 		else
 			logs->fd[i] = log_file(name);
 		if (logs->fd[i] == -1 && (i == LOG_ACCESS ||
-		    new->error_log != NULL)) {
+		    c->error_log != NULL)) {
 			log_error("cannot open %s: %s", name, strerror(errno));
 			close_logs(logs);
 			return false;
@@ -557,7 +532,7 @@ change_config(struct config *new)
 {
 	struct logs logs;
 
-	if (!open_logs(&logs, server.config, new))
+	if (!open_logs(&logs, new))
 		return false;
 	if (!listen_prepare(new, false)) {
 		close_logs(&logs);
@@ -668,7 +643,6 @@ static void
 upgrade(void)
 {
 	struct conn *c;
-	uint32_t i;
 
 	deadline_clear(TIMER_TRIAL);
 	/* What has come until now is for us, the rest for the next program. */
@@ -681,18 +655,14 @@ upgrade(void)
 	}
 	proc_notify_reloading();
 	/* A watch may have changed what the next program gets (poll). */
-	for (i = 0; i < conn_used(); i++)
-		if (conn_at(i)->state != CONN_FREE)
-			watch(conn_at(i), POLLER_NONE);
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+		watch(c, POLLER_NONE);
 	upgrade_exec(server.program, server.argv, server.adopted);
 	log_error("no upgrade: cannot execute %s: %s", server.program,
 	    strerror(errno));
 	proc_hold_signals(false);
-	for (i = 0; i < conn_used(); i++) {
-		c = conn_at(i);
-		if (c->state != CONN_FREE)
-			serve(c, conn_advance(c, CONN_ANEW));
-	}
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+		serve(c, conn_advance(c, CONN_ANEW));
 	proc_notify("READY=1");
 }
 
@@ -739,57 +709,33 @@ take_children(void)
 	}
 }
 
-/* With a command, these are its own. */
-static bool
-forward(int sig)
-{
-	static const struct {
-		int what;
-		int number;
-	} all[] = {
-		{ PROC_RELOAD, SIGHUP }, { PROC_REOPEN, SIGUSR1 },
-		{ PROC_UPGRADE, SIGUSR2 }, { PROC_QUIT, SIGQUIT },
-		{ PROC_WINCH, SIGWINCH }
-	};
-	size_t i;
-
-	if (server.options.command == NULL)
-		return false;
-	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (all[i].what != sig)
-			continue;
-		child_signal(all[i].number);
-		return true;
-	}
-	return false;
-}
-
 static void
 take_signal(int sig)
 {
-	if (forward(sig))
-		return;
 	switch (sig) {
-	case PROC_TERM:
+	case SIGTERM:
+	case SIGINT:
 		stop();
 		break;
-	case PROC_RELOAD:
-		server.reload = true;
-		break;
-	case PROC_REOPEN:
-		log_reopen();
-		break;
-	case PROC_UPGRADE:
-		if (server.phase == SERVING)
-			try_upgrade();
-		break;
-	case PROC_STATS:
+	case SIGALRM:
+#ifdef SIGINFO
+	case SIGINFO:
+#endif
 		log_stats();
 		break;
-	case PROC_CHILD:
+	case SIGCHLD:
 		take_children();
 		break;
 	default:
+		/* With a command, all others are its own. */
+		if (server.options.command != NULL)
+			child_signal(sig);
+		else if (sig == SIGHUP)
+			server.reload = true;
+		else if (sig == SIGUSR1)
+			log_reopen();
+		else if (sig == SIGUSR2 && server.phase == SERVING)
+			try_upgrade();
 		break;
 	}
 }
@@ -1009,17 +955,24 @@ allocate(void)
 		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
 		max = room;
 	}
-	if (!deadline_open(TIMER_CONN + conn_deadlines(c, max, arrivals)) ||
-	    !conn_open(c, max, arrivals, TIMER_CONN)) {
+	if (!conn_open(c, max, arrivals, TIMER_CONN)) {
 		log_error("out of memory");
 		return false;
 	}
-	if (poller_open(ID_SLOTS + conn_slots(max, arrivals)) == -1) {
+	if (poller_open(ID_SLOTS + conn_slots()) == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		return false;
 	}
 	return true;
 }
+
+/* The first two are only there to be forwarded. */
+static const int signals[] = { SIGQUIT, SIGWINCH, SIGTERM, SIGINT, SIGHUP,
+    SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD,
+#ifdef SIGINFO
+    SIGINFO,
+#endif
+    0 };
 
 static bool
 start(void)
@@ -1027,7 +980,7 @@ start(void)
 	struct config *c = server.config;
 	bool heir = server.role == UPGRADE_HEIR;
 	struct sock_addr addr;
-	int signals;
+	int fd;
 
 	/* It has clients already: what is not vital must not end it. */
 	if (c->pid_file == NULL)
@@ -1046,8 +999,9 @@ start(void)
 	if (c->child)
 		config_child(c, &addr);
 	server.rooted = c->chroot != NULL;
-	signals = proc_signals(server.options.command != NULL);
-	if (signals == -1 || poller_set(signals, ID_SIGNALS, POLLER_NONE,
+	fd = proc_signals(server.options.command != NULL ? signals :
+	    signals + 2);
+	if (fd == -1 || poller_set(fd, ID_SIGNALS, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;
@@ -1125,7 +1079,7 @@ serve_all(void)
 static int
 start_and_serve(void)
 {
-	if (!open_logs(&later.logs, NULL, server.config)) {
+	if (!open_logs(&later.logs, server.config)) {
 		if (server.role != UPGRADE_HEIR)
 			return failure(1);
 		later.logs.name[LOG_MESSAGES] = "stderr";
@@ -1160,9 +1114,11 @@ version(void)
 static bool
 is_descriptor(const char *text)
 {
+	unsigned long n;
+
 	/* 0 to 2 would be closed, and become a client's. */
-	if (strspn(text, "0123456789") == strlen(text) && strlen(text) < 8 &&
-	    atoi(text) > STDERR_FILENO && fcntl(atoi(text), F_GETFD) != -1)
+	if (text_number(text, 10, INT_MAX, &n) && n > STDERR_FILENO &&
+	    fcntl((int)n, F_GETFD) != -1)
 		return true;
 	text_write(STDERR_FILENO, "fdproxy: \"%s\" is not an open "
 	    "descriptor above 2\n", text);
@@ -1173,11 +1129,9 @@ is_descriptor(const char *text)
 static uint32_t
 number(int option, const char *text, unsigned long max)
 {
-	unsigned long n = 0;
+	unsigned long n;
 
-	if (strspn(text, "0123456789") == strlen(text) && strlen(text) < 11)
-		n = strtoul(text, NULL, 10);
-	if (n > 0 && n <= max)
+	if (text_number(text, 10, max, &n) && n > 0)
 		return (uint32_t)n;
 	text_write(STDERR_FILENO, "fdproxy: -%c: a number from 1 to %lu "
 	    "expected, near \"%s\"\n", option, max, text);
@@ -1304,7 +1258,7 @@ run(void)
 		return status;
 	if (opt->health != NULL)
 		return health_check(opt->health, opt->run_ms > 0 ?
-		    (int)opt->run_ms : HEALTH_MS);
+		    opt->run_ms : HEALTH_MS);
 	adopt_listeners(c);
 	if (!config_finish(c))
 		return opt->test ? 2 : failure(2);
@@ -1313,7 +1267,7 @@ run(void)
 	set_level(c);
 	if (opt->test && server.role == UPGRADE_TRIAL)
 		return proc_may_drop(c->user, c->group, c->chroot) &&
-		    open_logs(&later.logs, NULL, c) ? 0 : 1;
+		    open_logs(&later.logs, c) ? 0 : 1;
 	if (opt->test) {
 		text_write(STDERR_FILENO, "configuration is good\n");
 		return 0;

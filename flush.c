@@ -28,10 +28,10 @@ struct flush {
 
 struct flusher {
 	const char *name;	/* with a ':' if an argument follows */
-	bool consumes;
-	bool (*make)(struct flush *flush, const char *arg,
-	    const char *headers, const struct flush_own *own,
-	    const char **error);
+	bool consumes;		/* else nothing is ever written */
+	/* Returns NULL, or what is wrong. */
+	const char *(*make)(struct flush *flush, const char *arg,
+	    const char *headers, const struct flush_own *own);
 	enum flush_result (*write)(struct flush *flush, int fd,
 	    uint32_t wall, uint32_t *offset, size_t most, bool hold);
 };
@@ -47,46 +47,50 @@ reserve(struct flush *flush, size_t n)
 	return flush->text + CONTINUE_LEN;
 }
 
+const char *
+flush_fields(char dst[FLUSH_FIELDS], const struct flush_own *own,
+    uint32_t wall)
+{
+	const char *date = own->date != NULL ? own->date : clock_date(wall);
+	bool dated = *date != '\0', named = *own->server != '\0';
+
+	text_format(dst, FLUSH_FIELDS, "%s%.200s%s%s%.200s%s",
+	    dated ? "Date: " : "", date, dated ? "\r\n" : "",
+	    named ? "Server: " : "", own->server, named ? "\r\n" : "");
+	return dst;
+}
+
 /* As mod_proxy_fdpass writes it: no length, no chunks, the end is a close. */
-static bool
-make_flush(struct flush *flush, const char *arg,
-    const char *headers, const struct flush_own *own, const char **error)
+static const char *
+make_flush(struct flush *flush, const char *arg, const char *headers,
+    const struct flush_own *own)
 {
 	static const char first[] = "HTTP/1.1 200 OK\r\n";
-	const char *date = own->date != NULL ? own->date : clock_date(0);
-	size_t max = strlen(headers) + strlen(own->server) + strlen(date) +
-	    128;
+	char fields[FLUSH_FIELDS];
+	size_t max = strlen(headers) + sizeof(fields) + 64, n;
 	char *text = reserve(flush, max);
-	size_t n;
 
 	(void)arg;
-	if (text == NULL) {
-		*error = "out of memory";
-		return false;
-	}
-	n = text_format(text, max, "%s%s%s%s%s%s%s%sConnection: close\r\n\r\n",
-	    first, *date == '\0' ? "" : "Date: ", date,
-	    *date == '\0' ? "" : "\r\n",
-	    *own->server == '\0' ? "" : "Server: ", own->server,
-	    *own->server == '\0' ? "" : "\r\n", headers);
+	if (text == NULL)
+		return "out of memory";
+	n = text_format(text, max, "%s%s%sConnection: close\r\n\r\n", first,
+	    flush_fields(fields, own, 0), headers);
 	if (own->date == NULL)
 		flush->date = CONTINUE_LEN + sizeof(first) - 1 + 6;
 	flush->status = 200;
 	flush->len = CONTINUE_LEN + (uint32_t)n;
-	return true;
+	return NULL;
 }
 
-static bool
-make_none(struct flush *flush, const char *arg,
-    const char *headers, const struct flush_own *own, const char **error)
+static const char *
+make_none(struct flush *flush, const char *arg, const char *headers,
+    const struct flush_own *own)
 {
 	(void)flush;
 	(void)arg;
 	(void)own;
-	if (*headers == '\0')
-		return true;
-	*error = "header= has no effect with this flusher";
-	return false;
+	return *headers == '\0' ? NULL :
+	    "header= has no effect with this flusher";
 }
 
 /* The whole file, or -1 with errno. */
@@ -96,7 +100,7 @@ read_file(struct flush *flush, const char *path)
 	struct stat st;
 	char *text;
 	long n = -1;
-	int fd, saved;
+	int fd;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);	/* no FIFO */
 	if (fd == -1)
@@ -107,9 +111,7 @@ read_file(struct flush *flush, const char *path)
 		else if ((text = reserve(flush, (size_t)st.st_size)) != NULL)
 			n = (long)read(fd, text, (size_t)st.st_size);
 	}
-	saved = errno;
-	close(fd);
-	errno = saved;
+	sock_drop(fd);
 	return n;
 }
 
@@ -129,41 +131,27 @@ is_head(const char *text)
 	return false;
 }
 
-static bool
-make_file(struct flush *flush, const char *arg,
-    const char *headers, const struct flush_own *own, const char **error)
+static const char *
+make_file(struct flush *flush, const char *arg, const char *headers,
+    const struct flush_own *own)
 {
+	const char *error = make_none(flush, arg, headers, own);
 	char *text;
 	long n;
 
-	if (!make_none(flush, arg, headers, own, error))
-		return false;
-	*error = "the flusher's file cannot be read";
+	if (error != NULL)
+		return error;
 	n = read_file(flush, arg);
 	if (n == -1)
-		return false;
+		return "the flusher's file cannot be read";
 	errno = 0;
 	text = flush->text + CONTINUE_LEN;
 	text[n] = '\0';
-	*error = "the flusher's file is not a response head: HTTP/1.1, "
-	    "lines that end in CRLF, an empty line";
 	if (!is_head(text))
-		return false;
+		return "the flusher's file is not a response head: HTTP/1.1, "
+		    "lines that end in CRLF, an empty line";
 	flush->len = (uint32_t)(CONTINUE_LEN + (size_t)n);
-	return true;
-}
-
-static enum flush_result
-write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most, bool hold)
-{
-	(void)flush;
-	(void)fd;
-	(void)wall;
-	(void)offset;
-	(void)most;
-	(void)hold;
-	return FLUSH_DONE;
+	return NULL;
 }
 
 enum flush_result
@@ -186,6 +174,19 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset, int flags)
 	if (n > 0)
 		*offset += (uint32_t)n;
 	return *offset == len ? FLUSH_DONE : FLUSH_AGAIN;
+}
+
+static enum flush_result
+write_none(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
+    size_t most, bool hold)
+{
+	(void)flush;
+	(void)fd;
+	(void)wall;
+	(void)offset;
+	(void)most;
+	(void)hold;
+	return FLUSH_DONE;
 }
 
 static enum flush_result
@@ -251,7 +252,8 @@ flush_new(const char *name, const char *headers, const struct flush_own *own,
 		return NULL;
 	}
 	flush->type = type;
-	if (!type->make(flush, arg, headers, own, error)) {
+	*error = type->make(flush, arg, headers, own);
+	if (*error != NULL) {
 		flush_free(flush);
 		return NULL;
 	}

@@ -27,6 +27,14 @@ struct flush_own {
 };
 
 /*
+ * Write these, the Date first, as field lines to dst, which has FLUSH_FIELDS
+ * bytes.  Returns dst.
+ */
+#define FLUSH_FIELDS	512
+const char	*flush_fields(char dst[FLUSH_FIELDS],
+		    const struct flush_own *own, uint32_t wall);
+
+/*
  * Make the flusher called name ("flush", "none", "file:PATH").  headers are
  * further response fields, each with its CRLF, for "flush" alone, as is own.
  * Nothing of them is kept.  Returns NULL with

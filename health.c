@@ -4,34 +4,25 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "health.h"
 #include "log.h"
 #include "sock.h"
 #include "text.h"
 
-static long
-milliseconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000L + ts.tv_nsec / 1000000;
-}
-
 /* Wait for the socket until the time is over. */
 static bool
-wait_until(int fd, short events, long end)
+wait_until(int fd, short events, uint32_t end)
 {
 	struct pollfd p = { fd, events, 0 };
-	long left;
 	int n;
 
 	do {
-		left = end - milliseconds();
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
+		clock_update();
+		n = poll(&p, 1, clock_before(clock_ms(), end) ?
+		    (int)(end - clock_ms()) : 0);
 	} while (n == -1 && errno == EINTR);
 	if (n == 0)
 		errno = ETIMEDOUT;
@@ -74,7 +65,7 @@ parse(const char *url, struct sock_addr *addr, char *host, size_t size,
 }
 
 static bool
-ask(int fd, const char *host, const char *path, long end)
+ask(int fd, const char *host, const char *path, uint32_t end)
 {
 	char text[1024];
 	size_t len, at = 0;
@@ -100,7 +91,7 @@ ask(int fd, const char *host, const char *path, long end)
 
 /* The status of the answer; 0 with errno. */
 static int
-answer(int fd, long end)
+answer(int fd, uint32_t end)
 {
 	char text[16] = "";
 	size_t at = 0;
@@ -125,12 +116,12 @@ answer(int fd, long end)
 }
 
 int
-health_check(const char *url, int ms)
+health_check(const char *url, uint32_t ms)
 {
 	struct sock_addr addr;
 	char host[112];
 	const char *path, *error;
-	long end = milliseconds() + ms;
+	uint32_t end = clock_ms() + ms;
 	int fd, status = 0, failure = 0;
 	socklen_t len = sizeof(failure);
 

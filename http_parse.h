@@ -24,10 +24,10 @@ struct http_slice {
 
 /* All in bytes, without the line's end, but for fields: a count. */
 struct http_limits {
-	size_t line;		/* request line; above: 414 */
-	size_t field;		/* one field line; above: 431 */
-	size_t fields;		/* number of field lines; above: 431 */
-	size_t head;		/* whole head with its ends; above: 431 */
+	uint32_t line;		/* request line; above: 414 */
+	uint32_t field;		/* one field line; above: 431 */
+	uint32_t fields;		/* number of field lines; above: 431 */
+	uint32_t head;		/* whole head with its ends; above: 431 */
 };
 
 /* How far a head has been read: zero it before a connection's first look. */

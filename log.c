@@ -90,35 +90,18 @@ plain(char c)
 	return c >= 0x20 && c < 0x7f;
 }
 
-static size_t
-escape(char *dst, char c)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	dst[0] = '\\';
-	dst[1] = 'x';
-	dst[2] = digits[(unsigned char)c >> 4];
-	dst[3] = digits[(unsigned char)c & 15];
-	return 4;
-}
-
 /* How is what an escaped byte begins with. */
 static const char *
 quote(char *dst, size_t size, const char *src, size_t len, const char *how)
 {
-	char digits[4];
 	size_t i, n = 0;
 
 	for (i = 0; i < len && n + strlen(how) + 3 <= size; i++) {
-		if (plain(src[i]) && src[i] != '"' && src[i] != '\\') {
+		if (plain(src[i]) && src[i] != '"' && src[i] != '\\')
 			dst[n++] = src[i];
-			continue;
-		}
-		escape(digits, src[i]);
-		memcpy(dst + n, how, strlen(how));
-		n += strlen(how);
-		memcpy(dst + n, digits + 2, 2);
-		n += 2;
+		else
+			n += text_format(dst + n, size - n, "%s%02x", how,
+			    (unsigned char)src[i]);
 	}
 	dst[n] = '\0';
 	return dst;
@@ -186,6 +169,12 @@ log_use(enum log_kind kind, const char *name, int fd)
 		close(s->fd);
 	s->fd = fd;
 	s->name = name;
+}
+
+const char *
+log_where(enum log_kind kind)
+{
+	return sinks[kind].name;
 }
 
 int
@@ -297,7 +286,8 @@ finish(char line[LOG_LINE], size_t n, const char *text)
 		if (plain(*text))
 			line[n++] = *text;
 		else
-			n += escape(line + n, *text);
+			n += text_format(line + n, LOG_LINE - n, "\\x%02x",
+			    (unsigned char)*text);
 	}
 	line[n++] = '\n';
 	return n;

@@ -53,7 +53,8 @@ int	log_file(const char *name);
  */
 void	log_use(enum log_kind kind, const char *name, int fd);
 
-/* The descriptor that lines of that kind go to, or -1. */
+/* The name and the descriptor that lines of that kind go to; NULL, -1: none. */
+const char *log_where(enum log_kind kind);
 int	log_fd(enum log_kind kind);
 
 /* Open the files again, by their names, since they may have been renamed. */

@@ -37,13 +37,11 @@ enum poller_want {
 	POLLER_HANGUP		/* nothing but the end of the connection */
 };
 
-/* What is reported, or'ed together. */
+/* What is reported, or'ed together; 0: it can be read from, or written to. */
 enum {
-	POLLER_IN = 1,		/* try to read (or accept) */
-	POLLER_OUT = 2,		/* try to write */
-	POLLER_END = 4,		/* the other side sends no more */
-	POLLER_GONE = 8,	/* error, or shut down both ways */
-	POLLER_MORE = 16	/* more than was seen, or else the end */
+	POLLER_END = 1,		/* the other side sends no more */
+	POLLER_GONE = 2,	/* error, or shut down both ways */
+	POLLER_MORE = 4		/* more than was seen, or else the end */
 };
 
 struct poller_event {

@@ -86,17 +86,9 @@ poller_seen(int fd, uint32_t id, size_t n, bool local)
 static unsigned int
 report(uint32_t events)
 {
-	unsigned int what = 0;
-
-	if (events & EPOLLIN)
-		what |= POLLER_IN;
-	if (events & EPOLLOUT)
-		what |= POLLER_OUT;
-	if (events & EPOLLRDHUP)
-		what |= POLLER_IN | POLLER_END;
 	if (events & (EPOLLHUP | EPOLLERR))
-		what |= POLLER_IN | POLLER_OUT | POLLER_END | POLLER_GONE;
-	return what;
+		return POLLER_END | POLLER_GONE;
+	return events & EPOLLRDHUP ? POLLER_END : 0;
 }
 
 int

@@ -129,20 +129,12 @@ poller_seen(int fd, uint32_t id, size_t n, bool local)
 static unsigned int
 report(const struct kevent *kev)
 {
-	unsigned int what;
+	bool end = (kev->flags & EV_EOF) != 0;
 
-	if (kev->flags & EV_ERROR)
-		return POLLER_IN | POLLER_OUT | POLLER_END | POLLER_GONE;
-	if (kev->filter == EVFILT_WRITE)
-		what = POLLER_OUT;
-	else
-		what = POLLER_IN;
-	if (kev->flags & EV_EOF) {
-		what |= POLLER_END;
-		if (kev->fflags != 0 || kev->filter == EVFILT_WRITE)
-			what |= POLLER_IN | POLLER_OUT | POLLER_GONE;
-	}
-	return what;
+	if ((kev->flags & EV_ERROR) ||
+	    (end && (kev->fflags != 0 || kev->filter == EVFILT_WRITE)))
+		return POLLER_END | POLLER_GONE;
+	return end ? POLLER_END : 0;
 }
 
 int

@@ -149,18 +149,14 @@ report(uint32_t i)
 	short r = fds[i].revents;
 	unsigned int what = 0;
 
-	if (r & POLLIN)
-		what |= POLLER_IN;
 	/* Where POLLRDHUP tells the end it need not be guessed at: Linux
 	   reports POLLIN below the mark when its buffer is full. */
 	if (POLLRDHUP == 0 && (r & POLLIN) && (ids[i] & LOWAT))
 		what |= POLLER_MORE;
-	if (r & POLLOUT)
-		what |= POLLER_OUT;
-	if (POLLRDHUP != 0 && (r & POLLRDHUP))
-		what |= POLLER_IN | POLLER_END;
+	if (r & POLLRDHUP)
+		what |= POLLER_END;
 	if (r & (POLLHUP | POLLERR | POLLNVAL))
-		what |= POLLER_IN | POLLER_OUT | POLLER_END | POLLER_GONE;
+		what |= POLLER_END | POLLER_GONE;
 	return what;
 }
 

@@ -50,19 +50,8 @@ proc_null(int fd, int null)
 	close(null);
 }
 
-/* A decimal number, or false. */
-static bool
-numeric(const char *text, unsigned long *id)
-{
-	char *end;
-
-	errno = 0;
-	*id = strtoul(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
-	    *id < UINT_MAX;
-}
-
 #define LISTEN_FDS_MAX	1024	/* no one means more */
+#define ID_MAX		(UINT_MAX - 1)	/* the last one is for "none" */
 
 int
 proc_listen_fds(void)
@@ -70,14 +59,34 @@ proc_listen_fds(void)
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
 	unsigned long n = 0, id;
 
-	if (pid == NULL || fds == NULL || !numeric(pid, &id) ||
-	    id != (unsigned long)getpid() || !numeric(fds, &n) ||
-	    n > LISTEN_FDS_MAX)
+	if (pid == NULL || fds == NULL ||
+	    !text_number(pid, 10, INT_MAX, &id) || (pid_t)id != getpid() ||
+	    !text_number(fds, 10, LISTEN_FDS_MAX, &n))
 		n = 0;
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	return (int)n;
+}
+
+void
+proc_leave_listen_fds(int n)
+{
+	char text[16];
+
+	text_format(text, sizeof(text), "%d", n);
+	setenv("LISTEN_FDS", text, 1);
+	text_format(text, sizeof(text), "%ld", (long)getpid());
+	setenv("LISTEN_PID", text, 1);
+}
+
+void
+proc_leave_fd(int fd, int number)
+{
+	if (fd == number)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, number);
 }
 
 static int supervisor = -1;
@@ -178,7 +187,7 @@ find_group(const char *name, gid_t *gid)
 	struct group *gr;
 	unsigned long id;
 
-	if (numeric(name, &id)) {
+	if (text_number(name, 10, ID_MAX, &id)) {
 		*gid = (gid_t)id;
 		return true;
 	}
@@ -198,7 +207,7 @@ find_user(const char *user, uid_t *uid, gid_t *gid, const char **name)
 	struct passwd *pw;
 	unsigned long id;
 
-	if (numeric(user, &id)) {
+	if (text_number(user, 10, ID_MAX, &id)) {
 		*uid = (uid_t)id;
 		*gid = (gid_t)id;
 		*name = NULL;
@@ -333,39 +342,17 @@ proc_confine(void)
 
 static int signal_pipe[2] = { -1, -1 };
 
-static const struct {
-	int number;
-	char what;
-} signals[] = {
-	{ SIGTERM, PROC_TERM },
-	{ SIGINT, PROC_TERM },
-	{ SIGHUP, PROC_RELOAD },
-	{ SIGUSR1, PROC_REOPEN },
-	{ SIGUSR2, PROC_UPGRADE },
-	{ SIGALRM, PROC_STATS },
-	{ SIGCHLD, PROC_CHILD },
-#ifdef SIGINFO
-	{ SIGINFO, PROC_STATS },
-#endif
-	{ SIGQUIT, PROC_QUIT },
-	{ SIGWINCH, PROC_WINCH }
-};
-
-#define SIGNALS	(sizeof(signals) / sizeof(*signals))
-#define FORWARD	2		/* the last ones */
+static const int *signals;		/* that are caught, then 0 */
 
 /* Nothing but a byte into a pipe, which is never full of what matters. */
 static void
 on_signal(int sig)
 {
+	char c = (char)sig;
 	int saved = errno;
-	size_t i;
 
-	for (i = 0; i < SIGNALS; i++) {
-		if (signals[i].number == sig &&
-		    write(signal_pipe[1], &signals[i].what, 1) == -1) {
-			/* Full: a signal waits to be seen already. */
-		}
+	if (write(signal_pipe[1], &c, 1) == -1) {
+		/* Full: a signal waits to be seen already. */
 	}
 	errno = saved;
 }
@@ -373,12 +360,12 @@ on_signal(int sig)
 void
 proc_hold_signals(bool on)
 {
+	const int *sig;
 	sigset_t set;
-	size_t i;
 
 	sigemptyset(&set);
-	for (i = 0; i < SIGNALS; i++)
-		sigaddset(&set, signals[i].number);
+	for (sig = signals; *sig != 0; sig++)
+		sigaddset(&set, *sig);
 	sigaddset(&set, SIGTTOU);
 	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
@@ -386,22 +373,24 @@ proc_hold_signals(bool on)
 void
 proc_default_signals(void)
 {
+	const int *sig;
 	sigset_t none;
-	size_t i;
 
-	for (i = 0; i < SIGNALS; i++)
-		signal(signals[i].number, SIG_DFL);
+	for (sig = signals; *sig != 0; sig++)
+		signal(*sig, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int
-proc_signals(bool forward)
+proc_signals(const int *list)
 {
-	size_t i, n = forward ? SIGNALS : SIGNALS - FORWARD;
 	struct sigaction sa;
+	const int *sig;
+	int i;
 
+	signals = list;
 	if (pipe(signal_pipe) == -1)
 		return -1;
 	for (i = 0; i < 2; i++)
@@ -415,8 +404,8 @@ proc_signals(bool forward)
 		return -1;
 	sa.sa_handler = on_signal;
 	sa.sa_flags = SA_RESTART | SA_NOCLDSTOP;
-	for (i = 0; i < n; i++)
-		if (sigaction(signals[i].number, &sa, NULL) == -1)
+	for (sig = signals; *sig != 0; sig++)
+		if (sigaction(*sig, &sa, NULL) == -1)
 			return -1;
 	proc_hold_signals(false);
 	return signal_pipe[0];
@@ -425,7 +414,7 @@ proc_signals(bool forward)
 int
 proc_signal(void)
 {
-	char c;
+	unsigned char c;
 
 	return read(signal_pipe[0], &c, 1) == 1 ? c : -1;
 }
@@ -489,7 +478,7 @@ still_there(int fd, const char *path)
 bool
 proc_pid_open(const char *path)
 {
-	struct flock lock;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char text[16] = "";
 
 	pid_path = path;
@@ -504,9 +493,6 @@ proc_pid_open(const char *path)
 			    strerror(errno));
 			return false;
 		}
-		memset(&lock, 0, sizeof(lock));
-		lock.l_type = F_WRLCK;
-		lock.l_whence = SEEK_SET;
 		if (fcntl(pid_fd, F_SETLK, &lock) == -1) {
 			if (read(pid_fd, text, sizeof(text) - 1) == -1)
 				*text = '\0';

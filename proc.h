@@ -50,23 +50,12 @@ bool	proc_may_drop(const char *user, const char *group, const char *root);
 /* Where the system has promises to make (OpenBSD), make them. */
 bool	proc_confine(void);
 
-enum proc_signal {
-	PROC_TERM = 't',		/* SIGTERM, SIGINT */
-	PROC_RELOAD = 'h',		/* SIGHUP */
-	PROC_REOPEN = 'r',		/* SIGUSR1 */
-	PROC_UPGRADE = 'u',		/* SIGUSR2 */
-	PROC_STATS = 's',		/* SIGALRM, SIGINFO */
-	PROC_CHILD = 'c',		/* SIGCHLD */
-	PROC_QUIT = 'q',		/* SIGQUIT and SIGWINCH: to forward */
-	PROC_WINCH = 'w'
-};
-
 /*
- * Catch signals, with those that are only there to forward, if asked to;
- * ignore SIGPIPE.  Returns a descriptor that is readable when one came, or -1
- * with errno.
+ * Catch these signals, the last being 0, and ignore SIGPIPE; the list must
+ * stay.  Returns a descriptor that is readable when one came, or -1 with
+ * errno.
  */
-int	proc_signals(bool forward);
+int	proc_signals(const int *signals);
 
 /* Hold signals back: they come once they are not any more. */
 void	proc_hold_signals(bool on);
@@ -74,7 +63,7 @@ void	proc_hold_signals(bool on);
 /* In a child: as if nothing had ever been caught, ignored or held back. */
 void	proc_default_signals(void);
 
-/* The next signal that came: an enum proc_signal, or -1. */
+/* The number of the next signal that came, or -1. */
 int	proc_signal(void);
 
 /*
@@ -91,6 +80,13 @@ void	proc_null(int fd, int null);
  */
 #define PROC_LISTEN_FD	3
 int	proc_listen_fds(void);
+
+/*
+ * The other way: tell the program that is executed next that there are n, and
+ * leave fd open for it, as that number.
+ */
+void	proc_leave_listen_fds(int n);
+void	proc_leave_fd(int fd, int number);
 
 /*
  * Find the supervisor in NOTIFY_SOCKET (sd_notify(3)), while its path can be

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "clock.h"
 #include "reply.h"
 #include "sock.h"
 #include "text.h"
@@ -47,18 +46,6 @@ find(int status)
 	return find(500);
 }
 
-const char *
-reply_own(char dst[REPLY_OWN_MAX], const struct flush_own *own, uint32_t wall)
-{
-	const char *date = own->date != NULL ? own->date : clock_date(wall);
-	bool dated = *date != '\0', named = *own->server != '\0';
-
-	text_format(dst, REPLY_OWN_MAX, "%s%.200s%s%s%.200s%s",
-	    dated ? "Date: " : "", date, dated ? "\r\n" : "",
-	    named ? "Server: " : "", own->server, named ? "\r\n" : "");
-	return dst;
-}
-
 size_t
 reply_length(int status)
 {
@@ -70,19 +57,19 @@ reply_write(int fd, int status, bool head_only, const struct flush_own *own,
     uint32_t wall, uint32_t *offset)
 {
 	const struct answer *a = find(status);
-	char text[REPLY_OWN_MAX + 512], fields[REPLY_OWN_MAX];
+	char text[FLUSH_FIELDS + 512], fields[FLUSH_FIELDS];
 	size_t len;
 
 	len = text_format(text, sizeof(text),
 	    "HTTP/1.1 %d %s\r\n%s%s"
 	    "Content-Type: text/plain\r\nContent-Length: %zu\r\n"
 	    "Connection: close\r\n\r\n%s", a->status, a->reason,
-	    reply_own(fields, own, wall), a->field, strlen(a->text),
+	    flush_fields(fields, own, wall), a->field, strlen(a->text),
 	    head_only ? "" : a->text);
 	return flush_bytes(fd, text, len, offset, 0);
 }
 
-enum reply_drain
+bool
 reply_drain(int fd, char *buf, size_t size, uint32_t *drained, uint32_t bound)
 {
 	ssize_t n;
@@ -92,10 +79,10 @@ reply_drain(int fd, char *buf, size_t size, uint32_t *drained, uint32_t bound)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return REPLY_WAIT;
+			return true;
 		if (n <= 0)
-			return REPLY_END;
+			return false;
 		*drained += (uint32_t)n;
 	}
-	return REPLY_MUCH;
+	return false;
 }

@@ -28,6 +28,16 @@ sock_nonblock(int fd, bool on)
 	return fcntl(fd, F_SETFL, flags);
 }
 
+int
+sock_drop(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
 /* A new stream socket; macOS cannot set the flags in the same call. */
 static int
 new_socket(int family, bool nonblock)
@@ -39,10 +49,8 @@ new_socket(int family, bool nonblock)
 	int fd = socket(family, SOCK_STREAM, 0);
 
 	if (fd != -1 && (sock_cloexec(fd) == -1 ||
-	    (nonblock && sock_nonblock(fd, true) == -1))) {
-		close(fd);
-		fd = -1;
-	}
+	    (nonblock && sock_nonblock(fd, true) == -1)))
+		return sock_drop(fd);
 	return fd;
 #endif
 }
@@ -56,15 +64,12 @@ sock_stream(void)
 int
 sock_connect(const struct sock_addr *addr)
 {
-	int fd = new_socket(addr->u.sa.sa_family, true), saved;
+	int fd = new_socket(addr->u.sa.sa_family, true);
 
 	if (fd == -1 || connect(fd, &addr->u.sa, addr->len) == 0 ||
 	    errno == EINPROGRESS)
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return sock_drop(fd);
 }
 
 int
@@ -87,10 +92,8 @@ sock_accept(int listener)
 	int fd = accept(listener, NULL, NULL);
 
 	if (fd != -1 && (sock_cloexec(fd) == -1 ||
-	    sock_nonblock(fd, false) == -1)) {
-		close(fd);
-		fd = -1;
-	}
+	    sock_nonblock(fd, false) == -1))
+		return sock_drop(fd);
 	return fd;
 #endif
 }
@@ -208,55 +211,29 @@ sock_path(const struct sock_addr *addr, char *dst, size_t size)
 	return dst;
 }
 
-static void
-set_in(struct sock_addr *addr, struct in_addr host, unsigned int port)
+/* Any host at that port.  Returns where the host is to be put. */
+static void *
+any_host(struct sock_addr *addr, int family, unsigned int port)
 {
 	memset(addr, 0, sizeof(*addr));
-	addr->len = sizeof(addr->u.in);
-	addr->u.in.sin_family = AF_INET;
-	addr->u.in.sin_addr = host;
-	addr->u.in.sin_port = htons((uint16_t)port);
-}
-
-static void
-set_in6(struct sock_addr *addr, struct in6_addr host, unsigned int port)
-{
-	memset(addr, 0, sizeof(*addr));
-	addr->len = sizeof(addr->u.in6);
-	addr->u.in6.sin6_family = AF_INET6;
-	addr->u.in6.sin6_addr = host;
-	addr->u.in6.sin6_port = htons((uint16_t)port);
-}
-
-/* A decimal port, or -1. */
-static long
-parse_port(const char *text)
-{
-	long port = 0;
-
-	if (*text == '\0')
-		return -1;
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
-			return -1;
-		port = port * 10 + (*text - '0');
-		if (port > 65535)
-			return -1;
+	addr->u.sa.sa_family = (sa_family_t)family;
+	sock_set_port(addr, port);
+	if (family == AF_INET) {
+		addr->len = sizeof(addr->u.in);
+		return &addr->u.in.sin_addr;
 	}
-	return port;
+	addr->len = sizeof(addr->u.in6);
+	return &addr->u.in6.sin6_addr;
 }
 
 const char *
 sock_parse(const char *text, struct sock_addr addr[2], int *n)
 {
-	static const struct in_addr any = { INADDR_ANY };
 	char host[INET6_ADDRSTRLEN];
-	struct in6_addr in6;
-	struct in_addr in;
 	const char *colon;
+	unsigned long port;
 	size_t len;
-	long port;
-	bool brackets;
+	int family;
 
 	*n = 1;
 	if (strncmp(text, "unix:", 5) == 0) {
@@ -269,18 +246,17 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 		return NULL;
 	}
 	colon = strrchr(text, ':');
-	port = parse_port(colon == NULL ? text : colon + 1);
-	if (port == -1)
+	if (!text_number(colon == NULL ? text : colon + 1, 10, 65535, &port))
 		return "not an [address:]port with a port from 0 to 65535";
 	len = colon == NULL ? 0 : (size_t)(colon - text);
 	if (len == 0 || (len == 1 && *text == '*')) {
-		set_in6(&addr[0], in6addr_any, (unsigned int)port);
-		set_in(&addr[1], any, (unsigned int)port);
+		any_host(&addr[0], AF_INET6, (unsigned int)port);
+		any_host(&addr[1], AF_INET, (unsigned int)port);
 		*n = 2;
 		return NULL;
 	}
-	brackets = *text == '[' && text[len - 1] == ']';
-	if (brackets) {
+	family = *text == '[' && text[len - 1] == ']' ? AF_INET6 : AF_INET;
+	if (family == AF_INET6) {
 		text++;
 		len -= 2;
 	}
@@ -288,11 +264,8 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 		return "not a numeric address";
 	memcpy(host, text, len);
 	host[len] = '\0';
-	if (brackets && inet_pton(AF_INET6, host, &in6) == 1)
-		set_in6(&addr[0], in6, (unsigned int)port);
-	else if (!brackets && inet_pton(AF_INET, host, &in) == 1)
-		set_in(&addr[0], in, (unsigned int)port);
-	else
+	if (inet_pton(family, host, any_host(&addr[0], family,
+	    (unsigned int)port)) != 1)
 		return "not a numeric address (IPv6 goes in brackets)";
 	return NULL;
 }
@@ -540,20 +513,14 @@ sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
 	if (fd == -1)
 		return -1;
 	if (set_options(fd, family) == -1 || bind_mode(fd, addr, mode) == -1)
-		goto fail;
+		return sock_drop(fd);
 	if (listen(fd, backlog) == -1) {
 		saved = errno;
 		if (sock_is_file(addr))
 			unlink(addr->u.un.sun_path);
 		errno = saved;
-		goto fail;
+		return sock_drop(fd);
 	}
 	set_defer(fd, family, defer);
 	return fd;
-
-fail:
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
 }

@@ -120,6 +120,9 @@ int		 sock_stream(void);
 /* A connected pair of blocking AF_UNIX stream sockets.  0, or -1. */
 int		 sock_pair(int fd[2]);
 
+/* Close fd and keep errno.  Returns -1. */
+int		 sock_drop(int fd);
+
 /* Close so that the other side sees a reset and no end.  Takes fd. */
 void		 sock_reset(int fd);
 

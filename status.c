@@ -7,14 +7,9 @@
 #include "clock.h"
 #include "log.h"
 #include "poller.h"
-#include "reply.h"
 #include "stats.h"
 #include "status.h"
 #include "text.h"
-
-#ifndef VERSION
-#define VERSION	"unknown"
-#endif
 
 /* The pieces of the page; then one for each route. */
 enum {
@@ -57,12 +52,12 @@ add_type(struct text *t, const char *name, const char *type, const char *help)
 static void
 add_head(struct text *t, const struct flush_own *own)
 {
-	char fields[REPLY_OWN_MAX];
+	char fields[FLUSH_FIELDS];
 
 	add(t, "HTTP/1.1 200 OK\r\n%s"
 	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-	    reply_own(fields, own, clock_wall()));
+	    flush_fields(fields, own, clock_wall()));
 }
 
 static void

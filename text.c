@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -221,4 +222,16 @@ text_write(int fd, const char *fmt, ...)
 		p += n;
 		left -= (size_t)n;
 	}
+}
+
+bool
+text_number(const char *text, int base, unsigned long max, unsigned long *n)
+{
+	char *end;
+
+	errno = 0;
+	*n = strtoul(text, &end, base);
+	/* It would take blanks, signs and 0x as well. */
+	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
+	    *n <= max;
 }

@@ -3,6 +3,7 @@
 #define TEXT_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -30,5 +31,12 @@ size_t	text_vformat(char *dst, size_t size, const char *fmt, va_list ap);
 /* Write a text, of TEXT_MAX bytes at most, to a descriptor. */
 #define TEXT_MAX	4096
 void	text_write(int fd, const char *fmt, ...) TEXT_PRINTF(2, 3);
+
+/*
+ * Whether text is a number of that base, digits alone, of max at most.  If it
+ * is not, *n is of no use.
+ */
+bool	text_number(const char *text, int base, unsigned long max,
+	    unsigned long *n);
 
 #endif

@@ -98,23 +98,13 @@ upgrade_client(bool *lingers)
 static void
 leave_inherited(int adopted)
 {
-	const struct listener *l;
-	char text[16];
 	int i;
 
-	if (adopted > 0) {
-		text_format(text, sizeof(text), "%d", adopted);
-		setenv("LISTEN_FDS", text, 1);
-		text_format(text, sizeof(text), "%ld", (long)getpid());
-		setenv("LISTEN_PID", text, 1);
-	}
-	for (i = 0; i < listen_count(); i++) {
-		l = listen_at(i);
-		if (listen_number(i) == l->fd)
-			fcntl(l->fd, F_SETFD, 0);
-		else if (listen_number(i) != -1)
-			dup2(l->fd, listen_number(i));
-	}
+	if (adopted > 0)
+		proc_leave_listen_fds(adopted);
+	for (i = 0; i < listen_count(); i++)
+		if (listen_number(i) != -1)
+			proc_leave_fd(listen_at(i)->fd, listen_number(i));
 }
 
 static void
@@ -203,20 +193,16 @@ fill(struct list lists[LISTS])
 {
 	const struct conn *c;
 	struct list *l;
-	uint32_t i;
-	int j;
+	int i;
 
 	if (proc_pid_fd() != -1)
 		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
-	for (j = 0; j < listen_count(); j++) {
+	for (i = 0; i < listen_count(); i++) {
 		l = &lists[LISTENERS];
-		if (listen_number(j) == -1 && listen_at(j)->fd != -1)
-			l->fds[l->n++] = listen_at(j)->fd;
+		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
+			l->fds[l->n++] = listen_at(i)->fd;
 	}
-	for (i = 0; i < conn_used(); i++) {
-		c = conn_at(i);
-		if (c->state == CONN_FREE)
-			continue;
+	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
 		l = &lists[c->state == CONN_LINGER ? LINGERING : CLIENTS];
 		l->fds[l->n++] = c->fd;
 	}
@@ -226,7 +212,7 @@ void
 upgrade_exec(const char *program, char **argv, int adopted)
 {
 	struct list lists[LISTS] = { { NULL, 0 } };
-	size_t i, n, room = CONFIG_LISTENERS + conn_used();
+	size_t i, n, room = CONFIG_LISTENERS + conn_count();
 	int *fds = calloc(LISTS * room, sizeof(*fds)), saved;
 	char *text = malloc(LISTS * 2 + 32 + LISTS * room * NUMBER);
 

@@ -578,7 +578,7 @@ static const struct {
 	    "\"header=20,MinRate=5\"" },
 	{ "RequestReadTimeout header=x", TIME("RequestReadTimeout", "x") },
 	{ "RequestReadTimeout header=0",
-	    "RequestReadTimeout: a head cannot take no time" },
+	    "RequestReadTimeout: must be more than 0" },
 	{ "ServerTokens OSX", "ServerTokens: one of Full, Minimal, Prod, "
 	    "None, near \"OSX\"" },
 	{ "Timeout 0", "Timeout: must be more than 0" },
