@@ -110,12 +110,8 @@ number(struct reader *r, const char *what, const char *text, uint32_t min,
     uint32_t max, uint32_t *out)
 {
 	unsigned long n;
-	char *end;
 
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (isdigit((unsigned char)*text) && *end == '\0' && errno == 0 &&
-	    n >= min && n <= max) {
+	if (text_number(text, 10, max, &n) && n >= min) {
 		*out = (uint32_t)n;
 		return true;
 	}

@@ -738,26 +738,29 @@ choose_fault(struct conn *c)
 	struct config_target *t = target_of(c);
 	unsigned int i;
 
-	if (t->nfaults == 0 || c->status != 0)
+	if (t->nfaults == 0 || c->fault != 0)
 		return;
 	t->begun++;
 	for (i = 0; i < t->nfaults && !fault_due(&t->faults[i], t->begun); i++)
 		;
-	c->status = (uint16_t)(i + 1);	/* one behind the last: none */
+	c->fault = i + 1;
+}
+
+static const struct fault *
+chosen_fault(const struct conn *c)
+{
+	if (c->fault == 0 || c->fault > target_of(c)->nfaults)
+		return NULL;
+	return &target_of(c)->faults[c->fault - 1];
 }
 
 /* Its fault if that is of this kind, or NULL. */
 static const struct fault *
 fault_of(const struct conn *c, enum fault_kind kind)
 {
-	const struct config_target *t;
+	const struct fault *f = chosen_fault(c);
 
-	if (c->status == 0)
-		return NULL;
-	t = target_of(c);
-	if (c->status > t->nfaults || t->faults[c->status - 1].kind != kind)
-		return NULL;
-	return &t->faults[c->status - 1];
+	return f != NULL && f->kind == kind ? f : NULL;
 }
 
 /* Let it be for a while; late() goes on. */
@@ -1316,12 +1319,11 @@ failed(struct conn *c, int error)
 static ssize_t
 send_client(const struct conn *c, int backend, const char *payload, size_t len)
 {
-	const struct config_target *t = target_of(c);
+	const struct fault *f = chosen_fault(c);
 
-	if (c->status == 0 || c->status > t->nfaults)
+	if (f == NULL)
 		return fdpass_send(backend, c->fd, payload, len);
-	return fault_send(t->faults[c->status - 1].kind, backend, c->fd,
-	    payload, len);
+	return fault_send(f->kind, backend, c->fd, payload, len);
 }
 
 /* sendmsg, again over a new connection if the backend has left this one. */
@@ -1717,7 +1719,7 @@ leave_queues(struct list *from, uint32_t n)
 			next = c->next;
 			c->list = NO_LIST;
 			if (c->state == CONN_QUEUED) {
-				c->status = 0;
+				c->fault = 0;
 				c->routed = false;	/* not in here */
 				link_slot(c, LIST_ANEW, NOBODY);
 				continue;

@@ -83,7 +83,7 @@ struct conn {
 		} linger;	/* LINGER */
 	} u;
 	uint16_t list;		/* that it is in, or UINT16_MAX */
-	uint16_t status;	/* of its answer; before, which fault */
+	uint16_t status;	/* of its answer */
 	uint8_t state;
 	uint8_t watched;	/* for the caller: how it is watched now */
 	bool local : 1;		/* an AF_UNIX client */
@@ -95,8 +95,11 @@ struct conn {
 	bool routed : 1;	/* route is set */
 	bool old : 1;		/* goes by the previous configuration */
 	bool reset : 1;		/* close it with a reset */
+	unsigned int fault : 4;	/* which of its route's, from 1 on; one behind
+				   the last: none; 0: not asked yet */
 };
 
+static_assert(CONFIG_FAULTS + 1 < 16, "fault has four bits");
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 /*
