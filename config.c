@@ -743,6 +743,9 @@ set_proxy_pass(struct reader *r, char **words)
 		wrong(r, "ProxyPass: \"%s\" takes no parameters", words[2]);
 	if (passes && !pass_flusher(r, &p))
 		return;
+	if (p.t.hold && strcmp(p.flusher, "none") == 0)
+		wrong(r, "ProxyPass: flushpackets=off has no effect with "
+		    "flusher=none");
 	/* Faults are seen best where nothing is joined. */
 	if (p.t.compat || p.t.nfaults > 0)
 		p.t.hold = false;

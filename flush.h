@@ -64,8 +64,8 @@ uint32_t	 flush_start(const struct flush *flush, bool expect);
  * (Continue), are written.  With hold, and no 100, the kernel keeps the text
  * until the backend writes or closes, so that they share a segment (MSG_MORE in
  * send(2), which leaves no trace at the socket); if it does neither, for one
- * retransmission timeout: 200 ms, or seconds after a slow handshake.  Never
- * blocks; owns nothing.
+ * retransmission timeout: 200 ms, or up to 3 s if the connection was held back
+ * until its request came (TCP_DEFER_ACCEPT).  Never blocks; owns nothing.
  */
 enum flush_result	flush_write(struct flush *flush, int fd,
 			    uint32_t wall, uint32_t *offset, size_t most,

@@ -9,14 +9,18 @@ away) and fdproxy with each poller always take part; Apache with
 mod_proxy_fdpass, nginx and HAProxy if they are installed.  All have the same
 backend, bench/backend.c.  They are measured one after the other in every
 round, in an order that rotates; figures are medians over rounds with minimum
-and maximum, ratios are taken round by round.  What the floor needs, no program
-of its kind can fall below; its own ratios to the relays show what is possible.
+and maximum, ratios are taken round by round.  The floor makes the system calls
+that nobody can do without, and nothing else; its own ratios to the relays show
+what is possible with these.
 
 CPU time is what the kernel accounts for the threads of a process and its
-children (/proc/PID/task/*/schedstat), so it holds the network's work that the
-process caused.  By default everything shares one CPU: then the order of events
-depends least on chance, and requests per second compare all work that a
-request makes, the client's included.  Nobody writes an access log.
+children (/proc/PID/task/*/schedstat).  It holds the network's work that the
+process caused, which on the loopback is also the receiving of what it sends;
+but not in a kernel with CONFIG_IRQ_TIME_ACCOUNTING.  By default everything but
+a few small clients shares one CPU: then the order of events depends least on
+chance, and requests per second compare all work that a request makes, the
+client's included.  Nobody writes an access log.  Relays run with their
+defaults; HAProxy also with splice, which spares it copies.
 
 Linux only; Python's standard library is enough.
 """
@@ -56,6 +60,7 @@ RATIOS = (
     (FLUSH, "floor, flush", dict.fromkeys(SIZES, 1.1)),
     (NONE, "floor, none", dict.fromkeys(SIZES, 1.1)),
     (HELD, "floor, flush", {}),
+    (HELD, FLUSH, {}),
     ("fdproxy (poll), flush", "floor, flush", {}),
     ("fdproxy (poll), none", "floor, none", {}),
     (FLUSH, "Apache mod_proxy_fdpass", dict.fromkeys(SIZES, 0.4)),
@@ -68,6 +73,7 @@ RATIOS = (
     (HELD, "HAProxy, keep-alive", {}),
     (NONE, "HAProxy, keep-alive", {}),
     (FLUSH, "HAProxy", {}),
+    (FLUSH, "HAProxy, keep-alive, splice", {}),
     ("floor, flush", "Apache mod_proxy_fdpass", {}),
     ("floor, flush", "nginx, keep-alive", {}),
     ("floor, flush", "HAProxy, keep-alive", {}),
@@ -127,23 +133,38 @@ class Rounds:
             for size, n in self.sizes.items():
                 self.backend.body(size)
                 for c in self.field[k:] + self.field[:k]:
-                    self._once(c, size, n[not c.gives])
+                    self._once(c, size, n[not c.gives],
+                               min(*n, CONCURRENCY))
 
-    def _once(self, c, size, n):
-        proxy = measure.cpu(c.server.pid)
-        backend = measure.cpu(self.backend.pid)
-        load = measure.Load(c.url, n, CONCURRENCY, size, self.cpus)
-        sample = {
-            "rate": load.rate, "p50": load.p50, "p99": load.p99,
-            "proxy": (measure.cpu(c.server.pid) - proxy) / 1000 / n,
-            "backend": (measure.cpu(self.backend.pid) - backend) / 1000 / n,
-        }
+    def _once(self, c, size, n, concurrency):
+        before = measure.tree(c.server.pid)
+        try:
+            proxy = measure.cpu(c.server.pid)
+            backend = measure.cpu(self.backend.pid)
+            load = measure.Load(c.url, n, concurrency, size, self.cpus)
+            sample = {
+                "rate": load.rate, "p50": load.p50, "p99": load.p99,
+                "proxy": (measure.cpu(c.server.pid) - proxy) / 1000 / n,
+                "backend": (measure.cpu(self.backend.pid) - backend) /
+                           1000 / n,
+            }
+            self.peak[c.name] = max(self.peak[c.name], self._memory(c))
+        except (OSError, AttributeError):       # it is gone
+            before = None
+        if before != measure.tree(c.server.pid):
+            say(f"{c.name}: a process has ended")
+            self.failed[c.name, size] += n
+            return
         if c.server is self.backend:
             del sample["proxy"]
         for kind, value in sample.items():
             self.samples[kind][c.name, size].append(value)
         self.failed[c.name, size] += int(load.failed)
-        self.peak[c.name] = max(self.peak[c.name], self._memory(c))
+
+    def name(self, c, size):
+        """With what has failed."""
+        failed = self.failed[c.name, size]
+        return c.name + (f" (**{failed} failed**)" if failed else "")
 
     def cpu(self, name, size):
         """Of the proxy, per request."""
@@ -161,14 +182,12 @@ class Rounds:
         for size, n in self.sizes.items():
             rows = []
             for c in self.field:
-                failed = self.failed[c.name, size]
-                name = c.name + (f" (**{failed} failed**)" if failed else "")
-                rows.append((name, *(
+                rows.append((self.name(c, size), *(
                     spread(self.samples[kind][c.name, size])
                     for kind in ("rate", "p50", "p99", "proxy", "backend"))))
             text += (f"## Body of {size_text(size)}\n\n{n[0]:,} requests in "
-                     f"a run, {min(n[0], CONCURRENCY)} at once; of the direct "
-                     f"server and the relays, {n[1]:,}.\n\n")
+                     f"a run, of the direct server and the relays {n[1]:,}; "
+                     f"{min(*n, CONCURRENCY)} at once.\n\n")
             text += table(("", "requests/s", "p50 ms", "p99 ms",
                            "proxy CPU µs", "backend CPU µs"), rows) + "\n"
         rows = [(c.name, number(self.idle[c.name]), number(self.peak[c.name]))
@@ -260,7 +279,7 @@ def apart(args, backend, field):
     rounds = Rounds(args, backend, field[1:],
                     {13: (QUICK if args.quick else SIZES)[13]}, cpus)
     rounds.run()
-    rows = [(c.name, spread(rounds.samples["rate"][c.name, 13]),
+    rows = [(rounds.name(c, 13), spread(rounds.samples["rate"][c.name, 13]),
              spread(rounds.cpu(c.name, 13))) for c in rounds.field]
     return (f"## Elsewhere on the machine\n\nBodies of 13 bytes once more: "
             f"{LAYOUTS[name]}.\n\n" + rounds.ratio_rows() + "\n" +
@@ -316,6 +335,10 @@ def options():
                         help="only these: floor, fdproxy, apache, nginx, "
                         "haproxy, and the direct server")
     args = parser.parse_args()
+    names = {name.lower() for name, *_ in contenders.SERVERS} | {"direct"}
+    for name in args.only:
+        if not any(name in n for n in names):
+            parser.error(f"there is no {name}")
     args.out = os.path.abspath(args.out)
     if args.quick:
         args.rounds, args.idle = 1, min(args.idle, 2)
@@ -326,11 +349,15 @@ def main():
     """Returns an exit status."""
     args = options()
     os.makedirs(args.out, exist_ok=True)
+    if not os.access(args.out, os.W_OK):
+        say(f"cannot write to {args.out}")
+        return 1
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     if not shutil.which("ab"):
         say("there is no ab (Debian and Ubuntu: apache2-utils)")
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     with tempfile.TemporaryDirectory(prefix="fdproxy-bench.") as folder:

@@ -1,5 +1,6 @@
 # See LICENSE for copyright and license details.
 """Everything the benchmark starts: the backend, and who stands before it."""
+import contextlib
 import glob
 import http.client
 import os
@@ -83,6 +84,13 @@ frontend closed
 backend closed
     option httpclose
     server s unix@{dir}/http
+frontend spliced
+    bind 127.0.0.1:{port[2]} backlog 4096
+    default_backend spliced
+backend spliced
+    http-reuse always
+    option splice-response
+    server s unix@{dir}/http
 """
 
 
@@ -117,7 +125,8 @@ class Server:
 
     def stop(self):
         """SIGTERM, and what is left of its session SIGKILL."""
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):      # it has ended
+            self.process.stdin.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -135,7 +144,9 @@ class Server:
 
 
 def stop_all():
-    """Whatever has happened."""
+    """Whatever has happened, and whatever comes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     for server in Server.running[:]:
         server.stop()
 
@@ -214,13 +225,13 @@ def _output(*argv):
 
 def _configured(folder, name, text, argv, cpus, **values):
     """Write the configuration, start, and wait until all ports answer."""
-    ports = _free_ports(2)
+    ports = _free_ports(3)
     conf = f"{folder}/{name}.conf"
     with open(conf, "w", encoding="utf-8") as f:
         f.write(text.format(dir=folder, port=ports, **values))
     with open(f"{folder}/{name}.err", "w+", encoding="utf-8") as err:
         server = Server([*argv, conf], 0, cpus, err)
-    server.ports = ports if "{port[1]}" in text else ports[:1]
+    server.ports = [p for i, p in enumerate(ports) if f"{{port[{i}]}}" in text]
     limit = time.monotonic() + 10
     for port in server.ports:
         while not _listens(port):
@@ -290,7 +301,8 @@ SERVERS = (
      (("fdproxy (poll), flush", "flush"), ("fdproxy (poll), none", "none"))),
     ("Apache", apache, (("Apache mod_proxy_fdpass", "flush"),)),
     ("nginx", nginx, (("nginx, keep-alive", ""), ("nginx", ""))),
-    ("HAProxy", haproxy, (("HAProxy, keep-alive", ""), ("HAProxy", ""))),
+    ("HAProxy", haproxy, (("HAProxy, keep-alive", ""), ("HAProxy", ""),
+                          ("HAProxy, keep-alive, splice", ""))),
 )
 
 

@@ -32,7 +32,7 @@ static struct service {
 /* As long as fdproxy's. */
 static const char head[] =
     "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-    "Server: fdproxy\r\nConnection: close\r\n\r\n";
+    "Server: fdproxy/0.0.0\r\nConnection: close\r\n\r\n";
 
 static int epfd;
 

@@ -67,11 +67,14 @@ def pin(cpus):
     return set_cpus
 
 
+ALL_CPUS = os.sched_getaffinity(0)
+
+
 def move(pid, cpus):
-    """All its threads and children to these CPUs; None: leave them."""
-    for p in tree(pid) if cpus is not None else ():
+    """All its threads and children to these CPUs; None: to all."""
+    for p in tree(pid):
         for task in os.listdir(f"/proc/{p}/task"):
-            os.sched_setaffinity(int(task), cpus)
+            os.sched_setaffinity(int(task), cpus or ALL_CPUS)
 
 
 class Load:

@@ -33,6 +33,7 @@ class Scaling:
         self.targets = targets
         self.say = say
         self.n = 400 if args.quick else 3000
+        self.failed = 0
 
     def _run(self, server, url, n=None, concurrency=32):
         """CPU of the proxy per request in µs, and requests per second."""
@@ -41,10 +42,16 @@ class Scaling:
         load = measure.Load(url, n, concurrency, self.SIZE, self.args.cpus)
         if load.failed:
             self.say(f"{url}: {load.failed:.0f} failed")
+            self.failed += int(load.failed)
         return (measure.cpu(server.pid) - before) / 1000 / n, load.rate
+
+    def failures(self):
+        """A sentence, if there were any."""
+        return f"**{self.failed} requests failed.**\n\n" if self.failed else ""
 
     def _rounds(self, runs):
         """Interleaved; runs maps a name to what returns a pair."""
+        self.failed = 0
         results = {name: ([], []) for name in runs}
         names = list(runs)
         for r in range(min(self.args.rounds, 5)):
@@ -82,15 +89,14 @@ class Scaling:
                          spread(ratios(cpu, first)), number(memory[n])))
         self.targets.at_most("CPU with 10,000 routes / with 1", ratios(
             results[ROUTES[-1]][0], first), 1.2)
-        return "## Routes\n\n" + table((
+        return "## Routes\n\n" + self.failures() + table((
             "routes", "requests/s", "proxy µs/request", "/ 1 route",
             "PSS KiB"), rows)
 
     # ---- waiting clients ----
 
-    def _crowded(self, binary, n, empty):
-        """A server, its crowd, and bytes for each above an empty server's
-        (which has no room for a crowd), or those in KiB if this is it."""
+    def _crowded(self, binary, n):
+        """A server, its crowd, and its memory in KiB."""
         server = contenders.fdproxy(
             self.folder, binary, self.cpus,
             ("-c", "RequestReadTimeout header=600",
@@ -105,8 +111,7 @@ class Scaling:
             time.sleep(0.05)
         if len(os.listdir(f"/proc/{server.pid}/fd")) < n:
             self.say(f"not all of {n} clients were accepted")
-        each = (measure.anon(server.pid) - empty) * 1024 / n
-        return server, crowd, each
+        return server, crowd, measure.anon(server.pid)
 
     def waiting(self):
         """Beside clients whose head is never complete; then silence."""
@@ -116,10 +121,8 @@ class Scaling:
         self.say(f"waiting clients: {crowds}")
         opened = {}
         for poller, binary in (("epoll", "./fdproxy"), ("poll", POLL)):
-            empty = None
             for n in crowds:
-                opened[poller, n] = self._crowded(binary, n, empty)
-                empty = opened[poller, 0][2]
+                opened[poller, n] = self._crowded(binary, n)
         results = self._rounds({
             key: lambda s=s: self._run(
                 s, f"http://127.0.0.1:{s.ports[0]}/flush", self.n // 2)
@@ -140,17 +143,30 @@ class Scaling:
         return {k: measure.wakeups(s.pid) - before[k]
                 for k, s in servers.items()}
 
+    @staticmethod
+    def _each(crowds, opened):
+        """Bytes for each client: what the largest crowd takes above a smaller
+        one.  An empty server is no measure: small tables lie in pages that
+        are there already, large ones in pages of their own."""
+        if len(crowds) < 3:
+            return {"epoll": [], "poll": []}
+        less, most = crowds[-2:]
+        return {poller: [(opened[poller, most][2] - opened[poller, less][2]) *
+                         1024 / (most - less)] for poller in ("epoll", "poll")}
+
     def _waiting_table(self, crowds, opened, results, silence):
         rows = []
+        most = crowds[-1]
+        each = self._each(crowds, opened)
         for (poller, n), (cpu, rate) in results.items():
             alone = results[poller, 0][1]
-            each = number(opened[poller, n][2]) if n else "–"
             rows.append((f"{poller}, {n:,}", spread(rate),
-                         spread(ratios(rate, alone)), spread(cpu), each,
+                         spread(ratios(rate, alone)), spread(cpu),
+                         spread(each[poller] if n == most else []),
                          str(silence[poller, n])))
-        most = crowds[-1]
-        self.targets.at_most(f"bytes per client, {most:,} waiting",
-                             [opened["epoll", most][2]], 72)
+        for poller, values in each.items():
+            self.targets.at_most(f"bytes per client, {most:,} waiting, "
+                                 f"{poller}", values, 72)
         self.targets.at_least(
             f"requests/s beside {most:,} waiting / beside none", ratios(
                 results["epoll", most][1], results["epoll", 0][1]), 0.95)
@@ -163,8 +179,8 @@ class Scaling:
             text += (f"The limit of {hard_limit()} descriptors allows "
                      f"{most:,} of {CROWDS[-1]:,}. ")
         text += (f"Wake-ups are context switches in {self.args.idle} s "
-                 "without requests.\n\n")
-        return text + table((
+                 "without requests; bytes are user memory.\n\n")
+        return text + self.failures() + table((
             "poller, waiting", "requests/s", "/ none waiting",
             "proxy µs/request", "bytes per client", "wake-ups"), rows)
 
@@ -209,7 +225,7 @@ class Scaling:
                 least = results["floor", how][0]
                 rows.append((how, spread(rate), spread(cpu), spread(least),
                              spread(ratios(cpu, least))))
-        return "## Connections per second\n\n" + table((
+        return "## Connections per second\n\n" + self.failures() + table((
             "offered", "fdproxy, flush: requests/s", "µs/request",
             "floor, flush: µs/request", "fdproxy / floor"), rows)
 
@@ -223,15 +239,16 @@ class Scaling:
         start = time.monotonic()
         pid = os.posix_spawn(binary, argv, os.environ, file_actions=[
             (os.POSIX_SPAWN_DUP2, w, 1)])
-        os.close(w)
-        os.read(r, 100)
-        took = time.monotonic() - start
-        os.close(r)
-        time.sleep(0.001)
-        pss = measure.pss(pid)
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
-        return took * 1000, pss
+        try:
+            os.close(w)
+            os.read(r, 100)
+            took = time.monotonic() - start
+            os.close(r)
+            time.sleep(0.001)
+            return took * 1000, measure.pss(pid)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
     def process(self):
         """Size, start, memory; nothing else runs from the same file."""

@@ -17,6 +17,7 @@
 #include "world.h"
 
 #define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
+#define CONTINUE	"HTTP/1.1 100 Continue\r\n\r\n"
 #define MIB	(1024 * 1024)
 
 static char buf[2 * MIB];
@@ -330,25 +331,28 @@ START_TEST(held_head)
 		{ "flushpackets=off,compat=apache", "", false },
 		{ "flushpackets=off,fault=delay-close:1ms@1000", "", false }
 	};
+	const char *body = _i % 2 == 0 ? "body" : "";
 	char route[128], request[128];
-	int listener = backend_listen("s", 16), client, fd, i;
+	int listener = backend_listen("s", 16), client, fd, i, n = _i / 2;
 	bool seen = false;
 	size_t len;
 
 	write_file("f", "HTTP/1.1 200 OK\r\n\r\n");
-	snprintf(route, sizeof(route), "/app=s,%s", cases[_i].parameters);
+	snprintf(route, sizeof(route), "/app=s,%s", cases[n].parameters);
 	snprintf(request, sizeof(request), "PUT /app HTTP/1.1\r\nHost: x\r\n"
-	    "%s\r\n", cases[_i].more);
+	    "%s\r\n", cases[n].more);
 	world_proxy("-r", route, NULL);
 	for (i = 0; i < 20 && !seen; i++) {
 		client = client_open();
 		send_text(client, request);
 		fd = backend_take(listener);
-		seen = readable(client, 0) != cases[_i].held;
-		serve(fd, i % 2 == 0 ? "body" : "");
+		if (*cases[n].more != '\0' && readable(client, 0))
+			read_exact(client, buf, strlen(CONTINUE));
+		seen = readable(client, 0) != cases[n].held;
+		serve(fd, body);
 		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
 		    END_FIN);
-		ck_contains(buf, i % 2 == 0 ? "\r\n\r\nbody" : "\r\n\r\n");
+		ck_assert_str_eq(strstr(buf, "\r\n\r\n") + 4, body);
 		close(client);
 	}
 	ck_assert(seen);
@@ -604,7 +608,7 @@ main(void)
 	tcase_add_loop_test(tc, payload_head, 0, 2);
 	tcase_add_loop_test(tc, expect_continue, 0, 4);
 #ifdef MSG_MORE
-	tcase_add_loop_test(tc, held_head, 0, 6);
+	tcase_add_loop_test(tc, held_head, 0, 12);
 	tcase_add_test(tc, held_head_comes);
 #endif
 	tcase_add_test(tc, headers);

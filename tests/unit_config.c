@@ -501,6 +501,8 @@ static const struct {
 	{ "ProxyPass /a fd:///", "ProxyPass: the target names no socket" },
 	{ "ProxyPass /a fd:///s flushpackets=auto",
 	    "flushpackets: off or on, near \"auto\"" },
+	{ "ProxyPass /a fd:///s flushpackets=off flusher=none",
+	    "ProxyPass: flushpackets=off has no effect with flusher=none" },
 	{ "ProxyPass /a ! flusher=none",
 	    "ProxyPass: \"!\" takes no parameters" },
 	{ "ProxyPass /a status: flusher=flush",
@@ -1048,12 +1050,13 @@ START_TEST(targets)
 	    "ProxyPass /b/ fd://rel/b\n"
 	    "ProxyPass /c fd:///run/dir/ queue=7 wait=3 "
 	    "connectiontimeout=1500ms payload=head "
-	    "flusher=none flushpackets=off\n"
+	    "flusher=none\n"
 	    "ProxyPass /d !\n"
 	    "ProxyPass /e fd:///run/a\n"
-	    "ProxyPass /f status:\n");
+	    "ProxyPass /f status:\n"
+	    "ProxyPass /g fd:///s flushpackets=off\n");
 	ck_assert_str_eq(reported, "");
-	ck_assert_uint_eq(config->ntargets, 6);
+	ck_assert_uint_eq(config->ntargets, 7);
 	t = config->targets;
 	ck_assert_int_eq(t[0].kind, CONFIG_SOCKET);
 	ck_assert_str_eq(t[0].addr.u.un.sun_path, "/run/a");
@@ -1073,7 +1076,8 @@ START_TEST(targets)
 	ck_assert_uint_eq(t[2].wait_ms, 3000);
 	ck_assert_uint_eq(t[2].queue_max, 7);
 	ck_assert(t[2].payload_head);
-	ck_assert(t[2].hold);
+	ck_assert(!t[2].hold);
+	ck_assert(t[6].hold);
 	ck_assert_int_eq(t[3].kind, CONFIG_EXCLUDED);
 	ck_assert_str_eq(t[4].where, "t:5");
 	ck_assert_int_eq(t[5].kind, CONFIG_STATUS);
