@@ -665,6 +665,16 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 	return true;
 }
 
+static void
+free_flush(struct config_flush *f)
+{
+	flush_free(f->flush);
+	free(f->name);
+	free(f->headers);
+	free(f->where);
+	free(f);
+}
+
 /* The flusher is made at the end, when ServerTokens is known. */
 static bool
 pass_flusher(struct reader *r, struct pass *p)
@@ -693,6 +703,10 @@ pass_flusher(struct reader *r, struct pass *p)
 	f->headers = copy(r, p->headers);
 	f->where = copy_where(r);
 	f->own_server = p->own_server;
+	if (f->name == NULL || f->headers == NULL || f->where == NULL) {
+		free_flush(f);
+		return false;
+	}
 	*last = p->t.made = f;
 	return true;
 }
@@ -1160,11 +1174,7 @@ config_free(struct config *config)
 		return;
 	for (f = config->flushes; f != NULL; f = next) {
 		next = f->next;
-		flush_free(f->flush);
-		free(f->name);
-		free(f->headers);
-		free(f->where);
-		free(f);
+		free_flush(f);
 	}
 	for (i = 0; i < (uint32_t)config->listeners; i++) {
 		if (config->listen[i].twin)

@@ -128,7 +128,7 @@ now(void)
 static void
 become_child(int peer)
 {
-	struct sigaction sa;
+	struct sigaction sa = { .sa_handler = SIG_DFL };
 	unsigned int i;
 	int sig;
 
@@ -139,9 +139,7 @@ become_child(int peer)
 	if (server.listener != -1)
 		close(server.listener);
 
-	memset(&sa, 0, sizeof(sa));
 	sigemptyset(&sa.sa_mask);
-	sa.sa_handler = SIG_DFL;
 	for (sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &sa, NULL);
 	sigprocmask(SIG_SETMASK, &sa.sa_mask, NULL);

@@ -386,7 +386,7 @@ proc_default_signals(void)
 int
 proc_signals(const int *list)
 {
-	struct sigaction sa;
+	struct sigaction sa = { .sa_handler = SIG_IGN };
 	const int *sig;
 	int i;
 
@@ -397,9 +397,7 @@ proc_signals(const int *list)
 		if (sock_cloexec(signal_pipe[i]) == -1 ||
 		    sock_nonblock(signal_pipe[i], true) == -1)
 			return -1;
-	memset(&sa, 0, sizeof(sa));
 	sigemptyset(&sa.sa_mask);
-	sa.sa_handler = SIG_IGN;
 	if (sigaction(SIGPIPE, &sa, NULL) == -1)
 		return -1;
 	sa.sa_handler = on_signal;

@@ -105,10 +105,9 @@ route_add(struct route_table *table, const char *path)
 	}
 	route = &table->routes[table->n];
 	route->len = strlen(path);
-	route->path = malloc(route->len + 1);
+	route->path = strdup(path);
 	if (route->path == NULL)
 		return -1;
-	memcpy(route->path, path, route->len + 1);
 	route->hash = HASH_START;
 	for (i = 0; i < route->len; i++)
 		route->hash = hash_byte(route->hash, path[i]);

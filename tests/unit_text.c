@@ -92,6 +92,35 @@ START_TEST(written)
 }
 END_TEST
 
+START_TEST(numbers)
+{
+	static const struct {
+		const char *text;
+		int base;
+		unsigned long max;
+		long n;			/* -1: none */
+	} all[] = {
+		{ "0", 10, 0, 0 }, { "007", 10, 7, 7 },
+		{ "65535", 10, 65535, 65535 }, { "65536", 10, 65535, -1 },
+		{ "777", 8, 0777, 0777 },
+		{ "1000", 8, 0777, -1 }, { "8", 8, 0777, -1 },
+		{ "", 10, 9, -1 }, { " 1", 10, 9, -1 }, { "1 ", 10, 9, -1 },
+		{ "+1", 10, 9, -1 }, { "-1", 10, ULONG_MAX, -1 },
+		{ "0x1", 10, 9, -1 }, { "0x1", 8, 9, -1 }, { "1a", 10, 99, -1 },
+		{ "99999999999999999999999", 10, ULONG_MAX, -1 }
+	};
+	unsigned long n;
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		ck_assert_int_eq(text_number(all[i].text, all[i].base,
+		    all[i].max, &n), all[i].n != -1);
+		if (all[i].n != -1)
+			ck_assert_uint_eq(n, (unsigned long)all[i].n);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -104,6 +133,7 @@ main(void)
 	tcase_add_test(tc, cut);
 	tcase_add_test(tc, not_terminated);
 	tcase_add_test(tc, written);
+	tcase_add_test(tc, numbers);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
