@@ -47,11 +47,12 @@ from scaling import Scaling
 
 # Size of the body: requests in one run of those that give clients away, and of
 # the others, whose cost for a large body needs no such care.
-SIZES = {13: (1500, 1500), 64 << 10: (600, 400), 1 << 20: (300, 100),
-         64 << 20: (12, 4)}
+SIZES = {13: (2500, 1500), 64 << 10: (600, 400), 1 << 20: (300, 100),
+         64 << 20: (16, 4)}
 QUICK = {13: (400, 400), 64 << 10: (200, 200), 1 << 20: (32, 32),
          64 << 20: (2, 2)}
 CONCURRENCY = 32
+POLL_MAX = 64 << 10     # fdproxy with poll differs in how it waits alone
 
 # What is divided by what; the limit at a size, if there is one.
 FLUSH, NONE = "fdproxy, flush", "fdproxy, none"
@@ -132,9 +133,13 @@ class Rounds:
             k = r * len(self.field) // self.args.rounds
             for size, n in self.sizes.items():
                 self.backend.body(size)
-                for c in self.field[k:] + self.field[:k]:
+                for c in self._order(k, size):
                     self._once(c, size, n[not c.gives],
                                min(*n, CONCURRENCY))
+
+    def _order(self, k, size):
+        return [c for c in self.field[k:] + self.field[:k]
+                if size <= POLL_MAX or "(poll)" not in c.name]
 
     def _once(self, c, size, n, concurrency):
         before = measure.tree(c.server.pid)
@@ -181,7 +186,7 @@ class Rounds:
         text = ""
         for size, n in self.sizes.items():
             rows = []
-            for c in self.field:
+            for c in self._order(0, size):
                 rows.append((self.name(c, size), *(
                     spread(self.samples[kind][c.name, size])
                     for kind in ("rate", "p50", "p99", "proxy", "backend"))))
@@ -214,7 +219,7 @@ class Rounds:
         small, *_, large = self.sizes
         flat = [(c.name, spread(ratios(self.cpu(c.name, large),
                                        self.cpu(c.name, small))))
-                for c in self.field if c.server is not self.backend]
+                for c in self.field if self.cpu(c.name, large)]
         return ("## Ratios of the proxies' CPU per request\n\nWith "
                 "keep-alive a relay's backend saves accept and close for "
                 "each request.\n\n" + self.ratio_rows() + "\n" +
