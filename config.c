@@ -38,8 +38,8 @@ struct directive {
 	void (*set)(struct reader *r, char **words);
 	/* If all it does is to set one member of struct config. */
 	size_t at;
-	uint32_t from;		/* the least value; for a number, the greatest */
-	uint32_t to;
+	uint32_t from;		/* the least value */
+	uint32_t to;		/* the greatest, of a number */
 };
 
 static void	read_file(struct reader *from, const char *path);

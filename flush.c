@@ -28,11 +28,10 @@ struct flush {
 
 struct flusher {
 	const char *name;	/* with a ':' if an argument follows */
-	bool consumes;		/* else nothing is ever written */
 	/* Returns NULL, or what is wrong. */
 	const char *(*make)(struct flush *flush, const char *arg,
 	    const char *headers, const struct flush_own *own);
-	/* NULL: nothing is ever written. */
+	/* NULL: nothing is ever written, and no head consumed. */
 	enum flush_result (*write)(struct flush *flush, int fd,
 	    uint32_t wall, uint32_t *offset, size_t most, bool hold);
 };
@@ -197,9 +196,9 @@ write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
 }
 
 static const struct flusher flushers[] = {
-	{ "flush", true, make_flush, write_text },
-	{ "none", false, make_none, NULL },
-	{ "file:", true, make_file, write_text }
+	{ "flush", make_flush, write_text },
+	{ "none", make_none, NULL },
+	{ "file:", make_file, write_text }
 };
 
 static const struct flusher *
@@ -262,7 +261,7 @@ flush_free(struct flush *flush)
 bool
 flush_consumes(const struct flush *flush)
 {
-	return flush->type->consumes;
+	return flush->type->write != NULL;
 }
 
 int

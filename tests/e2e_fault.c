@@ -736,17 +736,21 @@ START_TEST(delays)
 END_TEST
 
 /* Meanwhile nothing else waits, and a client that goes is noticed. */
-START_TEST(delay_flush_alone)
+static void
+check_delay_alone(int flusher, const char *fault, bool flushed)
 {
 	int listener = backend_listen("s", 16), client, conn;
 	int other = backend_listen("other", 16);
+	char head[64];
 
-	start(_i, ",fault=delay-flush:1min@1");
+	start(flusher, fault);
 	client = client_send(GET);
 	conn = accept_next(listener);
+	if (flushed)
+		read_exact(client, head, strlen(flushers[flusher].head));
 	ck_assert(!readable(client, 100) && !readable(conn, 0));
 	check_served(client_open(), other, OTHER);
-	check_next(listener, _i);
+	check_next(listener, flusher);
 	ck_assert(!readable(client, 0) && !readable(conn, 0));
 	reset_client(client);
 	expect_end(conn);
@@ -754,27 +758,16 @@ START_TEST(delay_flush_alone)
 	close(listener);
 	world_stop(NULL);
 }
+
+START_TEST(delay_flush_alone)
+{
+	check_delay_alone(_i, ",fault=delay-flush:1min@1", false);
+}
 END_TEST
 
 START_TEST(delay_pass_alone)
 {
-	int listener = backend_listen("s", 16), client, conn;
-	int other = backend_listen("other", 16);
-	char head[64];
-
-	start(_i, ",fault=delay-pass:1min@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	read_exact(client, head, strlen(flushers[_i].head));
-	ck_assert(!readable(client, 100) && !readable(conn, 0));
-	check_served(client_open(), other, OTHER);
-	check_next(listener, _i);
-	ck_assert(!readable(client, 0) && !readable(conn, 0));
-	reset_client(client);
-	expect_end(conn);
-	close(other);
-	close(listener);
-	world_stop(NULL);
+	check_delay_alone(_i, ",fault=delay-pass:1min@1", true);
 }
 END_TEST
 

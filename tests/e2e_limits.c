@@ -251,23 +251,6 @@ START_TEST(no_descriptors)
 }
 END_TEST
 
-static long
-memory(void)
-{
-	char name[64], line[256];
-	long kb = -1;
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
-	f = fopen(name, "r");
-	ck_assert_ptr_nonnull(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "RssAnon: %ld kB", &kb) == 1)
-			break;
-	fclose(f);
-	return kb;
-}
-
 /* A waiting client costs a slot, not a buffer. */
 START_TEST(memory_of_waiting)
 {
@@ -286,12 +269,13 @@ START_TEST(memory_of_waiting)
 	ck_assert_int_gt(n, 50);
 	world_proxy("-r", "/app=s", NULL);
 	check_served(client_open(), listener, GET);
-	before = memory();
+	before = world_memory();
 	waiting(client, n);
 	check_served(client_open(), listener, GET);
 	/* Pages are counted, of five tables. */
 	if (!world_sanitized())
-		ck_assert_int_le((memory() - before) * 1024, n * 72 + 5 * 4096);
+		ck_assert_int_le((world_memory() - before) * 1024,
+		    n * 72 + 5 * 4096);
 	close_all(client, n);
 	close(listener);
 	world_stop(NULL);

@@ -907,23 +907,6 @@ START_TEST(fixed)
 }
 END_TEST
 
-static long
-memory(void)
-{
-	char name[64], line[256];
-	long kb = -1;
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
-	f = fopen(name, "r");
-	ck_assert_ptr_nonnull(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "RssAnon: %ld kB", &kb) == 1)
-			break;
-	fclose(f);
-	return kb;
-}
-
 /* Fifty of them leave nothing behind, good or not. */
 START_TEST(many)
 {
@@ -949,12 +932,12 @@ START_TEST(many)
 		reload(text);
 		check_served(client_open(), s, GET);
 		if (i == N / 4)
-			kb = memory();
+			kb = world_memory();
 	}
 	world_until_fds(fds);
 	/* Of sanitizers, memory is not fdproxy's; they look for leaks. */
 	if (!world_sanitized())
-		ck_assert_int_le(memory() - kb, 1024);
+		ck_assert_int_le(world_memory() - kb, 1024);
 	abandon(client);
 	close(s);
 	world_stop("");

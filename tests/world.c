@@ -522,21 +522,35 @@ world_until_fds(int n)
 	ck_assert_int_eq(fds, n);
 }
 
-long
-world_sleeps(void)
+/* The number behind a name in /proc/PID/status (proc(5)), or -1. */
+static long
+proc_status(const char *field)
 {
 	char name[64], line[256];
+	size_t len = strlen(field);
 	long n = -1;
 	FILE *f;
 
 	snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
 	f = fopen(name, "r");
 	ck_assert_ptr_nonnull(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
-			break;
+	while (n == -1 && fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, field, len) == 0)
+			n = strtol(line + len, NULL, 10);
 	fclose(f);
 	return n;
+}
+
+long
+world_sleeps(void)
+{
+	return proc_status("voluntary_ctxt_switches:");
+}
+
+long
+world_memory(void)
+{
+	return proc_status("RssAnon:");
 }
 
 void

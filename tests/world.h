@@ -107,6 +107,9 @@ void	world_until_fds(int n);
 /* How often it has been put to sleep by the system (voluntary switches). */
 long	world_sleeps(void);
 
+/* Memory of its own, no file's, in KiB; -1 where that is not known. */
+long	world_memory(void);
+
 /* ---- backends ---- */
 
 /* A listening socket called name in the folder. */
