@@ -169,8 +169,13 @@ void	until_file(const char *name, const char *text);
 bool	world_torture(void);
 bool	world_sanitized(void);
 
-/* Monotonic milliseconds. */
+/*
+ * Monotonic milliseconds.  The wall clock's second: no time that fdproxy has
+ * read before is later, as it may be with time(3), which some C libraries take
+ * from the last tick.
+ */
 long	now_ms(void);
+time_t	now_wall(void);
 
 /* Run a test case's suite; the exit status. */
 int	world_run(Suite *suite);
