@@ -959,7 +959,8 @@ allocate(void)
 		log_error("out of memory");
 		return false;
 	}
-	if (poller_open(ID_SLOTS + conn_slots()) == -1) {
+	/* The system gives the lowest free number. */
+	if (poller_open(RESERVE + 2 * conn_slots()) == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		return false;
 	}

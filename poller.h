@@ -56,8 +56,8 @@ struct poller_event {
  */
 
 /*
- * Make room for ids 0 to n - 1; all memory is taken here.  0, or -1 with
- * errno.
+ * Make room for descriptors 0 to n - 1, and ids below 2^31; all memory is
+ * taken here.  0, or -1 with errno.
  */
 int	poller_open(uint32_t n);
 void	poller_close(void);
@@ -65,9 +65,10 @@ void	poller_close(void);
 /*
  * Change what fd, known as id, is watched for, from old (which the caller
  * keeps) to want, which may be equal.  Returns 0, or -1 with errno: then it is
- * not watched at all.  poller_set(.., POLLER_NONE) cannot fail, and must come
- * before the descriptor is given to another process: epoll would go on to
- * report a socket that lives there.
+ * not watched at all; EMFILE is a number that there is no room for.
+ * poller_set(.., POLLER_NONE) cannot fail, and must come before the descriptor
+ * is closed, or given to another process: epoll would go on to report a socket
+ * that lives there.
  */
 int	poller_set(int fd, uint32_t id, enum poller_want old,
 	    enum poller_want want);

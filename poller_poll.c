@@ -3,6 +3,7 @@
 
 #ifdef POLLER_POLL
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -15,17 +16,14 @@
 #endif
 
 /*
- * fds and ids are dense, so that a turn costs what is watched, and poll(2) is
- * never given more entries than there can be descriptors (it refuses that);
- * place tells where an id is in them, plus one.
+ * Both tables go by descriptor.  The system gives the lowest free number, so
+ * they have few holes; poll(2) passes over these, their fd being -1.  They are
+ * one allocation: of a large one, pages that are never used cost nothing.
  */
 static struct pollfd *fds;
 static uint32_t *ids;
-static uint32_t *place;
-static uint32_t count;
-
-/* Never too many for poll(2). */
-#define FEW	4
+static uint32_t size;
+static uint32_t count;		/* up to the highest one that is watched */
 
 /* In ids: SO_RCVLOWAT was changed, and would travel to the backend. */
 #define LOWAT	0x80000000u
@@ -33,14 +31,13 @@ static uint32_t count;
 int
 poller_open(uint32_t n)
 {
-	fds = calloc(n, sizeof(*fds));
-	ids = calloc(n, sizeof(*ids));
-	place = calloc(n, sizeof(*place));
-	if (fds == NULL || ids == NULL || place == NULL) {
-		poller_close();
+	fds = calloc(n, sizeof(*fds) + sizeof(*ids));
+	if (fds == NULL) {
 		errno = ENOMEM;
 		return -1;
 	}
+	ids = (uint32_t *)(void *)(fds + n);
+	size = n;
 	return 0;
 }
 
@@ -48,11 +45,9 @@ void
 poller_close(void)
 {
 	free(fds);
-	free(ids);
-	free(place);
 	fds = NULL;
-	ids = place = NULL;
-	count = 0;
+	ids = NULL;
+	size = count = 0;
 }
 
 static short
@@ -78,42 +73,29 @@ set_lowat(int fd, int n)
 	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n));
 }
 
-/* The last entry takes the place of the one that goes. */
-static void
-drop(uint32_t i)
-{
-	uint32_t last = --count;
-
-	place[ids[i] & ~LOWAT] = 0;
-	if (i != last) {
-		fds[i] = fds[last];
-		ids[i] = ids[last];
-		place[ids[i] & ~LOWAT] = i + 1;
-	}
-}
-
 int
 poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 {
-	uint32_t i;
+	uint32_t i = (uint32_t)fd;
 
-	(void)old;
-	if (place[id] == 0) {
-		if (want == POLLER_NONE)
-			return 0;
-		ids[count] = id;
-		place[id] = ++count;
+	if (want == POLLER_NONE && old == POLLER_NONE)
+		return 0;
+	if (i >= size) {
+		errno = EMFILE;
+		return -1;
 	}
-	i = place[id] - 1;
-	if (want != POLLER_READ && (ids[i] & LOWAT)) {
+	if (want == POLLER_READ)
+		id |= ids[i] & LOWAT;
+	else if (ids[i] & LOWAT)
 		set_lowat(fd, 1);
-		ids[i] &= ~LOWAT;
-	}
-	fds[i].fd = fd;
+	while (count <= i)
+		fds[count++].fd = -1;
+	fds[i].fd = want == POLLER_NONE ? -1 : fd;
 	fds[i].events = interest(want);
 	fds[i].revents = 0;
-	if (want == POLLER_NONE)
-		drop(i);
+	ids[i] = id;
+	while (count > 0 && fds[count - 1].fd == -1)
+		count--;
 	return 0;
 }
 
@@ -124,7 +106,7 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 bool
 poller_seen(int fd, uint32_t id, size_t n, bool local)
 {
-	uint32_t i = place[id] - 1;
+	uint32_t i = (uint32_t)fd;
 
 	fds[i].events = interest(POLLER_READ);
 	if (local)
@@ -139,8 +121,8 @@ poller_seen(int fd, uint32_t id, size_t n, bool local)
 void
 poller_rest(int fd, uint32_t id)
 {
-	(void)fd;
-	fds[place[id] - 1].events = POLLRDHUP;
+	(void)id;
+	fds[fd].events = POLLRDHUP;
 }
 
 static unsigned int
@@ -160,32 +142,44 @@ report(uint32_t i)
 	return what;
 }
 
+/* poll(2) takes no more entries than there may be descriptors. */
+static uint32_t
+allowed(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur > count)
+		return count;
+	return (uint32_t)limit.rlim_cur;
+}
+
 int
 poller_wait(struct poller_event *events, int n, int ms)
 {
 	static uint32_t first;
-	uint32_t i, at;
+	uint32_t i, at, polled = count;
 	int ready, out = 0;
 
-	ready = poll(fds, count, ms);
+	ready = poll(fds, polled, ms);
 	if (ready == -1 && errno == EINVAL) {
-		/* Somebody has lowered our limit of descriptors below what
-		   is open.  Those that came first are the most important. */
-		ready = poll(fds, count < FEW ? count : FEW, 100);
+		/* Somebody has lowered our limit below what is open: the
+		   others have their deadlines. */
+		polled = allowed();
+		ready = poll(fds, polled, ms);
 	}
 	if (ready == -1)
 		return errno == EINTR ? 0 : -1;
 	/* Begin where the last turn ended, so that nobody is starved. */
-	for (i = 0; i < count && out < n && ready > 0; i++) {
-		at = (first + i) % count;
+	for (i = 0; i < polled && out < n && ready > 0; i++) {
+		at = (first + i) % polled;
 		if (fds[at].revents == 0)
 			continue;
 		ready--;
 		events[out].id = ids[at] & ~LOWAT;
 		events[out++].what = report(at);
 	}
-	if (count > 0)
-		first = (first + i) % count;
+	if (polled > 0)
+		first = (first + i) % polled;
 	return out;
 }
 
