@@ -25,6 +25,8 @@ static uint32_t *ids;
 static uint32_t size;
 static uint32_t count;		/* up to the highest one that is watched */
 
+#define RETRY_MS	100
+
 /* In ids: SO_RCVLOWAT was changed, and would travel to the backend. */
 #define LOWAT	0x80000000u
 
@@ -162,10 +164,10 @@ poller_wait(struct poller_event *events, int n, int ms)
 
 	ready = poll(fds, polled, ms);
 	if (ready == -1 && errno == EINVAL) {
-		/* Somebody has lowered our limit below what is open: the
-		   others have their deadlines. */
+		/* Somebody has lowered our limit below what is open.  The
+		   others must wait until there are fewer, or it is raised. */
 		polled = allowed();
-		ready = poll(fds, polled, ms);
+		ready = poll(fds, polled, RETRY_MS);
 	}
 	if (ready == -1)
 		return errno == EINTR ? 0 : -1;

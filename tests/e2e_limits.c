@@ -251,6 +251,36 @@ START_TEST(no_descriptors)
 }
 END_TEST
 
+/*
+ * The limit is lowered below what is open: those that are watched still are
+ * served, and all are when it is raised again.
+ */
+START_TEST(limit_below_open)
+{
+	enum { N = 32 };
+	int listener = backend_listen("s", 64), client[N], i, before;
+	struct rlimit all, low;
+
+	world_proxy("-r", "/app=s", NULL);
+	before = world_fds();
+	waiting(client, N);
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, NULL, &all), 0);
+	low = all;
+	low.rlim_cur = (rlim_t)before + N / 2;
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &low, NULL), 0);
+	for (i = 0; i < N / 4; i++) {
+		close(client[i]);
+		world_until_fds(before + N - 1 - i);
+	}
+	check_served(client_open(), listener, GET);
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &all, NULL), 0);
+	for (; i < N; i++)
+		check_served(client[i], listener, "st: x\r\n\r\n");
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
 /* A waiting client costs a slot, not a buffer. */
 START_TEST(memory_of_waiting)
 {
@@ -297,6 +327,7 @@ main(void)
 	tcase_add_test(tc, two_listeners);
 	tcase_add_test(tc, few_descriptors);
 	tcase_add_test(tc, no_descriptors);
+	tcase_add_test(tc, limit_below_open);
 	tcase_add_test(tc, memory_of_waiting);
 	suite_add_tcase(suite, tc);
 	return world_run(suite);
