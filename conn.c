@@ -462,7 +462,7 @@ record(const struct conn *c, const char *what, int status, int64_t bytes,
     int error)
 {
 	struct sock_addr peer;
-	const char *date = clock_date(clock_wall()), *backend = "-";
+	const char *date, *backend = "-";
 	char host[SOCK_TEXT] = "-", line[512], route[128] = "-", to[128];
 	char text[3][24];
 
@@ -481,6 +481,7 @@ record(const struct conn *c, const char *what, int status, int64_t bytes,
 		backend = *backend == '\0' ? "-" : log_quote(to, sizeof(to),
 		    backend, strlen(backend));
 	}
+	date = clock_date(clock_wall());
 	log_access("%s - - [%.2s/%.3s/%.4s:%.8s +0000] \"%s\" %s %s "
 	    "route=\"%s\" backend=\"%s\" ms=%" PRIu32 " errno=%s",
 	    /* An IPv4 client of an IPv6 socket. */

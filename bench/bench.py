@@ -20,7 +20,8 @@ but not in a kernel with CONFIG_IRQ_TIME_ACCOUNTING.  By default everything but
 a few small clients shares one CPU: then the order of events depends least on
 chance, and requests per second compare all work that a request makes, the
 client's included.  Nobody writes an access log.  Relays run with their
-defaults; HAProxy also with splice, which spares it copies.
+defaults, which is a connection to the backend for each request here; and with
+such connections kept, HAProxy also with splice, which spares it copies.
 
 Linux only; Python's standard library is enough.
 """
@@ -73,7 +74,7 @@ RATIOS = (
     (FLUSH, "HAProxy, keep-alive", {13: 0.55, 1 << 20: 0.1}),
     (HELD, "HAProxy, keep-alive", {}),
     (NONE, "HAProxy, keep-alive", {}),
-    (FLUSH, "HAProxy", {}),
+    (FLUSH, "HAProxy", {13: 0.55, 1 << 20: 0.1}),
     (FLUSH, "HAProxy, keep-alive, splice", {}),
     ("floor, flush", "Apache mod_proxy_fdpass", {}),
     ("floor, flush", "nginx, keep-alive", {}),

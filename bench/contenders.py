@@ -82,7 +82,6 @@ frontend closed
     bind 127.0.0.1:{port[1]} backlog 4096
     default_backend closed
 backend closed
-    option httpclose
     server s unix@{dir}/http
 frontend spliced
     bind 127.0.0.1:{port[2]} backlog 4096

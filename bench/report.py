@@ -97,7 +97,8 @@ class Plot:
 
     def __init__(self, sizes, series):
         """series: (name, colour 0 to 4, dashed, one list of values a size)."""
-        values = [v for *_, lists in series for vs in lists for v in vs if v > 0]
+        values = [v for *_, lists in series for vs in lists for v in vs
+                  if v > 0] or [1]
         self.sizes = sizes
         self.series = series
         self.low = math.floor(math.log10(min(values)))
