@@ -25,18 +25,23 @@ static struct table *current = &tables[0];
 static struct table *next = &tables[1];
 
 /* What the program before us has left. */
-static struct sock_addr left_addr[CONFIG_LISTENERS];
-static int left[CONFIG_LISTENERS];
+static struct {
+	struct sock_addr addr;
+	int fd;			/* -1: taken */
+	bool any_port;
+} left[CONFIG_LISTENERS];
 static int nleft;
 
 void
-listen_adopt(int fd)
+listen_adopt(int fd, bool any_port)
 {
-	if (nleft < CONFIG_LISTENERS &&
-	    sock_inherit(fd, &left_addr[nleft]) == 0)
-		left[nleft++] = fd;
-	else
+	if (nleft == CONFIG_LISTENERS ||
+	    sock_inherit(fd, &left[nleft].addr) == -1) {
 		close(fd);
+		return;
+	}
+	left[nleft].fd = fd;
+	left[nleft++].any_port = any_port;
 }
 
 int
@@ -55,6 +60,12 @@ int
 listen_number(int i)
 {
 	return current->config->listen[i].inherited;
+}
+
+bool
+listen_any_port(int i)
+{
+	return sock_port(&current->config->listen[i].addr) == 0;
 }
 
 static void
@@ -77,7 +88,7 @@ is_ours(int fd)
 		if (current->all[i].fd == fd)
 			return true;
 	for (i = 0; i < nleft; i++)
-		if (left[i] == fd)
+		if (left[i].fd == fd)
 			return true;
 	return false;
 }
@@ -150,26 +161,28 @@ is_configured(const struct config *c, const struct sock_addr *addr)
 }
 
 /*
- * The same, of what the program before has left.  For port 0 any port does
- * that nobody asks for.
+ * The same, of what the program before has left.  What had port 0 has it
+ * again, unless the port it got is asked for by now.
  */
 static bool
 take_left(struct listener *l, const struct config *c,
     const struct sock_addr *want)
 {
-	struct sock_addr addr = *want;
+	struct sock_addr addr;
 	int i;
 
 	for (i = 0; i < nleft; i++) {
-		if (left[i] == -1)
+		if (left[i].fd == -1)
 			continue;
-		if (sock_port(want) == 0 && !is_configured(c, &left_addr[i]))
-			sock_set_port(&addr, sock_port(&left_addr[i]));
-		if (!sock_same(&left_addr[i], &addr))
+		addr = *want;
+		if (sock_port(want) == 0 && left[i].any_port &&
+		    !is_configured(c, &left[i].addr))
+			sock_set_port(&addr, sock_port(&left[i].addr));
+		if (!sock_same(&left[i].addr, &addr))
 			continue;
-		l->fd = left[i];
-		l->bound = left_addr[i];
-		left[i] = -1;
+		l->fd = left[i].fd;
+		l->bound = left[i].addr;
+		left[i].fd = -1;
 		return true;
 	}
 	return false;
@@ -304,11 +317,11 @@ listen_commit(void)
 			    current->config->defer);
 	}
 	for (i = 0; i < nleft; i++) {
-		if (left[i] == -1)
+		if (left[i].fd == -1)
 			continue;
-		if (sock_is_file(&left_addr[i]))
-			unlink(left_addr[i].u.un.sun_path);
-		close(left[i]);
+		if (sock_is_file(&left[i].addr))
+			unlink(left[i].addr.u.un.sun_path);
+		close(left[i].fd);
 	}
 	nleft = 0;
 }

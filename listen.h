@@ -19,10 +19,11 @@ struct listener {
 };
 
 /*
- * A listening socket that the program before us has left; listen_prepare()
- * takes it if it is configured, listen_commit() closes it if it is not.
+ * A listening socket that the program before us has left, its port chosen by
+ * the system or not; listen_prepare() takes it if it is configured,
+ * listen_commit() closes it if it is not.
  */
-void			 listen_adopt(int fd);
+void			 listen_adopt(int fd, bool any_port);
 
 /*
  * Get ready for config: what is listened on already stays open, what is new is
@@ -49,5 +50,8 @@ struct listener		*listen_at(int i);
  * it, here or in the program before.
  */
 int			 listen_number(int i);
+
+/* Whether the port of listener i is the system's choice; true for AF_UNIX. */
+bool			 listen_any_port(int i);
 
 #endif

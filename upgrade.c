@@ -14,11 +14,12 @@
 #include "upgrade.h"
 
 /*
- * "PID;4;5,6;9-20,33;": the process it is meant for, then the descriptors of
- * the pid file, of listening sockets, of clients with an unread head, of
- * clients that linger.  Another form must have another name.
+ * "PID;4;5,6;;9-20,33;": the process it is meant for, then the descriptors of
+ * the pid file, of listening sockets with a port of their own, of those whose
+ * port the system chose, of clients with an unread head, of clients that
+ * linger.  Another form must have another name.
  */
-#define VARIABLE	"FDPROXY_UPGRADE_1"
+#define VARIABLE	"FDPROXY_UPGRADE_2"
 #define TRIAL		"trial"
 
 #define NUMBER	12		/* room for one, with what stands before it */
@@ -72,7 +73,10 @@ upgrade_open(void)
 		proc_pid_adopt(fd);
 	left += *left == ';';
 	while ((fd = next_number(&left)) != -1)
-		listen_adopt(fd);
+		listen_adopt(fd, false);
+	left += *left == ';';
+	while ((fd = next_number(&left)) != -1)
+		listen_adopt(fd, true);
 	left += *left == ';';
 	return UPGRADE_HEIR;
 }
@@ -186,7 +190,7 @@ keep_open(const struct list *l, int flags)
 		fcntl(l->fds[i], F_SETFD, flags);
 }
 
-enum { PID_FILE, LISTENERS, CLIENTS, LINGERING, LISTS };
+enum { PID_FILE, LISTENERS, ANY_PORT, CLIENTS, LINGERING, LISTS };
 
 static void
 fill(struct list lists[LISTS])
@@ -198,7 +202,7 @@ fill(struct list lists[LISTS])
 	if (proc_pid_fd() != -1)
 		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
 	for (i = 0; i < listen_count(); i++) {
-		l = &lists[LISTENERS];
+		l = &lists[listen_any_port(i) ? ANY_PORT : LISTENERS];
 		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
 			l->fds[l->n++] = listen_at(i)->fd;
 	}

@@ -1544,6 +1544,38 @@ START_TEST(other_listeners)
 }
 END_TEST
 
+/*
+ * The port that the system chose for port 0 is that of port 0 still, when the
+ * one that goes is of the same host and has a lower descriptor.
+ */
+START_TEST(any_port)
+{
+	int s = backend_listen("s", 4);
+	struct sockaddr_in stays, goes;
+	char a[32], any[32], text[256];
+	unsigned int port;
+
+	free_address(&goes, a);
+	snprintf(any, sizeof(any), "%.*s:0", (int)strcspn(a, ":"), a);
+	write_file("conf", "ProxyPass /app fd://s\n");
+	world_proxy("-l", any, "-f", "conf", NULL);
+	stays = goes;
+	ck_assert_int_eq(sscanf(world_line(1), "%*[0-9.]:%u", &port), 1);
+	stays.sin_port = htons((uint16_t)port);
+	snprintf(text, sizeof(text), "ProxyPass /app fd://s\nListen %s\n", a);
+	reload(text);
+	check_served(client_at(&goes), s, GET);
+	check_served(client_at(&stays), s, GET);
+	write_file("conf", "ProxyPass /app fd://s\n");
+	upgrade();
+	ck_assert_int_eq(client_at(&goes), -1);
+	check_served(client_at(&stays), s, GET);
+	check_served(client_open(), s, GET);
+	close(s);
+	world_stop("");
+}
+END_TEST
+
 /* Whatever stands in the way, the old program goes on, with its clients. */
 START_TEST(no_upgrade)
 {
@@ -1594,7 +1626,7 @@ START_TEST(no_upgrade)
 	replace("#!/bin/sh\nls /proc/self/fd >fds\nenv >env\nexit 4\n");
 	signal_says(SIGUSR2, "-t exits with status 4");
 	ck_assert_str_eq(read_file("fds"), "0\n1\n2\n3\n");
-	ck_contains(read_file("env"), "\nFDPROXY_UPGRADE_1=trial\n");
+	ck_contains(read_file("env"), "\nFDPROXY_UPGRADE_2=trial\n");
 	ck_assert_ptr_null(strstr(read_file("env"), "NOTIFY_SOCKET="));
 	ck_assert_ptr_null(strstr(read_file("env"), "LISTEN_"));
 	ck_assert_int_eq(read_all(answered, buf, sizeof(buf), &len), END_FIN);
@@ -1742,7 +1774,7 @@ START_TEST(not_ours)
 {
 	int s = backend_listen("s", 4);
 
-	world_environment("FDPROXY_UPGRADE_1", _i == 0 ? "1;;3-9;10;" :
+	world_environment("FDPROXY_UPGRADE_2", _i == 0 ? "1;;3-9;;10;" :
 	    "trial");
 	world_proxy("-r", "/app=s", NULL);
 	check_served(client_open(), s, GET);
@@ -1804,6 +1836,7 @@ main(void)
 	tcase_add_test(tc, upgrade_notifies);
 	tcase_add_test(tc, ready_once);
 	tcase_add_test(tc, other_listeners);
+	tcase_add_test(tc, any_port);
 	tcase_add_loop_test(tc, no_upgrade, 0, 8);
 	tcase_add_loop_test(tc, slow_upgrade, 0, 2);
 	tcase_add_test(tc, many_upgrades);
