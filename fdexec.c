@@ -544,7 +544,8 @@ unlink_socket(void)
 	const char *path = server.addr.u.un.sun_path;
 	struct stat st;
 
-	if (lstat(path, &st) == 0 && st.st_dev == server.file.st_dev &&
+	if (sock_is_file(&server.addr) && lstat(path, &st) == 0 &&
+	    st.st_dev == server.file.st_dev &&
 	    st.st_ino == server.file.st_ino)
 		unlink(path);
 }
@@ -818,13 +819,15 @@ allocate(void)
 static bool
 open_listener(void)
 {
-	const char *path = server.addr.u.un.sun_path;
+	char path[SOCK_TEXT];
 
 	server.listener = sock_listen(&server.addr, server.backlog, false,
 	    server.mode);
-	if (server.listener != -1 && lstat(path, &server.file) == 0)
+	if (server.listener != -1 && (!sock_is_file(&server.addr) ||
+	    lstat(server.addr.u.un.sun_path, &server.file) == 0))
 		return true;
-	log_error("cannot listen on %s: %s", path, strerror(errno));
+	log_error("cannot listen on %s: %s", sock_path(&server.addr, path,
+	    sizeof(path)), strerror(errno));
 	return false;
 }
 
@@ -900,7 +903,7 @@ options(int argc, char **argv)
 	}
 	if (!sock_unix(&server.addr, argv[optind], strlen(argv[optind]))) {
 		text_write(STDERR_FILENO, "fdexec: the path of the socket is "
-		    "empty or too long: \"%s\"\n", argv[optind]);
+		    "empty, too long or no name: \"%s\"\n", argv[optind]);
 		return 2;
 	}
 	server.argv = argv + optind + 1;

@@ -109,6 +109,21 @@ START_TEST(cgi)
 }
 END_TEST
 
+/* Linux's names without a file. */
+START_TEST(abstract_name)
+{
+	char name[96], route[128];
+
+	snprintf(name, sizeof(name), "@%s/s", world_dir());
+	snprintf(route, sizeof(route), "/app=%s,wait=10s", name);
+	start(name, "", "echo answer");
+	world_proxy("-r", route, NULL);
+	ck_contains(exchange("GET /app HTTP/1.1\r\nHost: x\r\n\r\n"),
+	    "\r\n\r\nanswer\n");
+	stop();
+}
+END_TEST
+
 /* A script that ignores a body does not reset its own answer. */
 START_TEST(ignored_body)
 {
@@ -201,6 +216,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, ucspi);
 	tcase_add_test(tc, cgi);
+	tcase_add_test(tc, abstract_name);
 	tcase_add_test(tc, ignored_body);
 	tcase_add_test(tc, children_are_limited);
 	tcase_add_test(tc, probes);
