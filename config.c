@@ -228,6 +228,8 @@ set_log(struct reader *r, char **words)
 	if (given || strcmp(name, "stderr") == 0 ||
 	    strcmp(name, "syslog") == 0)
 		set_word(r, words);
+	else if (strcmp(name, "stdout") == 0)
+		wrong(r, "standard output is fd:1 here, near \"%s\"", name);
 	else if (strncmp(name, "syslog:", 7) == 0)
 		wrong(r, "syslog has no parameters here, near \"%s\"", name);
 	else
@@ -278,6 +280,7 @@ set_listen(struct reader *r, char **words)
 	bool good = true;
 
 	memset(addr, 0, sizeof(addr));
+	r->config->may_listen = true;	/* unless it is good */
 	if (strncmp(words[1], "fd:", 3) == 0) {
 		if (!number(r, "Listen fd:", words[1] + 3, 0, INT_MAX, &fd))
 			return;
@@ -523,10 +526,15 @@ pass_fault(struct reader *r, struct pass *p, char *text)
 	enum fault_takes takes;
 	char *arg = text + len + 1, *at, *plus = NULL;
 
-	if (!fault_find(text, len, &f.kind, &takes) ||
-	    (text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
-		wrong(r, "fault: KIND[:ARG][@N[+M]] expected, near \"%s\"",
-		    text);
+	if (!fault_find(text, len, &f.kind, &takes)) {
+		wrong(r, "fault: unknown kind, near \"%s\"", text);
+		return;
+	}
+	if ((text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
+		wrong(r, "fault: this kind takes %s, near \"%s\"",
+		    takes == FAULT_TAKES_NOTHING ? "no argument" :
+		    takes == FAULT_TAKES_TIME ? "a time (KIND:TIME)" :
+		    "a number of bytes (KIND:BYTES)", text);
 		return;
 	}
 	at = split(text, '@');
@@ -566,7 +574,8 @@ pass_refused(struct reader *r, const char *word, size_t len)
 			return;
 		}
 	}
-	wrong(r, "ProxyPass: unknown parameter, near \"%s\"", word);
+	wrong(r, "ProxyPass: unknown parameter, near \"%s\"%s", word,
+	    r->bare ? " (a value with a comma in it needs -c)" : "");
 }
 
 /* Whether a parameter has the one value, and not the other, if there is one. */
@@ -1003,6 +1012,7 @@ read_file(struct reader *from, const char *path)
 	}
 	if (text == NULL || !folder(path, dir, sizeof(dir))) {
 		wrong(from, "cannot read %s: %s", path, strerror(errno));
+		from->config->may_listen = true;
 		free(text);
 		return;
 	}
@@ -1237,6 +1247,17 @@ number_queues(struct config *c)
 	return true;
 }
 
+/* Whether a route's path has been written as it would stand in a request. */
+static bool
+is_escaped(const char *path)
+{
+	for (; (path = strchr(path, '%')) != NULL; path++)
+		if (isxdigit((unsigned char)path[1]) &&
+		    isxdigit((unsigned char)path[2]))
+			return true;
+	return false;
+}
+
 static void
 find_hidden(struct config *c)
 {
@@ -1255,6 +1276,9 @@ find_hidden(struct config *c)
 			log_warn("%s: %s is never reached: %s (%s) comes "
 			    "first", t->where, t->path,
 			    c->targets[first].path, c->targets[first].where);
+		if (is_escaped(t->path))
+			log_warn("%s: %s matches no escapes: those of request "
+			    "paths are undone before", t->where, t->path);
 		if (strchr(t->path, '%') == NULL &&
 		    (route_normalize(t->path, len, normal, sizeof(normal),
 		    &rest) != 0 || rest != len))
@@ -1304,14 +1328,17 @@ config_finish(struct config *config)
 	struct reader r = { .config = config, .name = "configuration",
 	    .dir = "" };
 
-	if (config->listeners == 0)
+	if (config->listeners == 0 && !config->may_listen)
 		wrong(&r, "nothing to listen on: give Listen or -l");
 	make_flushes(config);
 	if (!number_queues(config))
 		wrong(&r, "out of memory");
 	if (config->nqueues > CONFIG_SOCKETS)
 		wrong(&r, "more than %d different sockets", CONFIG_SOCKETS);
-	if (config->errors == 0)
-		find_hidden(config);
-	return config->errors == 0;
+	if (config->errors > 0)
+		return false;
+	if (config->ntargets == 0)
+		log_warn("there is no route: all requests get 404");
+	find_hidden(config);
+	return true;
 }

@@ -105,6 +105,7 @@ struct config {
 	char *group;
 	char *chroot;		/* or NULL */
 	int files;		/* included */
+	bool may_listen;	/* a Listen was given, or may have been */
 	int errors;
 	void (*report)(const char *line);
 };

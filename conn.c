@@ -792,6 +792,8 @@ spoil(const struct conn *c)
 static enum conn_want
 no_backend(struct conn *c, enum fdpass_state state, int error)
 {
+	if (state == FDPASS_BROKEN && error == ECONNREFUSED)
+		error = ENOTSOCK;	/* it is a file of another kind */
 	log_error("%s: cannot connect to %s: %s", client_text(c),
 	    backend_text(c), strerror(error));
 	return answer(c, state == FDPASS_BROKEN || target_of(c)->compat ? 500 :
@@ -1047,6 +1049,7 @@ ready_status(void)
 {
 	static uint32_t next;
 	static bool known, ready;
+	char text[SOCK_TEXT];
 	uint32_t at = 0;
 
 	if (config->nqueues > PROBE_ALL_MAX)
@@ -1054,6 +1057,10 @@ ready_status(void)
 	if (!known || !clock_before(clock_ms(), next)) {
 		known = true;
 		ready = conn_probe(&at);
+		if (!ready)
+			log_info("not ready: %s does not accept connections",
+			    sock_path(&config->targets[at].addr, text,
+			    sizeof(text)));
 		next = clock_ms() + PROBE_ALL_MS;
 	}
 	return serving && ready ? 200 : 503;

@@ -388,6 +388,7 @@ stop(void)
 		end_command();
 		return;
 	default:
+		log_notice("%s is killed", server.options.command[0]);
 		child_signal_group(SIGKILL);
 		return;
 	}
@@ -925,16 +926,19 @@ adopt_listeners(struct config *c)
 }
 
 static void
-announce(int null)
+announce(bool print)
 {
 	char text[SOCK_TEXT];
 	int i;
 
-	for (i = 0; i < listen_count(); i++)
-		if (listen_at(i)->fd != -1)
-			text_write(STDOUT_FILENO, "%s\n", sock_text(
-			    &listen_at(i)->bound, text, sizeof(text)));
-	proc_null(STDOUT_FILENO, null);
+	for (i = 0; i < listen_count(); i++) {
+		if (listen_at(i)->fd == -1)
+			continue;
+		sock_text(&listen_at(i)->bound, text, sizeof(text));
+		log_info("listening on %s", text);
+		if (print)
+			text_write(STDOUT_FILENO, "%s\n", text);
+	}
 }
 
 /* All memory for running is taken here. */
@@ -1035,8 +1039,9 @@ ready(void)
 	watch_listeners(POLLER_ACCEPT);
 	conn_set_ready(true);
 	proc_pid_write();
+	announce(opt->print);
 	if (opt->print)
-		announce(later.out);
+		proc_null(STDOUT_FILENO, later.out);
 	if (opt->ready != NULL)
 		proc_ready(atoi(opt->ready));
 	proc_notify("READY=1");
@@ -1227,10 +1232,16 @@ read_options(struct config *c, struct options *opt)
 static bool
 child_fits(const struct config *c)
 {
+	char line[LOG_LINE];
+	uint32_t i;
+
 	if (!c->child || server.options.command != NULL)
 		return true;
-	c->report("\":child\" is the socket of a command, and none is "
-	    "given");
+	for (i = 0; !c->targets[i].child; i++)
+		;
+	text_format(line, sizeof(line), "%s: \":child\" is the socket of a "
+	    "command, and none is given", c->targets[i].where);
+	c->report(line);
 	return false;
 }
 

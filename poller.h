@@ -19,6 +19,8 @@
 #define POLLER_KQUEUE	1
 #elif defined(POLLER_USE_poll)
 #define POLLER_POLL	1
+#elif !defined(POLLER_USE_platform)
+#error "POLLER is platform, epoll, kqueue or poll"
 #elif defined(__linux__)
 #define POLLER_EPOLL	1
 #elif defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \

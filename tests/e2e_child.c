@@ -382,6 +382,8 @@ START_TEST(exit_statuses)
 	const char *const *c = ends[_i].command;
 
 	write_file("plain", "no program\n");
+	/* A folder there that cannot be searched would make it a 126. */
+	world_environment("PATH", "/usr/bin:/bin");
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", c[0], c[1],
 	    c[1] == NULL ? NULL : c[2], c[1] == NULL || c[2] == NULL ? NULL :
 	    c[3], NULL);

@@ -329,7 +329,7 @@ START_TEST(events_of_failing_backend)
 	} cases[] = {
 		{ "missing", 503, ENOENT, 0 },
 		{ "stale", 503, ECONNREFUSED, 0 },
-		{ "dir", 500, ECONNREFUSED, 0 },
+		{ "dir", 500, ENOTSOCK, 0 },
 		{ "full", 503, EAGAIN, 190 }
 	};
 	int full = backend_listen("full", 1), fill[2], client;

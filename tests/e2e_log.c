@@ -380,7 +380,7 @@ START_TEST(cut)
 
 	memset(request + 5, _i == 0 ? 'a' : '"', 2000);
 	strcpy(request + 2005, " HTTP/1.1\r\nHost: x\r\n\r\n");
-	world_proxy("-c", "CustomLog x", NULL);
+	world_proxy("-r", "/s=s", "-c", "CustomLog x", NULL);
 	ck_assert_int_eq(status_of(exchange(request)), 404);
 	line = strchr(log_line(0), '"');
 	ck_assert_ptr_nonnull(line);
@@ -401,7 +401,7 @@ START_TEST(rotated)
 {
 	long end = now_ms() + WORLD_PATIENCE;
 
-	world_proxy("-c", "CustomLog x", NULL);
+	world_proxy("-r", "/s=s", "-c", "CustomLog x", NULL);
 	ck_assert_int_eq(status_of(exchange(NONE)), 404);
 	log_line(0);
 	ck_assert_int_eq(rename("x", "x.0"), 0);
@@ -877,7 +877,7 @@ START_TEST(pid_file)
 	pid_t first;
 
 	write_file("p", "99999999999 stale, and longer than a pid\n");
-	world_proxy("-c", "PidFile p", NULL);
+	world_proxy("-r", "/app=s", "-c", "PidFile p", NULL);
 	first = world_pid();
 	check_pid_file(first);
 	world_spawn("-c", "PidFile p", "-l", "127.0.0.1:0", NULL);
@@ -892,11 +892,11 @@ START_TEST(pid_file)
 	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_int_eq(access("p", F_OK), -1);
 	/* After a crash it is there, and nobody's. */
-	world_proxy("-c", "PidFile p", NULL);
+	world_proxy("-r", "/app=s", "-c", "PidFile p", NULL);
 	world_signal(SIGKILL);
 	world_wait();
 	ck_assert_int_eq(access("p", F_OK), 0);
-	world_proxy("-c", "PidFile p", NULL);
+	world_proxy("-r", "/app=s", "-c", "PidFile p", NULL);
 	check_pid_file(world_pid());
 	world_stop(NULL);
 	ck_assert_int_eq(access("p", F_OK), -1);
@@ -925,7 +925,8 @@ END_TEST
 /* The rights to remove it are gone: it is emptied. */
 START_TEST(pid_file_emptied)
 {
-	world_proxy("-c", "PidFile p", "-u", "65534", NULL);
+	world_proxy("-r", "/app=s", "-c", "PidFile p", "-u", "65534",
+	    NULL);
 	check_pid_file(world_pid());
 	world_stop(NULL);
 	ck_assert_int_eq(access("p", F_OK), 0);
@@ -1105,7 +1106,7 @@ START_TEST(listener_owner)
 	    "group=65533 mode=0660\nListen unix:%s/b group=65532\n",
 	    world_dir(), world_dir());
 	write_file("conf", text);
-	world_proxy("-f", "conf", "-u", "65534", NULL);
+	world_proxy("-f", "conf", "-r", "/app=s", "-u", "65534", NULL);
 	ck_assert_uint_eq(file_status("a").st_uid, 65534);
 	ck_assert_uint_eq(file_status("a").st_gid, 65533);
 	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0660);

@@ -136,7 +136,7 @@ START_TEST(address_in_use)
 	ck_contains(world_errors(), "cannot listen on unix:/");
 	close(live);
 	/* Nobody listens any more: it is replaced. */
-	world_proxy("-l", address, NULL);
+	world_proxy("-l", address, "-r", "/app=s", NULL);
 	close(client_unix("live"));
 	world_stop(NULL);
 }
@@ -147,7 +147,7 @@ START_TEST(addresses)
 {
 	int a, b, n;
 
-	world_proxy("-l", "0", NULL);
+	world_proxy("-l", "0", "-r", "/app=s", NULL);
 	n = sscanf(world_line(1), "[::]:%d", &a);
 	if (n == 1) {
 		ck_assert_int_eq(sscanf(world_line(2), "0.0.0.0:%d", &b), 1);

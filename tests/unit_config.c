@@ -307,13 +307,17 @@ static const struct {
 	{ "ProxyPass /a fd://s compat=nginx",
 	    "compat: only \"apache\" is known, near \"nginx\"" },
 	{ "ProxyPass /a fd://s fault=",
-	    "fault: KIND[:ARG][@N[+M]] expected, near \"\"" },
+	    "fault: unknown kind, near \"\"" },
 	{ "ProxyPass /a fd://s fault=dro",
-	    "fault: KIND[:ARG][@N[+M]] expected, near \"dro\"" },
+	    "fault: unknown kind, near \"dro\"" },
 	{ "ProxyPass /a fd://s fault=drop:1",
-	    "fault: KIND[:ARG][@N[+M]] expected, near \"drop:1\"" },
+	    "fault: this kind takes no argument, near \"drop:1\"" },
 	{ "ProxyPass /a fd://s fault=cut",
-	    "fault: KIND[:ARG][@N[+M]] expected, near \"cut\"" },
+	    "fault: this kind takes a number of bytes (KIND:BYTES), near "
+	    "\"cut\"" },
+	{ "ProxyPass /a fd://s fault=delay-pass",
+	    "fault: this kind takes a time (KIND:TIME), near "
+	    "\"delay-pass\"" },
 	{ "ProxyPass /a fd://s fault=cut:1x",
 	    "fault must be a number from 0 to 1000000, near \"1x\"" },
 	{ "ProxyPass /a fd://s fault=delay-pass:x",
@@ -1504,6 +1508,8 @@ START_TEST(standard_input)
 END_TEST
 
 /* -c, -l, -r and -u: messages have the option's name and no line. */
+#define COMMA	" (a value with a comma in it needs -c)\n"
+
 START_TEST(options)
 {
 	static const struct {
@@ -1576,10 +1582,10 @@ START_TEST(options)
 		    "with '/', near \"a\"\n" },
 		{ config_route, "/a=fd:/s", "-r: " TARGET("fd:/s") "\n" },
 		{ config_route, "/a=/s,", "-r: ProxyPass: unknown parameter, "
-		    "near \"\"\n" },
+		    "near \"\"" COMMA },
 		{ config_route, "/a=/s,queue=0,x=1", "-r: " NUMBER("queue",
 		    "1", "1000000", "0") "\n-r: ProxyPass: unknown "
-		    "parameter, near \"x=1\"\n" },
+		    "parameter, near \"x=1\"" COMMA },
 		{ config_route, "/a=!,queue=1",
 		    "-r: ProxyPass: \"!\" takes no parameters\n" },
 		{ config_route, "/a=status:,queue=1",
@@ -1727,13 +1733,53 @@ START_TEST(hidden_doubles)
 }
 END_TEST
 
+/* Request paths have no escapes by the time they are compared. */
+START_TEST(escaped_paths)
+{
+	read_text("Listen 0\nProxyPass /a%20b fd:///s\n"
+	    "ProxyPass /%zz%C3%a4 fd:///s\n");
+	catch_stderr();
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(caught(), "fdproxy: warn: t:2: /a%20b matches no "
+	    "escapes: those of request paths are undone before\n"
+	    "fdproxy: warn: t:3: /%zz%C3%a4 matches no escapes: those of "
+	    "request paths are undone before\n");
+}
+END_TEST
+
+/* Told, but no error: it answers all requests by itself. */
+START_TEST(no_routes)
+{
+	read_text("Listen 0\n");
+	catch_stderr();
+	ck_assert(config_finish(config));
+	ck_assert_str_eq(caught(), "fdproxy: warn: there is no route: all "
+	    "requests get 404\n");
+}
+END_TEST
+
+/* What is wrong is told, and not what follows from it. */
+START_TEST(nothing_follows)
+{
+	read_text("Listen x\n");
+	ck_assert(!config_finish(config));
+	ck_assert(strstr(reported, "t:1: Listen: ") == reported);
+	ck_assert(strstr(reported, "nothing to listen on") == NULL);
+	renew();
+	config_file(config, "/nowhere/conf");
+	ck_assert(!config_finish(config));
+	ck_assert(strstr(reported, "cannot read /nowhere/conf") != NULL);
+	ck_assert(strstr(reported, "nothing to listen on") == NULL);
+}
+END_TEST
+
 START_TEST(all_reached)
 {
 	uint32_t i;
 
 	read_text("Listen 0\nProxyPass /a/b fd:///s\nProxyPass /a !\n"
-	    "ProxyPass /ab fd:///s\nProxyPass /a%20b fd:///s\n"
-	    "ProxyPass / fd:///s\n");
+	    "ProxyPass /ab fd:///s\nProxyPass /a%2 fd:///s\n"
+	    "ProxyPass /a%b fd:///s\nProxyPass / fd:///s\n");
 	catch_stderr();
 	ck_assert(config_finish(config));
 	ck_assert_str_eq(caught(), "");
@@ -1786,6 +1832,9 @@ main(void)
 	tcase_add_test(t, option_values);
 	tcase_add_test(t, never_reached);
 	tcase_add_test(t, hidden_doubles);
+	tcase_add_test(t, escaped_paths);
+	tcase_add_test(t, no_routes);
+	tcase_add_test(t, nothing_follows);
 	tcase_add_test(t, all_reached);
 	suite_add_tcase(s, t);
 	return unit_run(s);
