@@ -100,7 +100,6 @@ become(char **argv, int report, bool foreground)
 		if (report == PROC_LISTEN_FD)
 			report = fcntl(report, F_DUPFD, PROC_LISTEN_FD + 1);
 		proc_leave_fd(listener, PROC_LISTEN_FD);
-		proc_leave_listen_fds(1);
 	}
 	/* Not to be touched by what closes the rest. */
 	error = listener != -1 ? PROC_LISTEN_FD + 1 : PROC_LISTEN_FD;
@@ -110,7 +109,8 @@ become(char **argv, int report, bool foreground)
 	}
 	close_from(report + 1);
 	fcntl(report, F_SETFD, FD_CLOEXEC);
-	execvp(argv[0], argv);
+	if (listener == -1 || proc_leave_listen_fds(1))
+		execvp(argv[0], argv);
 	error = errno;
 	if (write(report, &error, sizeof(error)) != sizeof(error))
 		_exit(CHILD_FAILED);

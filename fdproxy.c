@@ -37,7 +37,7 @@
 #define TIMERS		256	/* in one turn */
 #define PAUSE_MS	100	/* without descriptors */
 #define RESERVE		32	/* descriptors that are not for clients */
-#define TRIAL_MS	30000	/* for a new program to read its files */
+#define TRIAL_MS	30000	/* for a new program's trial, and its turn */
 #define START_TICK_MS	10	/* between looks for the command's sockets */
 #define STOPPING_MS	3000	/* for clients, if a command is to end, too */
 #define SILENT_MS	1000	/* for a client's first word, when stopping */
@@ -53,7 +53,7 @@ enum {
 enum {
 	TIMER_PAUSE,		/* descriptors may be free again */
 	TIMER_STOP,		/* GracefulShutdownTimeout */
-	TIMER_TRIAL,		/* a new program should have made up its mind */
+	TIMER_TRIAL,		/* a new program, or its turn, takes too long */
 	TIMER_TICK,		/* look whether the command's sockets accept */
 	TIMER_START,		/* StartTimeout */
 	TIMER_RUN,		/* -T */
@@ -87,7 +87,7 @@ static struct {
 	int argc;
 	char **argv;
 	struct options options;
-	enum upgrade_role role;
+	bool heir;		/* in the place of another program */
 	int adopted;		/* listening sockets from LISTEN_FDS */
 	bool adopted_input;	/* one as descriptor 0 */
 	bool rooted;		/* in ChrootDir */
@@ -628,6 +628,7 @@ end_trial(int status)
 	server.trial = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		server.upgrade = true;	/* as soon as it can be */
+		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
 		return;
 	}
 	deadline_clear(TIMER_TRIAL);
@@ -983,16 +984,15 @@ static bool
 start(void)
 {
 	struct config *c = server.config;
-	bool heir = server.role == UPGRADE_HEIR;
 	struct sock_addr addr;
 	int fd;
 
 	/* It has clients already: what is not vital must not end it. */
 	if (c->pid_file == NULL)
 		proc_pid_forget();
-	else if (!proc_pid_open(c->pid_file) && !heir)
+	else if (!proc_pid_open(c->pid_file) && !server.heir)
 		return false;
-	if (!listen_prepare(c, heir))
+	if (!listen_prepare(c, server.heir))
 		return false;
 	listen_commit();
 	if (!proc_drop(c->user, c->group, c->chroot) || !allocate())
@@ -1025,7 +1025,7 @@ static struct {
 static bool
 becomes_daemon(void)
 {
-	return server.options.daemon && server.role != UPGRADE_HEIR;
+	return server.options.daemon && !server.heir;
 }
 
 /* Clients can connect: whoever waits for that is told. */
@@ -1074,7 +1074,7 @@ serve_all(void)
 		ready();
 	if (server.status != 0)
 		return;
-	if (server.role == UPGRADE_HEIR)
+	if (server.heir)
 		log_notice("upgraded to version %s", VERSION);
 	inherit_clients();
 	loop();
@@ -1086,7 +1086,7 @@ static int
 start_and_serve(void)
 {
 	if (!open_logs(&later.logs, server.config)) {
-		if (server.role != UPGRADE_HEIR)
+		if (!server.heir)
 			return failure(1);
 		later.logs.name[LOG_MESSAGES] = "stderr";
 		later.logs.fd[LOG_MESSAGES] = STDERR_FILENO;
@@ -1151,7 +1151,7 @@ number(int option, const char *text, unsigned long max)
 static int
 read_options(struct config *c, struct options *opt)
 {
-	bool first = opt == &server.options && server.role == UPGRADE_NONE;
+	bool first = opt == &server.options && !server.heir;
 	int ch;
 
 	optind = 1;
@@ -1256,6 +1256,20 @@ read_config(struct config *c)
 	return config_finish(c) && child_fits(c);
 }
 
+/*
+ * The trial before an upgrade: whether we could go on here, in the place of
+ * the program that asks.  All that is done for it ends with this process.
+ */
+static bool
+may_follow(const struct config *c)
+{
+	if (!proc_may_drop(c->user, c->group, c->chroot) ||
+	    !open_logs(&later.logs, c) || !listen_prepare(c, false))
+		return false;
+	listen_abort();
+	return true;
+}
+
 static int
 run(void)
 {
@@ -1263,7 +1277,7 @@ run(void)
 	struct options *opt = &server.options;
 	int status;
 
-	server.role = upgrade_open();
+	server.heir = upgrade_open();
 	server.adopted = proc_listen_fds();
 	status = read_options(c, opt);
 	if (status != -1)
@@ -1277,14 +1291,13 @@ run(void)
 	if (!child_fits(c))
 		return 2;
 	set_level(c);
-	if (opt->test && server.role == UPGRADE_TRIAL)
-		return proc_may_drop(c->user, c->group, c->chroot) &&
-		    open_logs(&later.logs, c) ? 0 : 1;
+	if (opt->test && server.heir)
+		return may_follow(c) ? 0 : 1;
 	if (opt->test) {
 		text_write(STDERR_FILENO, "configuration is good\n");
 		return 0;
 	}
-	if (server.role == UPGRADE_HEIR) {
+	if (server.heir) {
 		opt->print = false;	/* done long ago */
 		opt->ready = NULL;
 	}

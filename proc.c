@@ -69,15 +69,15 @@ proc_listen_fds(void)
 	return (int)n;
 }
 
-void
+bool
 proc_leave_listen_fds(int n)
 {
-	char text[16];
+	char count[16], pid[16];
 
-	text_format(text, sizeof(text), "%d", n);
-	setenv("LISTEN_FDS", text, 1);
-	text_format(text, sizeof(text), "%ld", (long)getpid());
-	setenv("LISTEN_PID", text, 1);
+	text_format(count, sizeof(count), "%d", n);
+	text_format(pid, sizeof(pid), "%ld", (long)getpid());
+	return setenv("LISTEN_FDS", count, 1) == 0 &&
+	    setenv("LISTEN_PID", pid, 1) == 0;
 }
 
 void
@@ -108,6 +108,8 @@ proc_notify_open(void)
 	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
 	    connect(supervisor, &addr.u.sa, addr.len) == -1) {
 		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+		if (supervisor != -1)
+			close(supervisor);
 		supervisor = -1;
 	}
 }
@@ -132,11 +134,11 @@ proc_notify_reloading(void)
 	proc_notify(text);
 }
 
-void
+bool
 proc_notify_leave(void)
 {
-	if (supervisor_path != NULL)
-		setenv("NOTIFY_SOCKET", supervisor_path, 1);
+	return supervisor_path == NULL ||
+	    setenv("NOTIFY_SOCKET", supervisor_path, 1) == 0;
 }
 
 void
@@ -239,11 +241,16 @@ proc_find_owner(const char *user, const char *group, uid_t *uid, gid_t *gid)
 bool
 proc_may_drop(const char *user, const char *group, const char *root)
 {
+	struct stat st;
 	uid_t uid;
 	gid_t gid;
 
 	if (!proc_find_owner(user, group, &uid, &gid))
 		return false;
+	if (root != NULL && (stat(root, &st) == -1 || !S_ISDIR(st.st_mode))) {
+		log_error("%s is no folder to be the root", root);
+		return false;
+	}
 	if (geteuid() == 0 || (root == NULL &&
 	    (user == NULL || uid == geteuid()) &&
 	    (group == NULL || gid == getegid())))

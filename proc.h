@@ -82,10 +82,10 @@ void	proc_null(int fd, int null);
 int	proc_listen_fds(void);
 
 /*
- * The other way: tell the program that is executed next that there are n, and
- * leave fd open for it, as that number.
+ * The other way: tell the program that is executed next that there are n
+ * (false without memory), and leave fd open for it, as that number.
  */
-void	proc_leave_listen_fds(int n);
+bool	proc_leave_listen_fds(int n);
 void	proc_leave_fd(int fd, int number);
 
 /*
@@ -99,8 +99,8 @@ void	proc_notify(const char *state);
 /* The same for "RELOADING=1", with the time that systemd wants to know. */
 void	proc_notify_reloading(void);
 
-/* Let the program that is executed next find it as well. */
-void	proc_notify_leave(void);
+/* Let the program that is executed next find it as well.  False: no memory. */
+bool	proc_notify_leave(void);
 
 /* Write a newline to fd and close it: we are ready, s6 fashion. */
 void	proc_ready(int fd);

@@ -20,7 +20,6 @@
  * linger.  Another form must have another name.
  */
 #define VARIABLE	"FDPROXY_UPGRADE_2"
-#define TRIAL		"trial"
 
 #define NUMBER	12		/* room for one, with what stands before it */
 
@@ -50,23 +49,21 @@ next_number(char **text)
 	return first++;
 }
 
-enum upgrade_role
+bool
 upgrade_open(void)
 {
 	const char *given = getenv(VARIABLE);
 	int fd;
 
 	if (given == NULL)
-		return UPGRADE_NONE;
+		return false;
 	value = strdup(given);
 	unsetenv(VARIABLE);
 	if (value == NULL)
-		return UPGRADE_NONE;
-	if (strcmp(value, TRIAL) == 0)
-		return UPGRADE_TRIAL;
+		return false;
 	if (strtol(value, &left, 10) != (long)getpid() || *left != ';') {
 		left = NULL;
-		return UPGRADE_NONE;	/* meant for somebody else */
+		return false;		/* meant for somebody else */
 	}
 	left++;
 	while ((fd = next_number(&left)) != -1)
@@ -78,7 +75,7 @@ upgrade_open(void)
 	while ((fd = next_number(&left)) != -1)
 		listen_adopt(fd, true);
 	left += *left == ';';
-	return UPGRADE_HEIR;
+	return true;
 }
 
 int
@@ -98,59 +95,12 @@ upgrade_client(bool *lingers)
 	return fd;
 }
 
-/* LISTEN_FDS, and what was descriptor 0: as when we were started. */
-static void
-leave_inherited(int adopted)
-{
-	int i;
-
-	if (adopted > 0)
-		proc_leave_listen_fds(adopted);
-	for (i = 0; i < listen_count(); i++)
-		if (listen_number(i) != -1)
-			proc_leave_fd(listen_at(i)->fd, listen_number(i));
-}
-
-static void
-take_back(void)
-{
-	int i, number;
-
-	for (i = 0; i < listen_count(); i++) {
-		number = listen_number(i);
-		if (number == listen_at(i)->fd)
-			fcntl(number, F_SETFD, FD_CLOEXEC);
-		else if (number != -1)
-			proc_null(number, proc_open_null());
-	}
-	unsetenv(VARIABLE);
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_PID");
-	unsetenv("NOTIFY_SOCKET");
-}
-
-pid_t
-upgrade_try(const char *program, char **argv, int adopted)
-{
-	pid_t pid = fork();
-
-	if (pid != 0)
-		return pid;
-	setenv(VARIABLE, TRIAL, 1);
-	leave_inherited(adopted);
-	proc_restore_nofile();
-	if (log_fd(LOG_MESSAGES) != -1)
-		dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
-	/* Not execvp(3): it would make a shell script of an empty file. */
-	execv(program, argv);
-	log_error("cannot execute %s: %s", program, strerror(errno));
-	_exit(126);
-}
-
 struct list {
 	int *fds;
 	size_t n;
 };
+
+enum { PID_FILE, LISTENERS, ANY_PORT, CLIENTS, LINGERING, LISTS };
 
 static int
 by_number(const void *a, const void *b)
@@ -190,58 +140,125 @@ keep_open(const struct list *l, int flags)
 		fcntl(l->fds[i], F_SETFD, flags);
 }
 
-enum { PID_FILE, LISTENERS, ANY_PORT, CLIENTS, LINGERING, LISTS };
-
+/* Listening sockets; and with all, the rest. */
 static void
-fill(struct list lists[LISTS])
+fill(struct list lists[LISTS], bool all)
 {
-	const struct conn *c;
+	const struct conn *c = all ? conn_next(NULL) : NULL;
 	struct list *l;
 	int i;
 
-	if (proc_pid_fd() != -1)
+	if (all && proc_pid_fd() != -1)
 		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
 	for (i = 0; i < listen_count(); i++) {
 		l = &lists[listen_any_port(i) ? ANY_PORT : LISTENERS];
 		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
 			l->fds[l->n++] = listen_at(i)->fd;
 	}
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+	for (; c != NULL; c = conn_next(c)) {
 		l = &lists[c->state == CONN_LINGER ? LINGERING : CLIENTS];
 		l->fds[l->n++] = c->fd;
 	}
 }
 
+/* LISTEN_FDS, and what was descriptor 0: as when we were started. */
+static bool
+leave_inherited(int adopted)
+{
+	int i;
+
+	if (adopted > 0 && !proc_leave_listen_fds(adopted))
+		return false;
+	for (i = 0; i < listen_count(); i++)
+		if (listen_number(i) != -1)
+			proc_leave_fd(listen_at(i)->fd, listen_number(i));
+	return true;
+}
+
+/*
+ * Make the next program, in this process, find all that is left to it: which
+ * is in the lists then, whose first one's fds are to be freed.  False with
+ * errno; take_back() undoes as much of it as was done.
+ */
+static bool
+leave(struct list lists[LISTS], bool all, int adopted)
+{
+	size_t i, n, room = CONFIG_LISTENERS + (all ? conn_count() : 0);
+	int *fds = calloc(LISTS * room, sizeof(*fds));
+	char *text = malloc(LISTS * 2 + 32 + LISTS * room * NUMBER);
+	bool done = false;
+
+	for (i = 0; i < LISTS; i++)
+		lists[i] = (struct list){ fds == NULL ? NULL :
+		    fds + i * room, 0 };
+	if (fds != NULL && text != NULL) {
+		fill(lists, all);
+		n = text_format(text, 32, "%ld;", (long)getpid());
+		for (i = 0; i < LISTS; i++) {
+			n += write_list(text + n, &lists[i]);
+			keep_open(&lists[i], 0);
+		}
+		done = setenv(VARIABLE, text, 1) == 0 &&
+		    leave_inherited(adopted);
+	}
+	free(text);
+	return done;
+}
+
+static void
+take_back(struct list lists[LISTS])
+{
+	int i, number;
+
+	for (i = 0; i < LISTS; i++)
+		keep_open(&lists[i], FD_CLOEXEC);
+	free(lists[0].fds);
+	for (i = 0; i < listen_count(); i++) {
+		number = listen_number(i);
+		if (number == listen_at(i)->fd)
+			fcntl(number, F_SETFD, FD_CLOEXEC);
+		else if (number != -1)
+			proc_null(number, proc_open_null());
+	}
+	unsetenv(VARIABLE);
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("NOTIFY_SOCKET");
+}
+
+pid_t
+upgrade_try(const char *program, char **argv, int adopted)
+{
+	struct list lists[LISTS];
+	pid_t pid;
+
+	/* Until it has its own, our handlers would tell us of its signals. */
+	proc_hold_signals(true);
+	pid = fork();
+	if (pid != 0) {
+		proc_hold_signals(false);
+		return pid;
+	}
+	proc_default_signals();
+	proc_restore_nofile();
+	if (log_fd(LOG_MESSAGES) != -1)
+		dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
+	/* Not execvp(3): it would make a shell script of an empty file. */
+	if (leave(lists, false, adopted))
+		execv(program, argv);
+	log_error("cannot execute %s: %s", program, strerror(errno));
+	_exit(126);
+}
+
 void
 upgrade_exec(const char *program, char **argv, int adopted)
 {
-	struct list lists[LISTS] = { { NULL, 0 } };
-	size_t i, n, room = CONFIG_LISTENERS + conn_count();
-	int *fds = calloc(LISTS * room, sizeof(*fds)), saved;
-	char *text = malloc(LISTS * 2 + 32 + LISTS * room * NUMBER);
+	struct list lists[LISTS];
+	int saved;
 
-	if (fds == NULL || text == NULL)
-		goto fail;
-	for (i = 0; i < LISTS; i++)
-		lists[i].fds = fds + i * room;
-	fill(lists);
-	n = text_format(text, 32, "%ld;", (long)getpid());
-	for (i = 0; i < LISTS; i++) {
-		n += write_list(text + n, &lists[i]);
-		keep_open(&lists[i], 0);
-	}
-	setenv(VARIABLE, text, 1);
-	proc_notify_leave();
-	leave_inherited(adopted);
-	execv(program, argv);
+	if (leave(lists, true, adopted) && proc_notify_leave())
+		execv(program, argv);
 	saved = errno;
-	take_back();
-	for (i = 0; i < LISTS; i++)
-		keep_open(&lists[i], FD_CLOEXEC);
-	errno = saved;
-fail:
-	saved = errno;
-	free(fds);
-	free(text);
+	take_back(lists);
 	errno = saved;
 }

@@ -11,38 +11,32 @@
  * in its environment, since everything else is in the kernel.
  */
 
-enum upgrade_role {
-	UPGRADE_NONE,		/* a start like any other */
-	UPGRADE_TRIAL,		/* only to see whether -t is content */
-	UPGRADE_HEIR		/* in the place of another program */
-};
-
 /*
- * Which of these we are, by the environment, which is cleared.  An heir's
- * listening sockets are given to listen_adopt().
+ * Whether another program has left us something: we take its place, or with
+ * -t only see whether we could.  Its listening sockets are given to
+ * listen_adopt(); the environment is cleared.
  */
-enum upgrade_role	upgrade_open(void);
+bool		 upgrade_open(void);
 
 /*
  * The next client that was left to us, or -1.  *lingers: it has been answered
  * and is to be closed when it has its answer.
  */
-int			upgrade_client(bool *lingers);
+int		 upgrade_client(bool *lingers);
 
 /*
  * Start the program with argv, which has a -t, to see whether it would be
- * content here; what it has to say goes where our messages go.  adopted is the
- * number of sockets from LISTEN_FDS.  Its process id, or -1 with errno.
+ * content here, with the listening sockets that are there; what it has to say
+ * goes where our messages go.  adopted is the number of sockets from
+ * LISTEN_FDS.  Its process id, or -1 with errno.
  */
-pid_t			upgrade_try(const char *program, char **argv,
-			    int adopted);
+pid_t		 upgrade_try(const char *program, char **argv, int adopted);
 
 /*
  * Execute the program in our place, with all that conn and listen have;
  * nothing may be watching it, and signals must be held back.  Returns only if
  * that fails: with errno, and all is as before.
  */
-void			upgrade_exec(const char *program, char **argv,
-			    int adopted);
+void		 upgrade_exec(const char *program, char **argv, int adopted);
 
 #endif
