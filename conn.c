@@ -56,8 +56,8 @@ struct list {
 	uint32_t count;
 	uint32_t delay;		/* of the last probe */
 	uint64_t key;		/* a found socket: hash of its path */
-	bool absent;		/* not full: there was nobody */
-	int error;		/* of its last probe */
+	enum fdpass_state state;	/* what its last probe found */
+	int error;		/* of it */
 };
 
 /* What the scratch buffer holds, and of whom. */
@@ -361,6 +361,14 @@ queue_open(const struct conn *c)
 		return;
 	lists[c->list].delay = 1;
 	deadline_set(list_id(c->list), clock_ms());
+}
+
+/* What ails its backend, with an errno of fdpass_connect(). */
+static void
+queue_learn(uint32_t list, enum fdpass_state state, int error)
+{
+	lists[list].state = state;
+	lists[list].error = error;
 }
 
 /* It did not, or failed after all: the next probe comes later. */
@@ -823,12 +831,14 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 		}
 	}
 	c->deadline = c->u.wait.since + limit;
+	if (queue != NO_LIST)
+		queue_learn(queue, state, error);
 	if (limit == 0 || queue == NO_LIST ||
 	    !clock_before(clock_ms(), c->deadline)) {
+		if (limit == 0)
+			queue_open(c);	/* nor have those behind to wait */
 		return no_backend(c, state, error);
 	}
-	lists[queue].absent = state == FDPASS_ABSENT;
-	lists[queue].error = error;
 	c->state = CONN_QUEUED;
 	c->u.wait.queue = queue;
 	return CONN_PARK;
@@ -838,8 +848,7 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 static enum conn_want
 behind(struct conn *c, uint32_t queue)
 {
-	return unreachable(c, queue, lists[queue].absent ? FDPASS_ABSENT :
-	    FDPASS_FULL, lists[queue].error);
+	return unreachable(c, queue, lists[queue].state, lists[queue].error);
 }
 
 /*
@@ -1314,8 +1323,7 @@ failed(struct conn *c, int error)
 		return unreachable(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends", error);
-	lists[queue].absent = fdpass_state(error, &now.addr) == FDPASS_ABSENT;
-	lists[queue].error = error;
+	queue_learn(queue, fdpass_state(error, &now.addr), error);
 	if (c->state != CONN_COMMITTED && !commit(c))
 		return reset(c, strerror(errno), errno);
 	if (!clock_before(clock_ms(), c->deadline))
@@ -1375,7 +1383,7 @@ recall(struct conn *c)
 	now.addr = target_of(c)->addr;
 	if (c->other == -1)
 		return true;
-	n = recv(c->other, scratch, scratch_size, MSG_PEEK | MSG_DONTWAIT);
+	n = recv(c->other, scratch, 1 + scratch_size, MSG_PEEK | MSG_DONTWAIT);
 	if (n <= 1)
 		return false;
 	now.of = c;
@@ -1411,9 +1419,7 @@ retry_committed(struct conn *c)
 		return reset(c, "its payload is lost", 0);
 	now.backend = fdpass_connect(&now.addr);
 	if (now.backend == -1) {
-		lists[c->list].error = errno;
-		lists[c->list].absent = fdpass_state(errno, &now.addr) ==
-		    FDPASS_ABSENT;
+		queue_learn(c->list, fdpass_state(errno, &now.addr), errno);
 		queue_back_off(c->list);
 		return CONN_PARK;
 	}

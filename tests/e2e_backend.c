@@ -202,6 +202,45 @@ START_TEST(full_for_good)
 }
 END_TEST
 
+/*
+ * A full backend dies, or becomes something else: those that wait are told at
+ * once, one after the other, and not when each could be probed for.
+ */
+START_TEST(full_then_gone)
+{
+	enum { N = 300 };
+	int listener = backend_listen("s", 1), filler[2], client[N], i;
+	int other = backend_listen("other", 16);
+	long start;
+	size_t len;
+
+	world_proxy("-r", "/app=s,connectiontimeout=1min,queue=1000", "-r",
+	    "/other=other", NULL);
+	fill("s", filler, 2);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	check_other(other);
+	start = now_ms();
+	close(listener);
+	if (_i == 1) {
+		unlink("s");
+		write_file("s", "");
+	}
+	for (i = 0; i < N; i++) {
+		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_assert_int_eq(status_of(buf), _i == 0 ? 503 : 500);
+		close(client[i]);
+	}
+	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
+	close_all(filler, 2);
+	close(other);
+	world_stop("cannot connect to ");
+}
+END_TEST
+
 /* queue=N bounds those that wait; they hold one descriptor each. */
 START_TEST(queue_is_bounded)
 {
@@ -289,6 +328,20 @@ file_rest(int client)
 	read_exact(client, buf, FILE_LEN - 100);
 }
 
+/* A request head as long as LimitRequestHead allows. */
+static const char *
+longest_head(void)
+{
+	enum { MAX = 16384, FIELD = 5000 };
+	static char head[MAX + 1];
+	size_t n = (size_t)snprintf(head, sizeof(head), "GET /app HTTP/1.1\r\n"
+	    "Host: x\r\nA: %0*d\r\nA: %0*d\r\nB: ", FIELD, 0, FIELD, 0);
+
+	memset(head + n, 'b', MAX - 4 - n);
+	strcpy(head + MAX - 4, "\r\n\r\n");
+	return head;
+}
+
 /*
  * The backend goes away after the first byte of the head is out: the client
  * never sees a clean end.  With a new backend in time it is served.
@@ -297,6 +350,7 @@ START_TEST(fails_after_the_head)
 {
 	int listener = backend_listen("s", 16), client, fd;
 	const char *more = _i % 2 == 0 ? "" : ",payload=head";
+	const char *head = _i == 5 ? longest_head() : GET;
 	char route[128];
 	size_t len;
 
@@ -306,7 +360,8 @@ START_TEST(fails_after_the_head)
 	    _i < 2 ? "300ms" : "1min", more);
 	world_proxy("-r", route, NULL);
 	client = client_open_small();
-	send_text(client, GET "body");
+	send_text(client, head);
+	send_text(client, "body");
 	read_exact(client, buf, 100);
 	ck_assert(readable(listener, WORLD_PATIENCE));
 	close(listener);
@@ -322,11 +377,11 @@ START_TEST(fails_after_the_head)
 	}
 	ck_assert(!readable(client, 100));
 	listener = backend_listen("s", 16);
-	if (_i == 2) {
+	if (_i % 2 == 0) {
 		fd = backend_take(listener);
 	} else {
 		fd = backend_take_payload(listener, buf, sizeof(buf));
-		ck_assert_str_eq(buf, GET);
+		ck_assert_str_eq(buf, head);
 	}
 	read_exact(fd, buf, 4);
 	ck_assert_int_eq(memcmp(buf, "body", 4), 0);
@@ -452,11 +507,12 @@ main(void)
 	tcase_add_test(tc, does_not_come);
 	tcase_add_test(tc, full_then_served);
 	tcase_add_test(tc, full_for_good);
+	tcase_add_loop_test(tc, full_then_gone, 0, 2);
 	tcase_add_test(tc, queue_is_bounded);
 	tcase_add_test(tc, parked_client);
 	tcase_add_test(tc, parked_does_not_spin);
 	tcase_add_test(tc, closes_at_once);
-	tcase_add_loop_test(tc, fails_after_the_head, 0, 4);
+	tcase_add_loop_test(tc, fails_after_the_head, 0, 6);
 	tcase_add_test(tc, folder_fails_after_the_head);
 	if (!world_torture()) {
 		/* Megabytes, byte by byte, would take minutes. */
