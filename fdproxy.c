@@ -36,6 +36,7 @@
 #define ACCEPTS		64	/* of one listener in one turn */
 #define TIMERS		256	/* in one turn */
 #define PAUSE_MS	100	/* without descriptors */
+#define REPEAT_MS	1000	/* between messages about that */
 #define RESERVE		32	/* descriptors that are not for clients */
 #define TRIAL_MS	30000	/* for a new program's trial, and its turn */
 #define START_TICK_MS	10	/* between looks for the command's sockets */
@@ -269,17 +270,29 @@ watch_listeners(enum poller_want want)
 }
 
 /*
- * Without descriptors, or with a listener that somebody shut down, accept(2)
- * fails at once, for ever: come back later.
+ * accept(2) fails at once, for ever: for want of descriptors, so that none of
+ * the listeners can be served, or because somebody shut this one down.  Come
+ * back later.
  */
 static void
-pause_listeners(void)
+pause_accepting(struct listener *l)
 {
-	log_warn("cannot accept: %s; again in %d ms", strerror(errno),
-	    PAUSE_MS);
-	stats_get()->paused++;
-	server.paused = true;
-	watch_listeners(POLLER_NONE);
+	static uint32_t said;
+	bool all = errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	    errno == ENOMEM;
+
+	if (stats_get()->paused++ == 0 || clock_ms() - said >= REPEAT_MS) {
+		log_warn("cannot accept: %s; again in %d ms", strerror(errno),
+		    PAUSE_MS);
+		said = clock_ms();
+	}
+	if (all) {
+		server.paused = true;
+		watch_listeners(POLLER_NONE);
+	} else {
+		change_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
+		    POLLER_NONE);
+	}
 	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
 }
 
@@ -291,11 +304,37 @@ counted(void)
 	    stats_get()->passed >= server.options.count;
 }
 
+/* The connection's own trouble, not the listener's (accept(2)). */
+static bool
+is_passing(int error)
+{
+	switch (error) {
+	case EINTR:
+	case EPERM:		/* a firewall */
+	case EPROTO:
+	case ECONNABORTED:
+	case ECONNRESET:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case ETIMEDOUT:
+#ifdef ENONET
+	case ENONET:
+#endif
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
-accept_clients(const struct listener *l)
+accept_clients(struct listener *l)
 {
 	struct conn c;
-	int fd, n;
+	int fd, n, failed = 0;
 
 	for (n = 0; n < ACCEPTS && l->watched != POLLER_NONE &&
 	    !counted(); n++) {
@@ -305,28 +344,11 @@ accept_clients(const struct listener *l)
 			serve(&c, conn_advance(&c, 0));
 			continue;
 		}
-		switch (errno) {
-		case EAGAIN:
-#if EWOULDBLOCK != EAGAIN
-		case EWOULDBLOCK:
-#endif
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return;
-		case EINTR:
-		case EPERM:		/* a firewall */
-		case EPROTO:
-		case ECONNABORTED:
-		case ECONNRESET:
-		case ENETDOWN:
-		case ENETUNREACH:
-		case EHOSTUNREACH:
-		case ENOPROTOOPT:
-		case EOPNOTSUPP:
-		case ETIMEDOUT:
-			/* The connection's own trouble, not the listener's
-			   (accept(2): treat network errors like EAGAIN). */
-			break;
-		default:
-			pause_listeners();
+		/* If it never passes, it is the listener's after all. */
+		if (!is_passing(errno) || ++failed == ACCEPTS) {
+			pause_accepting(l);
 			return;
 		}
 	}

@@ -123,6 +123,35 @@ START_TEST(shut_down)
 }
 END_TEST
 
+/* Nor does it matter which of them comes first. */
+START_TEST(first_shut_down)
+{
+	int backend = backend_listen("s", 4), fd, i;
+	struct sockaddr_in addr;
+	char front[128];
+	long start;
+
+	fd = supervisor_listen(&addr);
+	world_inherit(fd, 7);
+	snprintf(front, sizeof(front), "unix:%s/front", world_dir());
+	world_spawn("-r", "/app=s", "-l", "fd:7", "-l", front, NULL);
+	check_served(client_unix("front"), backend, GET);
+	start = now_ms();
+	ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+	while (strstr(world_errors(), "cannot accept") == NULL)
+		ck_assert(!readable(backend, 5));
+	for (i = 0; i < 3; i++)
+		check_served(client_unix("front"), backend, GET);
+	close(fd);
+	close(backend);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	/* Told, but once a second. */
+	ck_assert_int_le(world_says("cannot accept"), 1 + (now_ms() - start) /
+	    1000);
+}
+END_TEST
+
 START_TEST(not_a_listener)
 {
 	int pair[2];
@@ -240,6 +269,7 @@ main(void)
 	tcase_add_loop_test(tc, inherits, 0, 3);
 	tcase_add_test(tc, not_ours);
 	tcase_add_test(tc, shut_down);
+	tcase_add_test(tc, first_shut_down);
 	tcase_add_test(tc, not_a_listener);
 	tcase_add_test(tc, notify);
 	tcase_add_test(tc, ready_descriptor);
