@@ -708,7 +708,7 @@ write_status(struct conn *c)
 
 	if (c->other != -1)
 		result = send_rest(c);
-	if (result == FLUSH_DONE)
+	if (result == FLUSH_DONE && status_needs_view(c->u.out.offset))
 		count_waiting(&view);
 	while (result == FLUSH_DONE) {
 		if (c->other != -1)
@@ -813,7 +813,7 @@ no_backend(struct conn *c, enum fdpass_state state, int error)
  * been written yet: the client waits in line, or is told.
  */
 static enum conn_want
-unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
+out_of_reach(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 {
 	const struct config_target *t = target_of(c);
 	uint32_t limit;
@@ -848,7 +848,7 @@ unreachable(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 static enum conn_want
 behind(struct conn *c, uint32_t queue)
 {
-	return unreachable(c, queue, lists[queue].state, lists[queue].error);
+	return out_of_reach(c, queue, lists[queue].state, lists[queue].error);
 }
 
 /*
@@ -920,7 +920,7 @@ reach(struct conn *c, bool probing)
 		if (error == ENOENT && t->kind == CONFIG_DIRECTORY &&
 		    !t->compat)
 			return refuse(c, 404);
-		return unreachable(c, queue, fdpass_state(error, &now.addr),
+		return out_of_reach(c, queue, fdpass_state(error, &now.addr),
 		    error);
 	}
 	event(c, "connected", "%s", "");
@@ -1056,21 +1056,21 @@ conn_set_ready(bool ready)
 static int
 ready_status(void)
 {
-	static uint32_t next;
+	static uint32_t looked;
 	static bool known, ready;
 	char text[SOCK_TEXT];
 	uint32_t at = 0;
 
 	if (config->nqueues > PROBE_ALL_MAX)
 		return serving ? 200 : 503;
-	if (!known || !clock_before(clock_ms(), next)) {
+	if (!known || clock_ms() - looked >= PROBE_ALL_MS) {
 		known = true;
 		ready = conn_probe(&at);
 		if (!ready)
 			log_info("not ready: %s does not accept connections",
 			    sock_path(&config->targets[at].addr, text,
 			    sizeof(text)));
-		next = clock_ms() + PROBE_ALL_MS;
+		looked = clock_ms();
 	}
 	return serving && ready ? 200 : 503;
 }
@@ -1320,7 +1320,7 @@ failed(struct conn *c, int error)
 	if (queue != NO_LIST)
 		queue_back_off(queue);
 	if (!flush_consumes(t->flush))
-		return unreachable(c, queue, FDPASS_FULL, error);
+		return out_of_reach(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends", error);
 	queue_learn(queue, fdpass_state(error, &now.addr), error);
@@ -1488,9 +1488,9 @@ late(struct conn *c)
 	switch (c->state) {
 	case CONN_HEAD:
 		stats_get()->timeouts++;
-		if (c->u.head.scan.at == 0)
+		/* What came in this moment has not been looked at yet. */
+		if (peek(c) <= 0)
 			return gone(c);
-		peek(c);	/* for the messages alone */
 		return refuse(c, 408);
 	case CONN_QUEUED:
 		look_again(c);
@@ -1650,7 +1650,7 @@ conn_evict(struct conn *c)
 	stats_get()->evicted++;
 	if (c->state != CONN_HEAD)
 		return;
-	if (c->u.head.scan.at > 0)
+	if (peek(c) > 0)
 		last_word(c, 408);
 	else
 		gone(c);

@@ -240,8 +240,8 @@ send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
 	return n;
 }
 
-/* One line; a disk that is full loses it, and it is counted. */
-static void
+/* One line; a disk that is full loses it, and it is counted.  Whether it went. */
+static bool
 put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 {
 	struct sink *s = &sinks[kind];
@@ -251,10 +251,11 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 		n = send_syslog(s, level, line, len);
 	else
 		n = would_block(s) ? -1 : write(s->fd, line, len);
-	if (n == -1) {
-		dropped++;
-		dropped_ever++;
-	}
+	if (n != -1)
+		return true;
+	dropped++;
+	dropped_ever++;
+	return false;
 }
 
 static void
@@ -263,13 +264,13 @@ report_dropped(void)
 	unsigned long n = dropped;
 	char line[80];
 
-	if (n == 0 || would_block(&sinks[LOG_MESSAGES]))
+	if (n == 0 || sinks[LOG_MESSAGES].fd == -1 ||
+	    would_block(&sinks[LOG_MESSAGES]))
 		return;
 	dropped = 0;
-	put(LOG_MESSAGES, LOG_L_WARN, line, text_format(line,
+	if (!put(LOG_MESSAGES, LOG_L_WARN, line, text_format(line,
 	    sizeof(line), "%.32s: warn: %lu log lines dropped\n", program,
-	    n));
-	if (dropped > 0) {	/* the report is no line that is missed */
+	    n))) {		/* the report is no line that is missed */
 		dropped = n;
 		dropped_ever--;
 	}
@@ -304,7 +305,10 @@ log_access(const char *fmt, ...)
 		va_start(ap, fmt);
 		text_vformat(text, sizeof(text), fmt, ap);
 		va_end(ap);
-		put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text));
+		/* Its reader is back, perhaps; what a full disk loses is
+		   reported with the next message. */
+		if (put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text)))
+			report_dropped();
 	}
 	errno = saved;
 }

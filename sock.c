@@ -123,22 +123,23 @@ sock_reset(int fd)
 	close(fd);
 }
 
-#define CHUNK	32	/* poll(2) takes no more than RLIMIT_NOFILE */
+#define CHUNK	256
 
 unsigned int
 sock_count(unsigned int n)
 {
 	struct pollfd p[CHUNK];
 	unsigned int at, i, open = 0;
+	bool polled;
 
 	for (at = 0; at < n; at += CHUNK) {
-		for (i = 0; i < CHUNK; i++) {
-			p[i].fd = (int)(at + i);
-			p[i].events = 0;
-		}
-		poll(p, CHUNK, 0);
+		for (i = 0; i < CHUNK; i++)
+			p[i] = (struct pollfd){ .fd = (int)(at + i) };
+		/* It takes no more than RLIMIT_NOFILE. */
+		polled = poll(p, CHUNK, 0) != -1;
 		for (i = 0; i < CHUNK && at + i < n; i++)
-			open += !(p[i].revents & POLLNVAL);
+			open += polled ? !(p[i].revents & POLLNVAL) :
+			    fcntl(p[i].fd, F_GETFD) != -1;
 	}
 	return open;
 }

@@ -188,6 +188,12 @@ add_piece(struct text *t, const struct status_view *v, uint32_t piece)
 	}
 }
 
+bool
+status_needs_view(uint32_t piece)
+{
+	return piece <= PIECE_GAUGES;
+}
+
 /*
  * A route whose path is longer than a whole buffer is left out: its line could
  * never be written.

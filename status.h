@@ -2,6 +2,7 @@
 #ifndef STATUS_H
 #define STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ struct status_view {
 
 /* A buffer of this size holds any piece of the page. */
 #define STATUS_PIECE	4096
+
+/* Whether any piece from this one on has the numbers of a view in it. */
+bool	status_needs_view(uint32_t piece);
 
 /*
  * Fill dst with the next pieces of the page, from *piece on (0: the head,

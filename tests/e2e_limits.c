@@ -61,6 +61,33 @@ START_TEST(oldest_head_makes_room)
 }
 END_TEST
 
+/*
+ * One that has been silent speaks in the moment in which it is to make room:
+ * it is answered, not reset over bytes that nobody has looked at.
+ */
+START_TEST(speaks_too_late)
+{
+	int silent, more, fds;
+	size_t len;
+
+	world_proxy("-r", "/app=!", "-c", "MaxConnections 1", "-c",
+	    "AcceptFilter http none", NULL);
+	fds = world_fds();
+	silent = client_open();
+	world_until_fds(fds + 1);
+	world_signal(SIGSTOP);
+	more = client_open();
+	send_text(more, HALF);
+	send_text(silent, GET);
+	world_signal(SIGCONT);
+	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
+	ck_assert(status_of(buf) == 404 || status_of(buf) == 408);
+	close(silent);
+	close(more);
+	world_stop(NULL);
+}
+END_TEST
+
 /* One that lingers goes first. */
 START_TEST(lingering_makes_room)
 {
@@ -321,6 +348,7 @@ main(void)
 	tcase_add_checked_fixture(tc, world_begin, world_end);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, oldest_head_makes_room);
+	tcase_add_test(tc, speaks_too_late);
 	tcase_add_test(tc, lingering_makes_room);
 	tcase_add_test(tc, no_room_at_all);
 	tcase_add_test(tc, one_batch);

@@ -413,11 +413,12 @@ START_TEST(access_full)
 	log_access("lost");
 	ck_assert_uint_eq(log_dropped() - before, 5);
 	ck_assert_uint_eq(strlen(got(fd)), 0);	/* zeros, all of them */
+	/* Or the next line that its reader takes. */
 	log_access("back");
 	ck_assert_str_eq(got(fd), "back\n");
+	ck_assert_str_eq(written(), "fdproxy: warn: 1 log lines dropped\n");
 	log_error("b");
-	ck_assert_str_eq(written(), "fdproxy: warn: 1 log lines dropped\n"
-	    "fdproxy: error: b\n");
+	ck_assert_str_eq(written(), "fdproxy: error: b\n");
 	ck_assert_uint_eq(log_dropped() - before, 5);
 
 	/* Messages that cannot be written keep no line of access. */
@@ -429,10 +430,9 @@ START_TEST(access_full)
 	empty(len);
 	log_access("fine");
 	ck_assert_str_eq(got(fd), "fine\n");
-	ck_assert_str_eq(written(), "");
+	ck_assert_str_eq(written(), "fdproxy: warn: 2 log lines dropped\n");
 	log_error("c");
-	ck_assert_str_eq(written(), "fdproxy: warn: 2 log lines dropped\n"
-	    "fdproxy: error: c\n");
+	ck_assert_str_eq(written(), "fdproxy: error: c\n");
 	ck_assert_uint_eq(log_dropped() - before, 7);
 
 	/* Without any log nothing is lost. */

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "sock.h"
@@ -752,6 +753,7 @@ START_TEST(counted)
 {
 	static const int at[] = { 31, 32, 63, 64, 95, 96, 127, 255, 256, 300,
 	    511 };
+	struct rlimit saved, limit;
 	unsigned int n;
 	int i;
 
@@ -768,6 +770,14 @@ START_TEST(counted)
 	}
 	/* More than there can be; what is not open costs nothing. */
 	ck_assert_uint_eq(sock_count(100000), count_open(100000));
+	/* Where poll(2) takes fewer at a time than are asked about. */
+	ck_assert(getrlimit(RLIMIT_NOFILE, &saved) == 0);
+	limit = saved;
+	limit.rlim_cur = 24;
+	ck_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	n = sock_count(300);
+	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
+	ck_assert_uint_eq(n, count_open(300));
 }
 END_TEST
 
