@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,7 +72,7 @@ enum {
 
 static struct {
 	struct sock_addr addr;
-	struct stat file;	/* the socket's, to unlink no other's */
+	struct sock_file file;	/* the socket's, to unlink no other's */
 	char **argv;		/* the program's */
 	int backlog;
 	int mode;		/* of the socket's file, or -1 */
@@ -537,19 +536,6 @@ close_listener(void)
 	server.listener = -1;
 }
 
-/* The listener's name, if it is still ours. */
-static void
-unlink_socket(void)
-{
-	const char *path = server.addr.u.un.sun_path;
-	struct stat st;
-
-	if (sock_is_file(&server.addr) && lstat(path, &st) == 0 &&
-	    st.st_dev == server.file.st_dev &&
-	    st.st_ino == server.file.st_ino)
-		unlink(path);
-}
-
 /* Whether to go on accepting. */
 static bool
 accept_failed(void)
@@ -609,7 +595,7 @@ stop(void)
 	server.stopping = true;
 	if (server.running > 0)
 		log_notice("stopping; %u programs run", server.running);
-	unlink_socket();
+	sock_remove(&server.addr, &server.file);
 }
 
 static void
@@ -823,9 +809,10 @@ open_listener(void)
 
 	server.listener = sock_listen(&server.addr, server.backlog, false,
 	    server.mode);
-	if (server.listener != -1 && (!sock_is_file(&server.addr) ||
-	    lstat(server.addr.u.un.sun_path, &server.file) == 0))
+	if (server.listener != -1) {
+		sock_remember(&server.addr, &server.file);
 		return true;
+	}
 	log_error("cannot listen on %s: %s", sock_path(&server.addr, path,
 	    sizeof(path)), strerror(errno));
 	return false;
@@ -926,7 +913,7 @@ main(int argc, char **argv)
 		log_nonblocking(true);
 		status = loop();
 		if (!server.stopping)
-			unlink_socket();
+			sock_remove(&server.addr, &server.file);
 	}
 	close_listener();
 	free(server.slot);

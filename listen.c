@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "listen.h"
@@ -27,6 +26,7 @@ static struct table *next = &tables[1];
 /* What the program before us has left. */
 static struct {
 	struct sock_addr addr;
+	struct sock_file file;
 	int fd;			/* -1: taken */
 	bool any_port;
 } left[CONFIG_LISTENERS];
@@ -40,6 +40,7 @@ listen_adopt(int fd, bool any_port)
 		close(fd);
 		return;
 	}
+	sock_remember(&left[nleft].addr, &left[nleft].file);
 	left[nleft].fd = fd;
 	left[nleft++].any_port = any_port;
 }
@@ -182,6 +183,7 @@ take_left(struct listener *l, const struct config *c,
 			continue;
 		l->fd = left[i].fd;
 		l->bound = left[i].addr;
+		l->file = left[i].file;
 		left[i].fd = -1;
 		return true;
 	}
@@ -240,6 +242,7 @@ open_one(struct listener *l, const struct config *c, int i)
 		return false;
 	}
 	l->bound = addr;
+	sock_remember(&addr, &l->file);
 	if (!sock_is_file(&addr))
 		return sock_name(l->fd, &l->bound) == 0;
 	return set_owner(want);
@@ -281,8 +284,8 @@ close_one(const struct table *t, int i)
 
 	if (l->fd == -1)
 		return;
-	if (t->config->listen[i].inherited == -1 && sock_is_file(&l->bound))
-		unlink(l->bound.u.un.sun_path);
+	if (t->config->listen[i].inherited == -1)
+		sock_remove(&l->bound, &l->file);
 	close(l->fd);
 }
 
@@ -319,8 +322,7 @@ listen_commit(void)
 	for (i = 0; i < nleft; i++) {
 		if (left[i].fd == -1)
 			continue;
-		if (sock_is_file(&left[i].addr))
-			unlink(left[i].addr.u.un.sun_path);
+		sock_remove(&left[i].addr, &left[i].file);
 		close(left[i].fd);
 	}
 	nleft = 0;

@@ -16,6 +16,7 @@ struct listener {
 	bool local;		/* AF_UNIX */
 	uint8_t watched;	/* for the caller, 0 after listen_commit() */
 	struct sock_addr bound;	/* where it listens */
+	struct sock_file file;	/* of that */
 };
 
 /*

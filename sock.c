@@ -457,6 +457,29 @@ set_options(int fd, int family)
 }
 
 void
+sock_remember(const struct sock_addr *addr, struct sock_file *file)
+{
+	struct stat st;
+
+	memset(file, 0, sizeof(*file));
+	if (sock_is_file(addr) && lstat(addr->u.un.sun_path, &st) == 0) {
+		file->dev = st.st_dev;
+		file->ino = st.st_ino;
+	}
+}
+
+void
+sock_remove(const struct sock_addr *addr, const struct sock_file *file)
+{
+	struct sock_file there;
+
+	sock_remember(addr, &there);
+	if (there.ino != 0 && there.ino == file->ino &&
+	    there.dev == file->dev)
+		unlink(addr->u.un.sun_path);
+}
+
+void
 sock_tune(int fd, const struct sock_addr *addr, int backlog, bool defer)
 {
 	listen(fd, backlog);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 /*
@@ -85,6 +86,20 @@ void		 sock_set_port(struct sock_addr *addr, unsigned int port);
  */
 int		 sock_listen(const struct sock_addr *addr, int backlog,
 		    bool defer, int mode);
+
+/*
+ * The file of such a socket, if it has one: remembered, so that it is removed
+ * only while it is still this one, and not whoever's has its name by then.
+ */
+struct sock_file {
+	dev_t dev;
+	ino_t ino;
+};
+
+void		 sock_remember(const struct sock_addr *addr,
+		    struct sock_file *file);
+void		 sock_remove(const struct sock_addr *addr,
+		    const struct sock_file *file);
 
 /* Change backlog and defer of such a socket while it listens. */
 void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,

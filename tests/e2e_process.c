@@ -159,6 +159,22 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* The name of a listener is another's by now: it is not taken away. */
+START_TEST(file_of_another)
+{
+	char address[128];
+	int other;
+
+	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
+	world_proxy("-r", "/app=s", "-l", address, NULL);
+	ck_assert_int_eq(unlink("front"), 0);
+	other = backend_listen("front", 4);
+	world_stop(NULL);
+	ck_assert_int_eq(access("front", F_OK), 0);
+	close(other);
+}
+END_TEST
+
 /* SIGTERM: who has begun a head may end it, who is silent is closed. */
 START_TEST(graceful_stop)
 {
@@ -337,6 +353,7 @@ main(void)
 	tcase_add_test(tc, configuration_file);
 	tcase_add_test(tc, address_in_use);
 	tcase_add_test(tc, addresses);
+	tcase_add_test(tc, file_of_another);
 	tcase_add_loop_test(tc, graceful_stop, 0, 2);
 	tcase_add_test(tc, stop_leaves_passed);
 	tcase_add_loop_test(tc, stop_is_bounded, 0, 2);
