@@ -20,8 +20,8 @@
 #define FOUND_QUEUES	32
 
 #define LOOKS_MAX	64	/* for one head, then it rests */
-#define REST_MS		10
-#define BLIND_REST_MAX	100
+#define REST_MS		10	/* and longer while nothing comes */
+#define REST_MAX_MS	100
 #define PROBE_MAX_MS	50
 #define PROBE_ALL_MS	1000
 #define PROBE_ALL_MAX	500	/* sockets, about 10 ms */
@@ -1151,6 +1151,8 @@ look(struct conn *c, unsigned int why)
 	if (waited)		/* it was whole when it began to wait */
 		return gone(c);
 	c->u.head.scan = scan;
+	if ((size_t)n > seen && !c->local)
+		c->u.head.naps = 0;
 	if (why & CONN_GONE)
 		return gone(c);
 	if ((why & CONN_END) ||
@@ -1851,15 +1853,12 @@ conn_tired(struct conn *c)
 void
 conn_rest(struct conn *c, bool blind)
 {
-	uint32_t ms = REST_MS, when;
+	uint32_t ms = REST_MS << c->u.head.naps, when;
 
-	if (blind) {
-		ms <<= c->u.head.naps;
-		if (ms < BLIND_REST_MAX)
-			c->u.head.naps++;
-		else
-			ms = BLIND_REST_MAX;
-	}
+	if (ms < REST_MAX_MS)
+		c->u.head.naps++;
+	else
+		ms = REST_MAX_MS;
 	c->resting = true;
 	c->arrived = blind;
 	when = clock_ms() + ms;

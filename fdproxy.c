@@ -38,6 +38,7 @@
 #define PAUSE_MS	100	/* without descriptors */
 #define REPEAT_MS	1000	/* between messages about that */
 #define RESERVE		32	/* descriptors that are not for clients */
+#define FEW_FDS		1048576	/* numbers that may be used in any case */
 #define TRIAL_MS	30000	/* for a new program's trial, and its turn */
 #define START_TICK_MS	10	/* between looks for the command's sockets */
 #define STOPPING_MS	3000	/* for clients, if a command is to end, too */
@@ -986,8 +987,12 @@ allocate(void)
 		log_error("out of memory");
 		return false;
 	}
-	/* The system gives the lowest free number. */
-	if (poller_open(RESERVE + 2 * conn_slots()) == -1) {
+	/* The system gives the lowest free number, but those that we were
+	   started with may be any. */
+	room = RESERVE + 2 * conn_slots();
+	if (room < FEW_FDS)
+		room = FEW_FDS;
+	if (poller_open(room < limit ? room : limit) == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		return false;
 	}

@@ -169,6 +169,8 @@ poller_wait(struct poller_event *events, int n, int ms)
 		polled = allowed();
 		ready = poll(fds, polled, RETRY_MS);
 	}
+	if (ready == -1 && (errno == EAGAIN || errno == ENOMEM))
+		ready = poll(NULL, 0, RETRY_MS);	/* it may pass */
 	if (ready == -1)
 		return errno == EINTR ? 0 : -1;
 	/* Begin where the last turn ended, so that nobody is starved. */
