@@ -7,7 +7,8 @@ include config.mk
 
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
 OWN_CPPFLAGS = -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
-	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
+	-D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
+	-DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 
@@ -54,12 +55,13 @@ libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
 .c.o:
 	$(COMPILE) -c -o $@ $<
 
-# Every object depends on every header and on the flags: a list by hand for
-# each would be shorter in the running and wrong in the end.
+# Every object depends on every header and on the flags, the linker's too: a
+# list by hand for each would be shorter in the running and wrong in the end.
 $(OBJ) $(EXEC_OBJ) fdaccept_run.o: $(HDR) .flags
 
 .flags: FORCE
-	@echo '$(COMPILE)' >.flags.new; \
+	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS) $(SANITIZE)' \
+		>.flags.new; \
 	if cmp -s .flags.new .flags; then rm .flags.new; \
 	else mv .flags.new .flags; fi
 
@@ -70,30 +72,36 @@ FORCE:
 demo: all
 	sh examples/demo.sh
 
+# Beside the old file, then in its place: one that runs, or is mapped into a
+# program that does, stays as it is.
 install: all
-	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR) \
-		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
-		$(DESTDIR)$(MANDIR)/man8
-	cp fdproxy $(DESTDIR)$(SBINDIR)
-	cp fdexec fdaccept $(DESTDIR)$(BINDIR)
-	cp libfdaccept.so $(DESTDIR)$(LIBDIR)
-	cp man/fdexec.1 man/fdaccept.1 $(DESTDIR)$(MANDIR)/man1
-	cp man/fdproxy.conf.5 $(DESTDIR)$(MANDIR)/man5
-	cp man/fdproxy.8 $(DESTDIR)$(MANDIR)/man8
-	cd $(DESTDIR)$(SBINDIR) && chmod 755 fdproxy
-	cd $(DESTDIR)$(BINDIR) && chmod 755 fdexec fdaccept
-	cd $(DESTDIR)$(LIBDIR) && chmod 644 libfdaccept.so
-	cd $(DESTDIR)$(MANDIR) && chmod 644 man1/fdexec.1 man1/fdaccept.1 \
-		man5/fdproxy.conf.5 man8/fdproxy.8
+	mkdir -p "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)" \
+		"$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(MANDIR)/man1" \
+		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
+	put() { \
+		mode=$$1 dir="$(DESTDIR)$$2"; \
+		shift 2; \
+		for from; do \
+			to=$$dir/$${from##*/}; \
+			cp "$$from" "$$to.new" && chmod $$mode "$$to.new" && \
+				mv -f "$$to.new" "$$to" || exit 1; \
+		done; \
+	}; \
+	put 755 "$(SBINDIR)" fdproxy; \
+	put 755 "$(BINDIR)" fdexec fdaccept; \
+	put 644 "$(LIBDIR)" libfdaccept.so; \
+	put 644 "$(MANDIR)/man1" man/fdexec.1 man/fdaccept.1; \
+	put 644 "$(MANDIR)/man5" man/fdproxy.conf.5; \
+	put 644 "$(MANDIR)/man8" man/fdproxy.8
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/fdproxy $(DESTDIR)$(BINDIR)/fdexec \
-		$(DESTDIR)$(BINDIR)/fdaccept \
-		$(DESTDIR)$(LIBDIR)/libfdaccept.so \
-		$(DESTDIR)$(MANDIR)/man1/fdexec.1 \
-		$(DESTDIR)$(MANDIR)/man1/fdaccept.1 \
-		$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5 \
-		$(DESTDIR)$(MANDIR)/man8/fdproxy.8
+	rm -f "$(DESTDIR)$(SBINDIR)/fdproxy" "$(DESTDIR)$(BINDIR)/fdexec" \
+		"$(DESTDIR)$(BINDIR)/fdaccept" \
+		"$(DESTDIR)$(LIBDIR)/libfdaccept.so" \
+		"$(DESTDIR)$(MANDIR)/man1/fdexec.1" \
+		"$(DESTDIR)$(MANDIR)/man1/fdaccept.1" \
+		"$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5" \
+		"$(DESTDIR)$(MANDIR)/man8/fdproxy.8"
 
 clean:
 	rm -rf build
@@ -310,6 +318,8 @@ dist:
 	mkdir $(DIST)
 	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
 		*.c *.h .ci bench contrib examples man tests $(DIST)
+	find $(DIST) -name '*.pyc' -exec rm -f {} +
+	find $(DIST) -name __pycache__ -exec rmdir {} +
 	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz
 	rm -rf $(DIST)
 
@@ -318,11 +328,11 @@ distcheck: dist
 	rm -rf build/dist
 	mkdir -p build/dist
 	gzip -dc $(DIST).tar.gz | (cd build/dist && tar xf -)
-	cd build/dist/$(DIST) && $(MAKE) all check
-	cd build/dist/$(DIST) && $(MAKE) install DESTDIR=$$PWD/../root
-	cd build/dist/$(DIST) && $(MAKE) uninstall DESTDIR=$$PWD/../root
+	(cd build/dist/$(DIST) && $(MAKE) all check)
+	(cd build/dist/$(DIST) && $(MAKE) install DESTDIR=$$PWD/../root)
+	(cd build/dist/$(DIST) && $(MAKE) uninstall DESTDIR=$$PWD/../root)
 	test -z "`find build/dist/root -type f`"
-	cd build/dist/$(DIST) && $(MAKE) clean
+	(cd build/dist/$(DIST) && $(MAKE) clean)
 	rm -rf build/dist
 
 # A small static binary, for an image that holds nothing else.

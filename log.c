@@ -8,10 +8,15 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "text.h"
+
+#ifndef _PATH_LOG		/* where it is elsewhere, <syslog.h> says so */
+#define _PATH_LOG	"/dev/log"
+#endif
 
 static const char *const names[LOG_L_COUNT] = {
 	[LOG_L_ERROR] = "error",
@@ -130,7 +135,7 @@ static int
 open_syslog(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX,
-	    .sun_path = "/dev/log" };
+	    .sun_path = _PATH_LOG };
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
 	if (fd != -1 && connect(fd, (struct sockaddr *)&addr,

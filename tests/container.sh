@@ -106,7 +106,8 @@ curl -sSf "$url/" >/dev/null || bad "process 1: it does not serve"
 { inside setsid sleep 1000; } 2>/dev/null &
 wait_for alone "child fdproxy ps sleep "
 before=$(ms)
-inside sh -c 'kill -TERM 1'
+# With process 1, the system kills whoever is in there, this shell's child too.
+inside sh -c 'kill -TERM 1' || :
 reap $outer
 after=$(ms)
 [ $got -eq 0 ] || bad "process 1: status $got, not the child's"
@@ -125,7 +126,7 @@ one=$(child_of $outer)
 shell_is_there() { inside ps -e -o args= | grep -q '^sleep'; }
 wait_for shell_is_there
 before=$(ms)
-inside sh -c 'kill -TERM 1'
+inside sh -c 'kill -TERM 1' || :
 reap $outer
 after=$(ms)
 if [ $got -eq 42 ] && [ $((after - before)) -lt 1000 ]; then

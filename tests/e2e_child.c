@@ -85,26 +85,35 @@ die_with_parent(void)
 #endif
 }
 
-/* Write down each signal; with a child that does so, too. */
+/* In a file: standard output has fdproxy's addresses. */
+static void
+write_pid(void)
+{
+	FILE *f = fopen("pid", "w");
+
+	fprintf(f, "%d\n", (int)getpid());
+	fclose(f);
+}
+
+/* Write down each signal; with a child that does so, too, after it. */
 static _Noreturn void
 helper_watch(bool two)
 {
 	static const int all[] = { SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
 	    SIGWINCH, SIGINT, SIGTERM };
-	FILE *f = fopen("pid", "w");
 	size_t i;
 
-	fprintf(f, "%d\n", (int)getpid());
-	fclose(f);
+	write_pid();
 	report_fd = open("said", O_WRONLY | O_CREAT | O_APPEND, 0666);
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
 		signal(all[i], on_signal);
 	report_name = "child";
+	say("is there");
 	if (two && fork() == 0) {
 		report_name = "grandchild";
 		alarm(60);
+		say("is there");
 	}
-	say("is there");
 	for (;;)
 		pause();
 }
@@ -200,8 +209,7 @@ helper_listen(bool own)
 static _Noreturn void
 helper_idle(void)
 {
-	printf("%d\n", (int)getpid());
-	fflush(stdout);
+	write_pid();
 	for (;;)
 		pause();
 }
@@ -278,7 +286,7 @@ take(int listener)
 	return fd;
 }
 
-/* What "watch" has written down. */
+/* What the command has written down. */
 static pid_t
 child_pid(void)
 {
@@ -491,16 +499,13 @@ END_TEST
 START_TEST(start_timeout)
 {
 	long begin = now_ms();
-	pid_t pid;
 
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-c",
 	    "StartTimeout 1s", self, "idle", NULL);
 	ck_assert_int_eq(world_exit(), 125);
 	ck_assert_int_ge(now_ms() - begin, 1000);
 	ck_contains(world_errors(), " does not accept connections in time");
-	pid = atoi(output());
-	ck_assert_int_gt(pid, 1);
-	until_gone(pid);
+	until_gone(child_pid());
 }
 END_TEST
 
@@ -1146,7 +1151,6 @@ END_TEST
 START_TEST(run_time)
 {
 	long begin = now_ms();
-	pid_t pid;
 
 	if (_i == 0)
 		world_spawn("-T", "1", "-l", "127.0.0.1:0", NULL);
@@ -1157,11 +1161,8 @@ START_TEST(run_time)
 	ck_assert_int_ge(now_ms() - begin, 1000);
 	ck_assert_int_lt(now_ms() - begin, 5000);
 	ck_contains(world_errors(), "the time of -T is over");
-	if (_i > 0) {
-		pid = atoi(output());
-		ck_assert_int_gt(pid, 1);
-		until_gone(pid);
-	}
+	if (_i > 0)
+		until_gone(child_pid());
 }
 END_TEST
 

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -710,21 +711,21 @@ END_TEST
 
 /* ---- many at once ---- */
 
-static long
+static int64_t
 now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 /*
  * A run of its own folder and port.  In microseconds, from exec to the end of
  * its answer; when that began is the child's to say.
  */
-static long
-one_run(int n, long *begun)
+static int64_t
+one_run(int n, int64_t *begun)
 {
 	char folder[16], number[16], request[64], want[64], line[64] = "";
 	char events_of[] = "CustomLog log json", date[] = "Date off";
@@ -733,7 +734,7 @@ one_run(int n, long *begun)
 	    events_of, NULL };
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	int listener, client, fd, out[2], status, port;
-	long taken;
+	int64_t taken;
 	size_t len;
 	pid_t pid;
 
@@ -791,7 +792,7 @@ one_run(int n, long *begun)
 static int
 by_size(const void *a, const void *b)
 {
-	const long *x = a, *y = b;
+	const int64_t *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
 }
@@ -802,10 +803,10 @@ by_size(const void *a, const void *b)
  */
 START_TEST(parallel)
 {
-	long *taken = mmap(NULL, (PARALLEL + 1) * sizeof(*taken), PROT_READ |
+	int64_t *taken = mmap(NULL, (PARALLEL + 1) * sizeof(*taken), PROT_READ |
 	    PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int go[2], i, status, failed = 0, below = 0;
-	long alone;
+	int64_t alone;
 	pid_t pid;
 	char c;
 
@@ -835,8 +836,9 @@ START_TEST(parallel)
 		below += taken[i] < 50000;
 	printf("exec to the end of the first answer, ms: alone %ld.%ld; "
 	    "%d at once %ld to %ld, half of them up to %ld, %d below 50\n",
-	    alone / 1000, alone % 1000 / 100, PARALLEL, taken[0] / 1000,
-	    taken[PARALLEL - 1] / 1000, taken[PARALLEL / 2] / 1000, below);
+	    (long)alone / 1000, (long)alone % 1000 / 100, PARALLEL,
+	    (long)taken[0] / 1000, (long)taken[PARALLEL - 1] / 1000,
+	    (long)taken[PARALLEL / 2] / 1000, below);
 	munmap(taken, (PARALLEL + 1) * sizeof(*taken));
 }
 END_TEST

@@ -332,7 +332,7 @@ START_TEST(memory_of_waiting)
 	/* Pages are counted, of five tables. */
 	if (!world_sanitized())
 		ck_assert_int_le((world_memory() - before) * 1024,
-		    n * 72 + 5 * 4096);
+		    n * 72 + 5 * sysconf(_SC_PAGESIZE));
 	close_all(client, n);
 	close(listener);
 	world_stop(NULL);

@@ -413,7 +413,7 @@ START_TEST(half_close)
 	if (_i == 1) {
 		send_text(client, "GET /app HTT");
 		ck_assert(!readable(listener, 30));
-		send_text(client, GET + 12);
+		send_text(client, &GET[12]);
 	} else {
 		send_text(client, GET);
 	}
@@ -444,7 +444,7 @@ START_TEST(unix_listener)
 		if (i == 1) {
 			send_text(client, "GET /ap");
 			ck_assert(!readable(listener, 30));
-			send_text(client, GET + 7);
+			send_text(client, &GET[7]);
 		} else {
 			send_text(client, GET);
 		}

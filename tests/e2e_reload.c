@@ -1302,7 +1302,7 @@ END_TEST
 /* Who is being written to, is first; others are served meanwhile. */
 START_TEST(finishes_first)
 {
-	int s, t = backend_listen("t", 4), client, fd;
+	int s = -1, t = backend_listen("t", 4), client, fd;
 	size_t len;
 
 	large_flusher("f", 'x');

@@ -96,13 +96,19 @@ fi
 before=$(fds)
 ab -q -n 20000 -c 200 $url/bec >ab.out 2>&1 || die "ab: $(cat ab.out)"
 grep -q '^Failed requests: *0$' ab.out || die "ab: $(cat ab.out)"
-sleep 1		# what ab left half-open
+i=0		# what ab left half-open
+until [ "$(fds)" = "$before" ] || [ $i -eq 100 ]; do
+	sleep 0.1
+	i=$((i + 1))
+done
 test "$(fds)" = "$before" || die "descriptors: $before, then $(fds)"
 ok "ab -n 20000 -c 200: 0 failed, not a descriptor more"
 
 if command -v strace >/dev/null; then
 	strace -c -o calls -p $proxy 2>/dev/null & tracer=$!
-	until grep -q "TracerPid:.*[1-9]" /proc/$proxy/status; do :; done
+	until grep -q "TracerPid:.*[1-9]" /proc/$proxy/status; do
+		kill -0 $tracer || die "strace cannot attach"
+	done
 	ab -q -n 3000 -c 32 $url/bec >/dev/null 2>&1
 	kill -INT $tracer
 	wait $tracer || :

@@ -136,8 +136,8 @@ static const char *const goods[] = {
 	"ProxyPass /a :child flusher=none",
 	"ProxyPass /a ready:",
 	"ProxyPass /a fd://s compat=apache",
-	"ProxyPass /a fd://s fault=drop fault=cut:20@2 "
-	    "fault=delay-pass:100ms@3+4",
+	("ProxyPass /a fd://s fault=drop fault=cut:20@2 "
+	    "fault=delay-pass:100ms@3+4"),
 	"StartTimeout 0",
 	"StartTimeout 500ms",
 	"StopTimeout 1min",
@@ -692,7 +692,8 @@ START_TEST(values)
 	    "LimitRequestFields 103\nLimitRequestHead 104\n"
 	    "Listen 83\nListenBacklog 105\nLogLevel debug\n"
 	    "MaxConnections 106\nRequestReadTimeout header=107ms\n"
-	    "ServerTokens Prod\nTimeout 108\nUser u\nGroup g\nUser v\n");
+	    "ServerTokens Prod\nTimeout 108\nUser u\nGroup g\nUser v\n"
+	    "ProxyPass / !\n");
 	ck_assert_str_eq(reported, "");
 	ck_assert(!config->defer);
 	ck_assert_uint_eq(config->graceful_ms, 120000);
@@ -759,7 +760,7 @@ START_TEST(listeners)
 	must_listen(n, NULL, 3, false, -1, NULL, NULL);
 	config_inherit(config, 3);
 	ck_assert_int_eq(config->listeners, n + 1);
-	read_text("Listen fd:3\n");
+	read_text("Listen fd:3\nProxyPass / !\n");
 	ck_assert_int_eq(config->listeners, n + 1);
 #ifdef __linux__
 	read_text("Listen unix:@name\n");

@@ -94,6 +94,7 @@ world_begin(void)
 	if (name == NULL)
 		name = "./fdproxy";
 	ck_assert_ptr_nonnull(realpath(name, binary));
+	umask(022);
 	strcpy(dir, "/tmp/fdproxy.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_int_eq(chmod(dir, 0755), 0);
@@ -341,6 +342,17 @@ announced(void)
 	return is_null(1);
 }
 
+static void
+until_announced(void)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	while (!announced()) {
+		ck_assert_int_lt(now_ms(), end);
+		nap();
+	}
+}
+
 int
 world_fds(void)
 {
@@ -386,8 +398,7 @@ world_proxy(const char *arg, ...)
 	lines[len] = '\0';
 	ck_assert_msg(sscanf(lines, "127.0.0.1:%d\n", &port) == 1,
 	    "fdproxy printed \"%s\" and says: %s", lines, world_errors());
-	while (!announced())
-		nap();
+	until_announced();
 	fds_at_start = world_fds();
 }
 
@@ -434,8 +445,7 @@ world_announced(void)
 	lines[len] = '\0';
 	ck_assert_msg(sscanf(lines, "127.0.0.1:%d\n", &port) == 1,
 	    "fdproxy printed \"%s\"", lines);
-	while (!announced())
-		nap();
+	until_announced();
 }
 
 void
