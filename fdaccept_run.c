@@ -124,8 +124,9 @@ main(int argc, char **argv)
 	if (status != -1)
 		return status;
 	if (!find_library(argv[0], library)) {
-		fprintf(stderr, "fdaccept: %s: %s\n", library,
-		    strerror(errno));
+		fprintf(stderr, "fdaccept: %s: %s (\"make install\" puts it "
+		    "there; one that is not installed is found beside "
+		    "./fdaccept)\n", library, strerror(errno));
 		return EXIT_OWN;
 	}
 	/* The loader would take it for two, and run the server without. */

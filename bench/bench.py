@@ -331,8 +331,9 @@ def options():
                                        LAYOUTS.items()))
     parser.add_argument("-i", dest="idle", type=int, default=10,
                         help="seconds to wait for wake-ups (%(default)s)")
-    parser.add_argument("-o", dest="out", default="bench",
-                        help="folder for RESULTS.md and cpu.svg")
+    parser.add_argument("-o", dest="out",
+                        help="folder for RESULTS.md and cpu.svg (bench; "
+                        "with -q, build/bench)")
     parser.add_argument("-q", dest="quick", action="store_true",
                         help="few requests, one round: does it run?")
     parser.add_argument("-r", dest="rounds", type=int, default=7,
@@ -345,7 +346,8 @@ def options():
     for name in args.only:
         if not any(name in n for n in names):
             parser.error(f"there is no {name}")
-    args.out = os.path.abspath(args.out)
+    args.out = os.path.abspath(
+        args.out or ("build/bench" if args.quick else "bench"))
     if args.quick:
         args.rounds, args.idle = 1, min(args.idle, 2)
     return args

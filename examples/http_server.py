@@ -41,6 +41,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
+        if not self.close_connection:   # HTTP/1.0 must be told
+            self.send_header("Connection", "keep-alive")
         self.end_headers()
         self.wfile.write(body)
 
