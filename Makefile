@@ -28,8 +28,8 @@ OBJ = fdproxy.o child.o clock.o config.o conn.o fault.o fdpass.o flush.o \
 	health.o http_parse.o listen.o log.o poller_epoll.o poller_kqueue.o \
 	poller_poll.o proc.o reply.o route.o sock.o stats.o status.o text.o \
 	upgrade.o
-EXEC_SRC = fdexec.c fdpass.c http_parse.c log.c proc.c sock.c text.c
-EXEC_OBJ = fdexec.o fdpass.o http_parse.o log.o proc.o sock.o text.o
+EXEC_SRC = fdexec.c clock.c fdpass.c http_parse.c log.c proc.c sock.c text.c
+EXEC_OBJ = fdexec.o clock.o fdpass.o http_parse.o log.o proc.o sock.o text.o
 PRELOAD_SRC = fdaccept.c fdpass.c sock.c text.c
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
@@ -60,8 +60,8 @@ libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
 $(OBJ) $(EXEC_OBJ) fdaccept_run.o: $(HDR) .flags
 
 .flags: FORCE
-	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS) $(SANITIZE)' \
-		>.flags.new; \
+	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS)' \
+		'$(SANITIZE)' >.flags.new; \
 	if cmp -s .flags.new .flags; then rm .flags.new; \
 	else mv .flags.new .flags; fi
 
@@ -178,11 +178,11 @@ U2 = tests/unit_route.c route.c
 build/unit_route: build/.made $(U2) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U2) $(LINK_TEST)
 
-U3 = tests/unit_clock.c clock.c
+U3 = tests/unit_clock.c clock.c text.c
 build/unit_clock: build/.made $(U3) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U3) $(LINK_TEST)
 
-U4 = tests/unit_log.c log.c text.c
+U4 = tests/unit_log.c log.c clock.c text.c
 build/unit_log: build/.made $(U4) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U4) $(LINK_TEST)
 
@@ -272,7 +272,8 @@ build/e2e_fdaccept: build/.made tests/e2e_fdaccept.c tests/world.c $(TEST_HDR)
 BENCH = build/bench-floor build/bench-backend build/fdproxy-poll
 
 bench: fdproxy $(BENCH)
-	if command -v $(STATIC_CC) >/dev/null; then $(MAKE) build/fdproxy-musl; fi
+	if command -v $(STATIC_CC) >/dev/null; then \
+		$(MAKE) build/fdproxy-musl; fi
 	python3 bench/bench.py $(BENCHFLAGS)
 
 build/bench-floor: build/.made bench/floor.c .flags

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "text.h"
 
 static uint64_t start;
 static uint32_t now_ms;
@@ -100,6 +101,17 @@ clock_date(uint32_t wall)
 		format(text, wall);
 		last = wall;
 	}
+	return text;
+}
+
+const char *
+clock_log(uint32_t wall)
+{
+	static char text[sizeof("23/Nov/2026:08:00:00 +0000")];
+	const char *date = clock_date(wall);
+
+	text_format(text, sizeof(text), "%.2s/%.3s/%.4s:%.8s +0000", date + 5,
+	    date + 8, date + 12, date + 17);
 	return text;
 }
 

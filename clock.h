@@ -35,6 +35,12 @@ bool		clock_before(uint32_t a, uint32_t b);
 const char	*clock_date(uint32_t wall);
 
 /*
+ * The same as logs have it, "23/Nov/2026:08:00:00 +0000" (the common log
+ * format's), terminated, valid until the next call.
+ */
+const char	*clock_log(uint32_t wall);
+
+/*
  * One deadline for each of a fixed number of things, named 0 to n - 1.
  * deadline_open() allocates for n of them; false without memory.
  */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -995,6 +996,28 @@ slurp(int fd, size_t *len)
 	return NULL;
 }
 
+/*
+ * A FIFO may be read at the start; later, its writer would be waited for: -1,
+ * and errno is 0.
+ */
+static int
+open_file(const struct config *c, const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (strcmp(path, "-") == 0)
+		return dup(STDIN_FILENO);
+	fd = open(path, O_RDONLY | O_CLOEXEC | (c->again ? O_NONBLOCK : 0));
+	if (fd == -1 || !c->again)
+		return fd;
+	if (fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode))
+		return fd;
+	close(fd);
+	errno = 0;
+	return -1;
+}
+
 static void
 read_file(struct reader *from, const char *path)
 {
@@ -1004,14 +1027,14 @@ read_file(struct reader *from, const char *path)
 	size_t len;
 	int fd;
 
-	fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) :
-	    open(path, O_RDONLY | O_CLOEXEC);
+	fd = open_file(from->config, path);
 	if (fd != -1) {
 		text = slurp(fd, &len);
 		close(fd);
 	}
 	if (text == NULL || !folder(path, dir, sizeof(dir))) {
-		wrong(from, "cannot read %s: %s", path, strerror(errno));
+		wrong(from, "cannot read %s: %s", path, errno == 0 ?
+		    "nobody may be writing to it" : strerror(errno));
 		from->config->may_listen = true;
 		free(text);
 		return;

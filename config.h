@@ -107,6 +107,7 @@ struct config {
 	int files;		/* included */
 	bool may_listen;	/* a Listen was given, or may have been */
 	int errors;
+	bool again;		/* the loop waits: nothing may block */
 	void (*report)(const char *line);
 };
 

@@ -28,7 +28,7 @@ STATIC_CFLAGS = -Os -DNDEBUG -ffunction-sections -fdata-sections \
 	-fno-unwind-tables -fno-asynchronous-unwind-tables \
 	-fno-jump-tables -flto=auto -flto-partition=one
 STATIC_LDFLAGS = -static -s -Wl,--gc-sections -Wl,-z,noseparate-code \
-	-Wl,--build-id=none
+	-Wl,-z,norelro -Wl,--build-id=none
 
 # platform (epoll on Linux, kqueue on the BSDs and macOS, else poll), or one of
 # epoll, kqueue, poll

@@ -470,7 +470,7 @@ record(const struct conn *c, const char *what, int status, int64_t bytes,
     int error)
 {
 	struct sock_addr peer;
-	const char *date, *backend = "-";
+	const char *backend = "-";
 	char host[SOCK_TEXT] = "-", line[512], route[128] = "-", to[128];
 	char text[3][24];
 
@@ -489,15 +489,14 @@ record(const struct conn *c, const char *what, int status, int64_t bytes,
 		backend = *backend == '\0' ? "-" : log_quote(to, sizeof(to),
 		    backend, strlen(backend));
 	}
-	date = clock_date(clock_wall());
-	log_access("%s - - [%.2s/%.3s/%.4s:%.8s +0000] \"%s\" %s %s "
-	    "route=\"%s\" backend=\"%s\" ms=%" PRIu32 " errno=%s",
+	log_access("%s - - [%s] \"%s\" %s %s route=\"%s\" "
+	    "backend=\"%s\" ms=%" PRIu32 " errno=%s",
 	    /* An IPv4 client of an IPv6 socket. */
 	    strncmp(host, "::ffff:", 7) == 0 ? host + 7 : host,
-	    date + 5, date + 8, date + 12, date + 17,
-	    line_text(c, line, sizeof(line)), number_text(text[0], status, 0),
-	    number_text(text[1], bytes, -1), route, backend,
-	    clock_ms() - c->begun, number_text(text[2], error, 0));
+	    clock_log(clock_wall()), line_text(c, line, sizeof(line)),
+	    number_text(text[0], status, 0), number_text(text[1], bytes, -1),
+	    route, backend, clock_ms() - c->begun,
+	    number_text(text[2], error, 0));
 }
 
 /* The events of a head that is whole. */

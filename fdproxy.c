@@ -586,6 +586,8 @@ reload(void)
 
 	server.reload = false;
 	proc_notify_reloading();
+	if (new != NULL)
+		new->again = true;
 	if (new == NULL || !read_config(new) || !change_config(new)) {
 		log_error("the configuration stays as it was");
 		stats_get()->refused++;

@@ -11,6 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "text.h"
 
@@ -245,7 +246,7 @@ send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
 	return n;
 }
 
-/* One line; a disk that is full loses it, and it is counted.  Whether it went. */
+/* One line; a disk that is full loses it, and it is counted: false. */
 static bool
 put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 {
@@ -263,19 +264,33 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 	return false;
 }
 
+/* What a message begins with; in a file, which nobody else dates, the time. */
+static size_t
+begin(char line[LOG_LINE], enum log_level level)
+{
+	bool dated = *sinks[LOG_MESSAGES].name == '/';
+
+	return text_format(line, LOG_LINE, "%s%s%s%.64s: %s: ",
+	    dated ? "[" : "", dated ? clock_log(clock_wall()) : "",
+	    dated ? "] " : "", program, names[level]);
+}
+
 static void
 report_dropped(void)
 {
 	unsigned long n = dropped;
-	char line[80];
+	char line[LOG_LINE];
+	size_t len;
 
 	if (n == 0 || sinks[LOG_MESSAGES].fd == -1 ||
 	    would_block(&sinks[LOG_MESSAGES]))
 		return;
 	dropped = 0;
-	if (!put(LOG_MESSAGES, LOG_L_WARN, line, text_format(line,
-	    sizeof(line), "%.32s: warn: %lu log lines dropped\n", program,
-	    n))) {		/* the report is no line that is missed */
+	len = begin(line, LOG_L_WARN);
+	len += text_format(line + len, sizeof(line) - len,
+	    "%lu log lines dropped\n", n);
+	/* The report is no line that is missed. */
+	if (!put(LOG_MESSAGES, LOG_L_WARN, line, len)) {
 		dropped = n;
 		dropped_ever--;
 	}
@@ -328,8 +343,7 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 	if (level > threshold || sinks[LOG_MESSAGES].fd == -1)
 		return;
 	text_vformat(text, sizeof(text), fmt, ap);
-	n = text_format(line, sizeof(line), "%.64s: %s: ", program,
-	    names[level]);
+	n = begin(line, level);
 	report_dropped();
 	put(LOG_MESSAGES, level, line, finish(line, n, text));
 	errno = saved;

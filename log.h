@@ -10,7 +10,8 @@
 /*
  * Messages, on standard error unless told otherwise, and the access log, which
  * is nowhere unless told.  One line each, never longer than LOG_LINE bytes,
- * control bytes escaped.  errno is kept by the functions that write.
+ * control bytes escaped; messages in a file begin with the time.  errno is kept
+ * by the functions that write.
  */
 
 #define LOG_LINE	1024

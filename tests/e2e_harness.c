@@ -431,7 +431,8 @@ START_TEST(events_are_quoted)
 	char route[64];
 
 	listen_to_events();
-	snprintf(route, sizeof(route), "ProxyPass '/a\"b\\\xc3\xa4\x01' fd://s");
+	snprintf(route, sizeof(route),
+	    "ProxyPass '/a\"b\\\xc3\xa4\x01' fd://s");
 	world_proxy("-c", "CustomLog fd:9 json", "-c", route, NULL);
 	client = client_open();
 	send_text(client, "G%\"T /a\"b HTTP/1.1\r\nHost: x\r\n\r\n");

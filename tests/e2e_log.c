@@ -538,6 +538,7 @@ START_TEST(blocked_messages)
 	enum { N = 200 };
 	const char *name = _i == 0 ? "pipe" : "err";
 	int pipe_end, i, lines;
+	const char *line;
 	char text[64];
 	ssize_t n;
 
@@ -559,7 +560,10 @@ START_TEST(blocked_messages)
 	buf[n] = '\0';
 	snprintf(text, sizeof(text), "fdproxy: warn: %d log lines dropped\n",
 	    N - lines);
-	ck_assert_int_eq(strncmp(buf, text, strlen(text)), 0);
+	/* In what is named like a file, behind the time. */
+	line = _i == 0 ? strchr(buf, ']') : NULL;
+	line = line == NULL ? buf : line + 2;
+	ck_assert_int_eq(strncmp(line, text, strlen(text)), 0);
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
 	close(pipe_end);

@@ -991,6 +991,22 @@ START_TEST(standard_input)
 }
 END_TEST
 
+/* Nor is a FIFO waited for that nobody may write to. */
+START_TEST(fifo)
+{
+	int s = backend_listen("s", 4);
+
+	write_file("conf", "ProxyPass /app fd://s\n");
+	world_proxy("-f", "conf", NULL);
+	ck_assert_int_eq(mkfifo("pipe", 0600), 0);
+	refused("Include pipe\n");
+	ck_contains(world_errors(), "cannot read ");
+	check_served(client_open(), s, GET);
+	close(s);
+	world_stop("");
+}
+END_TEST
+
 START_TEST(reload_notifies)
 {
 	int s = backend_listen("s", 4), fd = notified();
@@ -1852,6 +1868,7 @@ main(void)
 	tcase_add_test(tc, many);
 	tcase_add_test(tc, storm);
 	tcase_add_loop_test(tc, standard_input, 0, 2);
+	tcase_add_test(tc, fifo);
 	tcase_add_test(tc, reload_notifies);
 	if (geteuid() == 0)
 		tcase_add_test(tc, privileges);

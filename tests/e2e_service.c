@@ -230,12 +230,17 @@ END_TEST
 /* A log file is appended to, and after SIGUSR1 another of the same name. */
 START_TEST(error_log)
 {
+	int day, year, end = -1;
+	char month[4];
 	struct stat st;
 
 	world_proxy("-r", "/app=missing", "-c", "ErrorLog log", NULL);
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	ck_assert_int_eq(stat("log", &st), 0);
 	ck_assert_int_gt(st.st_size, 0);
+	sscanf(read_file("log"), "[%2d/%3[A-Za-z]/%4d:%*2d:%*2d:%*2d +0000] "
+	    "fdproxy: error: %n", &day, month, &year, &end);
+	ck_assert_msg(end > 0 && year > 2025, "%s", read_file("log"));
 	ck_assert_int_eq(rename("log", "log.0"), 0);
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	ck_assert_int_eq(access("log", F_OK), -1);

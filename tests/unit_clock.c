@@ -41,6 +41,8 @@ START_TEST(date_known)
 	for (i = COUNT(dates); i-- > 0;)
 		ck_assert_str_eq(clock_date(dates[i].wall), dates[i].date);
 	ck_assert_uint_eq(strlen(clock_date(1)), CLOCK_DATE_LEN);
+	ck_assert_str_eq(clock_log(784111777), "06/Nov/1994:08:49:37 +0000");
+	ck_assert_str_eq(clock_log(1709209845), "29/Feb/2024:12:30:45 +0000");
 }
 END_TEST
 
