@@ -1324,7 +1324,10 @@ failed(struct conn *c, int error)
 		return out_of_reach(c, queue, FDPASS_FULL, error);
 	if (queue == NO_LIST)
 		return reset(c, "too many wait for their backends", error);
-	queue_learn(queue, fdpass_state(error, &now.addr), error);
+	/* It was there a moment ago, and what sendmsg(2) says is no answer to
+	   a connect: full, unless it is missing by now. */
+	queue_learn(queue, fdpass_state(error, &now.addr) == FDPASS_ABSENT ?
+	    FDPASS_ABSENT : FDPASS_FULL, error);
 	if (c->state != CONN_COMMITTED && !commit(c))
 		return reset(c, strerror(errno), errno);
 	if (!clock_before(clock_ms(), c->deadline))

@@ -477,9 +477,11 @@ START_TEST(closes_at_once)
 
 	world_proxy("-r", "/app=s,connectiontimeout=300ms", "-r",
 	    "/other=other", NULL);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 300; i++) {
 		client = client_open();
 		send_text(client, GET);
+		/* Whatever became of those before. */
+		ck_assert(readable(listener, WORLD_PATIENCE));
 		conn = accept(listener, NULL, NULL);
 		ck_assert_int_ne(conn, -1);
 		close(conn);
