@@ -281,7 +281,7 @@ set_listen(struct reader *r, char **words)
 	bool good = true;
 
 	memset(addr, 0, sizeof(addr));
-	r->config->may_listen = true;	/* unless it is good */
+	r->config->may_listen = true;	/* it was to, even if it is wrong */
 	if (strncmp(words[1], "fd:", 3) == 0) {
 		if (!number(r, "Listen fd:", words[1] + 3, 0, INT_MAX, &fd))
 			return;

@@ -411,7 +411,8 @@ stop(void)
 		end_command();
 		return;
 	default:
-		log_notice("%s is killed", server.options.command[0]);
+		if (child_runs())
+			log_notice("%s is killed", server.options.command[0]);
 		child_signal_group(SIGKILL);
 		return;
 	}
