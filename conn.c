@@ -1419,11 +1419,14 @@ conn_pass(struct conn *c)
 static enum conn_want
 retry_committed(struct conn *c)
 {
+	int error;
+
 	if (!recall(c))
 		return reset(c, "its payload is lost", 0);
 	now.backend = fdpass_connect(&now.addr);
 	if (now.backend == -1) {
-		queue_learn(c->list, fdpass_state(errno, &now.addr), errno);
+		error = errno;
+		queue_learn(c->list, fdpass_state(error, &now.addr), error);
 		queue_back_off(c->list);
 		return CONN_PARK;
 	}

@@ -596,6 +596,10 @@ stop(void)
 	if (server.running > 0)
 		log_notice("stopping; %u programs run", server.running);
 	sock_remove(&server.addr, &server.file);
+	/* A name without a file, which Linux alone has, stays as long as the
+	   socket: no more of them, but those that are in the queue. */
+	if (!sock_is_file(&server.addr))
+		shutdown(server.listener, SHUT_RD);
 }
 
 static void

@@ -425,6 +425,8 @@ stop(void)
 	deadline_clear(TIMER_PAUSE);
 	deadline_clear(TIMER_TICK);
 	deadline_clear(TIMER_START);
+	deadline_clear(TIMER_TRIAL);
+	server.upgrade = false;
 	if (server.trial != 0)
 		kill(server.trial, SIGKILL);
 	end_clients(false);
@@ -593,9 +595,11 @@ reload(void)
 		log_error("the configuration stays as it was");
 		stats_get()->refused++;
 		config_free(new);
-		if (server.upgrade)
+		if (server.upgrade) {
 			log_error("no upgrade: its configuration is bad");
-		server.upgrade = false;
+			server.upgrade = false;
+			deadline_clear(TIMER_TRIAL);
+		}
 	} else {
 		server.previous = server.config;
 		server.config = new;
@@ -652,13 +656,18 @@ static void
 end_trial(int status)
 {
 	server.trial = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	if (server.phase != SERVING)
+		return;		/* it was killed then */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_GOOD) {
 		server.upgrade = true;	/* as soon as it can be */
 		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
 		return;
 	}
 	deadline_clear(TIMER_TRIAL);
-	if (WIFEXITED(status))
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		log_error("no upgrade: %s does not know how to go on",
+		    server.argv[0]);
+	else if (WIFEXITED(status))
 		log_error("no upgrade: %s -t exits with status %d",
 		    server.argv[0], WEXITSTATUS(status));
 	else
@@ -1288,16 +1297,16 @@ read_config(struct config *c)
 
 /*
  * The trial before an upgrade: whether we could go on here, in the place of
- * the program that asks.  All that is done for it ends with this process.
+ * the program that asks.  All that could fail is done as in the place itself,
+ * and ends with this process.
  */
 static bool
 may_follow(const struct config *c)
 {
-	if (!proc_may_drop(c->user, c->group, c->chroot) ||
-	    !open_logs(&later.logs, c) || !listen_prepare(c, false))
+	if (!open_logs(&later.logs, c) || !listen_prepare(c, false))
 		return false;
 	listen_abort();
-	return true;
+	return proc_drop(c->user, c->group, c->chroot) && allocate();
 }
 
 static int
@@ -1305,9 +1314,11 @@ run(void)
 {
 	struct config *c = server.config;
 	struct options *opt = &server.options;
+	enum upgrade_left left = upgrade_open();
 	int status;
 
-	server.heir = upgrade_open();
+	server.heir = left == UPGRADE_OURS;
+	c->again = server.heir;
 	server.adopted = proc_listen_fds();
 	status = read_options(c, opt);
 	if (status != -1)
@@ -1322,7 +1333,12 @@ run(void)
 		return 2;
 	set_level(c);
 	if (opt->test && server.heir)
-		return may_follow(c) ? 0 : 1;
+		return may_follow(c) ? UPGRADE_GOOD : 1;
+	if (opt->test && left == UPGRADE_FOREIGN) {
+		log_error("version %s cannot go on where another one is",
+		    VERSION);
+		return 1;
+	}
 	if (opt->test) {
 		text_write(STDERR_FILENO, "configuration is good\n");
 		return 0;

@@ -28,21 +28,22 @@ static struct {
 	struct sock_addr addr;
 	struct sock_file file;
 	int fd;			/* -1: taken */
-	bool any_port;
+	enum listen_kind kind;
 } left[CONFIG_LISTENERS];
 static int nleft;
 
 void
-listen_adopt(int fd, bool any_port)
+listen_adopt(int fd, enum listen_kind kind)
 {
 	if (nleft == CONFIG_LISTENERS ||
 	    sock_inherit(fd, &left[nleft].addr) == -1) {
 		close(fd);
 		return;
 	}
-	sock_remember(&left[nleft].addr, &left[nleft].file);
+	if (kind != LISTEN_NO_FILE)
+		sock_remember(&left[nleft].addr, &left[nleft].file);
 	left[nleft].fd = fd;
-	left[nleft++].any_port = any_port;
+	left[nleft++].kind = kind;
 }
 
 int
@@ -63,10 +64,16 @@ listen_number(int i)
 	return current->config->listen[i].inherited;
 }
 
-bool
-listen_any_port(int i)
+enum listen_kind
+listen_kind(int i)
 {
-	return sock_port(&current->config->listen[i].addr) == 0;
+	const struct listener *l = &current->all[i];
+
+	if (sock_is_file(&l->bound))
+		return sock_owns(&l->bound, &l->file) ? LISTEN_PLAIN :
+		    LISTEN_NO_FILE;
+	return !l->local && sock_port(&current->config->listen[i].addr) == 0 ?
+	    LISTEN_ANY_PORT : LISTEN_PLAIN;
 }
 
 static void
@@ -161,6 +168,21 @@ is_configured(const struct config *c, const struct sock_addr *addr)
 	return false;
 }
 
+/* Whether what was left is the IPv4 half of "every address". */
+static bool
+was_twin(int twin)
+{
+	int i;
+
+	for (i = 0; i < nleft; i++)
+		if (left[i].kind == LISTEN_ANY_PORT &&
+		    left[i].addr.u.sa.sa_family == AF_INET6 &&
+		    left[twin].addr.u.sa.sa_family == AF_INET &&
+		    sock_port(&left[i].addr) == sock_port(&left[twin].addr))
+			return true;
+	return false;
+}
+
 /*
  * The same, of what the program before has left.  What had port 0 has it
  * again, unless the port it got is asked for by now.
@@ -176,8 +198,8 @@ take_left(struct listener *l, const struct config *c,
 		if (left[i].fd == -1)
 			continue;
 		addr = *want;
-		if (sock_port(want) == 0 && left[i].any_port &&
-		    !is_configured(c, &left[i].addr))
+		if (sock_port(want) == 0 && left[i].kind == LISTEN_ANY_PORT &&
+		    !is_configured(c, &left[i].addr) && !was_twin(i))
 			sock_set_port(&addr, sock_port(&left[i].addr));
 		if (!sock_same(&left[i].addr, &addr))
 			continue;

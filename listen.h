@@ -19,12 +19,18 @@ struct listener {
 	struct sock_file file;	/* of that */
 };
 
+enum listen_kind {
+	LISTEN_PLAIN,
+	LISTEN_ANY_PORT,	/* the system chose its port */
+	LISTEN_NO_FILE,		/* AF_UNIX; its file is gone, or another's */
+	LISTEN_KINDS
+};
+
 /*
- * A listening socket that the program before us has left, its port chosen by
- * the system or not; listen_prepare() takes it if it is configured,
- * listen_commit() closes it if it is not.
+ * A listening socket that the program before us has left; listen_prepare()
+ * takes it if it is configured, listen_commit() closes it if it is not.
  */
-void			 listen_adopt(int fd, bool any_port);
+void			 listen_adopt(int fd, enum listen_kind kind);
 
 /*
  * Get ready for config: what is listened on already stays open, what is new is
@@ -52,7 +58,6 @@ struct listener		*listen_at(int i);
  */
 int			 listen_number(int i);
 
-/* Whether the port of listener i is the system's choice; true for AF_UNIX. */
-bool			 listen_any_port(int i);
+enum listen_kind	 listen_kind(int i);
 
 #endif

@@ -238,27 +238,6 @@ proc_find_owner(const char *user, const char *group, uid_t *uid, gid_t *gid)
 	    (group == NULL || find_group(group, gid));
 }
 
-bool
-proc_may_drop(const char *user, const char *group, const char *root)
-{
-	struct stat st;
-	uid_t uid;
-	gid_t gid;
-
-	if (!proc_find_owner(user, group, &uid, &gid))
-		return false;
-	if (root != NULL && (stat(root, &st) == -1 || !S_ISDIR(st.st_mode))) {
-		log_error("%s is no folder to be the root", root);
-		return false;
-	}
-	if (geteuid() == 0 || (root == NULL &&
-	    (user == NULL || uid == geteuid()) &&
-	    (group == NULL || gid == getegid())))
-		return true;
-	log_error("cannot change user, group or root any more");
-	return false;
-}
-
 static bool
 set_groups(const char *name, gid_t gid)
 {

@@ -41,12 +41,6 @@ bool	proc_drop(const char *user, const char *group, const char *root);
 bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
 	    gid_t *gid);
 
-/*
- * Whether proc_drop() would find these, and, if we are not root, need not
- * change anything.  False after a message.
- */
-bool	proc_may_drop(const char *user, const char *group, const char *root);
-
 /* Where the system has promises to make (OpenBSD), make them. */
 bool	proc_confine(void);
 

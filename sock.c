@@ -468,14 +468,20 @@ sock_remember(const struct sock_addr *addr, struct sock_file *file)
 	}
 }
 
-void
-sock_remove(const struct sock_addr *addr, const struct sock_file *file)
+bool
+sock_owns(const struct sock_addr *addr, const struct sock_file *file)
 {
 	struct sock_file there;
 
 	sock_remember(addr, &there);
-	if (there.ino != 0 && there.ino == file->ino &&
-	    there.dev == file->dev)
+	return there.ino != 0 && there.ino == file->ino &&
+	    there.dev == file->dev;
+}
+
+void
+sock_remove(const struct sock_addr *addr, const struct sock_file *file)
+{
+	if (sock_owns(addr, file))
 		unlink(addr->u.un.sun_path);
 }
 

@@ -98,6 +98,8 @@ struct sock_file {
 
 void		 sock_remember(const struct sock_addr *addr,
 		    struct sock_file *file);
+bool		 sock_owns(const struct sock_addr *addr,
+		    const struct sock_file *file);
 void		 sock_remove(const struct sock_addr *addr,
 		    const struct sock_file *file);
 

@@ -14,14 +14,16 @@
 #include "upgrade.h"
 
 /*
- * "PID;4;5,6;;9-20,33;": the process it is meant for, then the descriptors of
- * the pid file, of listening sockets with a port of their own, of those whose
- * port the system chose, of clients with an unread head, of clients that
- * linger.  Another form must have another name.
+ * "PID;4;5,6;;;9-20,33;": the process it is meant for, then the descriptors of
+ * the pid file, of listening sockets of each kind, of clients with an unread
+ * head, of clients that linger.  Another form must have another name.
  */
-#define VARIABLE	"FDPROXY_UPGRADE_2"
+#define FAMILY		"FDPROXY_UPGRADE_"
+#define VARIABLE	FAMILY "3"
 
 #define NUMBER	12		/* room for one, with what stands before it */
+
+extern char **environ;
 
 static char *value;		/* of the variable, a copy */
 static char *left;		/* what upgrade_client() has yet to name */
@@ -49,33 +51,49 @@ next_number(char **text)
 	return first++;
 }
 
-bool
+/* Of whatever version, meant for this process. */
+static bool
+left_by_another(void)
+{
+	const char *number;
+	char **p;
+
+	for (p = environ; *p != NULL; p++) {
+		number = strchr(*p, '=');
+		if (strncmp(*p, FAMILY, strlen(FAMILY)) == 0 &&
+		    number != NULL &&
+		    strtol(number + 1, NULL, 10) == (long)getpid())
+			return true;
+	}
+	return false;
+}
+
+enum upgrade_left
 upgrade_open(void)
 {
 	const char *given = getenv(VARIABLE);
-	int fd;
+	int fd, kind;
 
 	if (given == NULL)
-		return false;
+		return left_by_another() ? UPGRADE_FOREIGN : UPGRADE_NOTHING;
 	value = strdup(given);
 	unsetenv(VARIABLE);
 	if (value == NULL)
-		return false;
+		return UPGRADE_NOTHING;
 	if (strtol(value, &left, 10) != (long)getpid() || *left != ';') {
 		left = NULL;
-		return false;		/* meant for somebody else */
+		return UPGRADE_NOTHING;	/* meant for somebody else */
 	}
 	left++;
 	while ((fd = next_number(&left)) != -1)
 		proc_pid_adopt(fd);
 	left += *left == ';';
-	while ((fd = next_number(&left)) != -1)
-		listen_adopt(fd, false);
-	left += *left == ';';
-	while ((fd = next_number(&left)) != -1)
-		listen_adopt(fd, true);
-	left += *left == ';';
-	return true;
+	for (kind = 0; kind < LISTEN_KINDS; kind++) {
+		while ((fd = next_number(&left)) != -1)
+			listen_adopt(fd, (enum listen_kind)kind);
+		left += *left == ';';
+	}
+	return UPGRADE_OURS;
 }
 
 int
@@ -100,7 +118,13 @@ struct list {
 	size_t n;
 };
 
-enum { PID_FILE, LISTENERS, ANY_PORT, CLIENTS, LINGERING, LISTS };
+enum {
+	PID_FILE,
+	LISTENERS,
+	CLIENTS = LISTENERS + LISTEN_KINDS,
+	LINGERING,
+	LISTS
+};
 
 static int
 by_number(const void *a, const void *b)
@@ -151,7 +175,7 @@ fill(struct list lists[LISTS], bool all)
 	if (all && proc_pid_fd() != -1)
 		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
 	for (i = 0; i < listen_count(); i++) {
-		l = &lists[listen_any_port(i) ? ANY_PORT : LISTENERS];
+		l = &lists[LISTENERS + listen_kind(i)];
 		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
 			l->fds[l->n++] = listen_at(i)->fd;
 	}

@@ -11,12 +11,21 @@
  * in its environment, since everything else is in the kernel.
  */
 
+enum upgrade_left {
+	UPGRADE_NOTHING,
+	UPGRADE_OURS,
+	UPGRADE_FOREIGN		/* by a version that we do not understand */
+};
+
 /*
  * Whether another program has left us something: we take its place, or with
- * -t only see whether we could.  Its listening sockets are given to
- * listen_adopt(); the environment is cleared.
+ * -t only see whether we could, and then exit with UPGRADE_GOOD.  Its listening
+ * sockets are given to listen_adopt(); the environment is cleared.
  */
-bool		 upgrade_open(void);
+enum upgrade_left upgrade_open(void);
+
+/* Not 0, which any program says to a -t that does not know what is meant. */
+#define UPGRADE_GOOD	10
 
 /*
  * The next client that was left to us, or -1.  *lingers: it has been answered
@@ -28,7 +37,7 @@ int		 upgrade_client(bool *lingers);
  * Start the program with argv, which has a -t, to see whether it would be
  * content here, with the listening sockets that are there; what it has to say
  * goes where our messages go.  adopted is the number of sockets from
- * LISTEN_FDS.  Its process id, or -1 with errno.
+ * LISTEN_FDS.  Its process id, or -1 with errno; UPGRADE_GOOD is its consent.
  */
 pid_t		 upgrade_try(const char *program, char **argv, int adopted);
 

@@ -5,12 +5,16 @@
  * FDEXEC names it.
  */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,6 +128,59 @@ START_TEST(abstract_name)
 }
 END_TEST
 
+/*
+ * Its end: who is in the queue is served, but nobody new gets in, although the
+ * name is there as long as the socket.
+ */
+START_TEST(abstract_end)
+{
+	static const char get[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char name[96], route[128];
+	int client[2], go, fd, i, status;
+	long end = now_ms() + WORLD_PATIENCE;
+	socklen_t size;
+	size_t len;
+
+	snprintf(name, sizeof(name), "@%s/s", world_dir());
+	snprintf(route, sizeof(route), "/app=%s,wait=10s", name);
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+	    strlen(name));
+	memcpy(addr.sun_path + 1, name + 1, strlen(name) - 1);
+	ck_assert_int_eq(mkfifo("go", 0600), 0);
+	go = open("go", O_RDWR | O_CLOEXEC);
+	start(name, "-c1", "echo begun >>begun; read -r x <go; echo answer");
+	world_proxy("-r", route, NULL);
+	client[0] = client_open();
+	send_text(client[0], get);
+	until_file("begun", "begun\n");
+	/* Its head comes when its connection is in the queue. */
+	client[1] = client_open();
+	send_text(client[1], get);
+	ck_assert(readable(client[1], WORLD_PATIENCE));
+	ck_assert_int_eq(kill(fdexec, SIGTERM), 0);
+	do {
+		ck_assert_int_lt(now_ms(), end);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+		    SOCK_CLOEXEC, 0);
+		status = connect(fd, (struct sockaddr *)&addr, size);
+		close(fd);
+	} while (status == 0 || errno != ECONNREFUSED);
+	ck_assert_int_eq(write(go, "\n\n", 2), 2);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_contains(buf, "\r\n\r\nanswer\n");
+		close(client[i]);
+	}
+	close(go);
+	ck_assert_int_eq(waitpid(fdexec, &status, 0), fdexec);
+	fdexec = -1;
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	world_stop(NULL);
+}
+END_TEST
+
 /* A script that ignores a body does not reset its own answer. */
 START_TEST(ignored_body)
 {
@@ -217,6 +274,7 @@ main(void)
 	tcase_add_test(tc, ucspi);
 	tcase_add_test(tc, cgi);
 	tcase_add_test(tc, abstract_name);
+	tcase_add_test(tc, abstract_end);
 	tcase_add_test(tc, ignored_body);
 	tcase_add_test(tc, children_are_limited);
 	tcase_add_test(tc, probes);

@@ -1006,6 +1006,10 @@ START_TEST(fifo)
 	refused("Include pipe\n");
 	ck_contains(world_errors(), "cannot read ");
 	check_served(client_open(), s, GET);
+	/* Nor would the next program go on that waits for it. */
+	signal_says(SIGUSR2, "no upgrade: ");
+	ck_contains(world_errors(), "-t exits with status 2");
+	check_served(client_open(), s, GET);
 	close(s);
 	world_stop("");
 }
@@ -1632,6 +1636,27 @@ START_TEST(any_port)
 }
 END_TEST
 
+/*
+ * The IPv4 half of "every address", with the port of the other half, is taken
+ * for nothing else.
+ */
+START_TEST(any_port_of_every_address)
+{
+	int s = backend_listen("s", 4);
+
+	write_file("conf", "ProxyPass /app fd://s\nListen 0\n");
+	world_proxy("-f", "conf", NULL);
+	/* One of two gets a descriptor above that half's. */
+	reload("ProxyPass /app fd://s\nListen 0.0.0.0:0\nListen 0.0.0.0:0\n"
+	    "Listen 0\n");
+	upgrade();
+	check_served(client_open(), s, GET);
+	reload("ProxyPass /app fd://s\nListen 0\n");
+	close(s);
+	world_stop("");
+}
+END_TEST
+
 /* Whatever stands in the way, the old program goes on, with its clients. */
 START_TEST(no_upgrade)
 {
@@ -1643,11 +1668,14 @@ START_TEST(no_upgrade)
 		{ "Not this\n", NULL, "conf:1: unknown directive" },
 		{ "Not this\n", NULL, "-t exits with status 2" },
 		{ NULL, "#!/bin/sh\nexit 3\n", "-t exits with status 3" },
+		/* An older one, say: it only finds its configuration good. */
+		{ NULL, "#!/bin/sh\nexit 0\n", "does not know how to go on" },
 		{ NULL, "#!/bin/sh\nkill -9 $$\n", "-t ends by signal 9" },
 		{ NULL, "#!/nowhere\n", "no upgrade: " },
 		{ NULL, "", "no upgrade: " },
 		/* Content, and gone. */
-		{ NULL, "#!/bin/sh\nrm -f \"$0\"\n", "cannot execute " },
+		{ NULL, "#!/bin/sh\nrm -f \"$0\"\nexit 10\n",
+		    "cannot execute " },
 		{ NULL, NULL, "cannot execute " }
 	};
 	int s = backend_listen("s", 16), t, half[2], line, fds, fd, answered;
@@ -1684,8 +1712,8 @@ START_TEST(no_upgrade)
 	    "env >env\nexit 4\n");
 	signal_says(SIGUSR2, "-t exits with status 4");
 	ck_assert_str_eq(read_file("fds"), "2\n");
-	ck_contains(read_file("env"), "\nFDPROXY_UPGRADE_2=");
-	ck_contains(read_file("env"), ";;;\n");
+	ck_contains(read_file("env"), "\nFDPROXY_UPGRADE_3=");
+	ck_contains(read_file("env"), ";;;;\n");
 	ck_assert_ptr_null(strstr(read_file("env"), "NOTIFY_SOCKET="));
 	ck_assert_ptr_null(strstr(read_file("env"), "LISTEN_"));
 	ck_assert_int_eq(read_all(answered, buf, sizeof(buf), &len), END_FIN);
@@ -1833,13 +1861,66 @@ START_TEST(not_ours)
 {
 	int s = backend_listen("s", 4);
 
-	world_environment("FDPROXY_UPGRADE_2", _i == 0 ? "1;;3-9;;10;" :
+	world_environment("FDPROXY_UPGRADE_3", _i == 0 ? "1;;3-9;;;10;" :
 	    "trial");
 	world_proxy("-r", "/app=s", NULL);
 	check_served(client_open(), s, GET);
 	ck_assert_int_eq(world_says(UPGRADED), 0);
 	close(s);
 	world_stop(NULL);
+}
+END_TEST
+
+/* Another version's list means that it asks whether we can go on: no. */
+START_TEST(not_our_version)
+{
+	world_environment("FDPROXY_UPGRADE_1", _i == 0 ? "self" : "1");
+	world_spawn("-t", "-l", "0", NULL);
+	ck_assert_int_eq(world_exit(), _i == 0 ? 1 : 0);
+	ck_contains(world_errors(), _i == 0 ? "cannot go on where another" :
+	    "configuration is good");
+}
+END_TEST
+
+/* A user that the next program could not become, although it is root. */
+START_TEST(cannot_become)
+{
+	int s = backend_listen("s", 4);
+
+	use_copy();
+	write_file("conf", "ProxyPass /app fd://s\n");
+	world_proxy("-f", "conf", NULL);
+	write_file("conf", "ProxyPass /app fd://s\nUser 65534\n");
+	replace("#!/bin/sh\nexec setpriv --bounding-set=-setuid,-setgid "
+	    "./real \"$@\"\n");
+	signal_says(SIGUSR2, "no upgrade: ");
+	ck_contains(world_errors(), "cannot become user 65534");
+	check_served(client_open(), s, GET);
+	close(s);
+	world_stop("");
+}
+END_TEST
+
+/*
+ * A socket's file that has become somebody else's stays his, also across an
+ * upgrade.
+ */
+START_TEST(not_our_file)
+{
+	int s = backend_listen("s", 4), his;
+
+	write_file("conf", "ProxyPass /app fd://s\n");
+	world_proxy("-f", "conf", "-l", local("u1"), "-l", local("u2"), NULL);
+	ck_assert_int_eq(unlink("u1"), 0);
+	his = backend_listen("u1", 4);
+	upgrade();
+	upgrade();
+	check_served(client_open(), s, GET);
+	close(s);
+	world_stop("");
+	ck_assert_int_eq(access("u1", F_OK), 0);
+	ck_assert_int_eq(access("u2", F_OK), -1);
+	close(his);
 }
 END_TEST
 
@@ -1898,13 +1979,18 @@ main(void)
 	tcase_add_test(tc, other_listeners);
 	tcase_add_loop_test(tc, cannot_follow, 0, 4);
 	tcase_add_test(tc, any_port);
-	tcase_add_loop_test(tc, no_upgrade, 0, 8);
+	tcase_add_test(tc, any_port_of_every_address);
+	tcase_add_loop_test(tc, no_upgrade, 0, 9);
 	tcase_add_loop_test(tc, slow_upgrade, 0, 2);
 	tcase_add_test(tc, many_upgrades);
 	tcase_add_loop_test(tc, pid_file, 0, geteuid() == 0 ? 2 : 1);
 	if (geteuid() == 0)
 		tcase_add_test(tc, in_root);
 	tcase_add_loop_test(tc, not_ours, 0, 2);
+	tcase_add_loop_test(tc, not_our_version, 0, 2);
+	if (geteuid() == 0)
+		tcase_add_test(tc, cannot_become);
+	tcase_add_test(tc, not_our_file);
 	suite_add_tcase(suite, tc);
 	return world_run(suite);
 }
