@@ -336,7 +336,7 @@ def options():
                         "with -q, build/bench)")
     parser.add_argument("-q", dest="quick", action="store_true",
                         help="few requests, one round: does it run?")
-    parser.add_argument("-r", dest="rounds", type=int, default=7,
+    parser.add_argument("-r", dest="rounds", type=int, default=6,
                         help="rounds (%(default)s; 5 of scaling at most)")
     parser.add_argument("only", nargs="*", metavar="name", type=str.lower,
                         help="only these: floor, fdproxy, apache, nginx, "
