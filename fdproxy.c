@@ -396,6 +396,14 @@ end_command(void)
 	deadline_set(TIMER_STOP, clock_ms() + server.config->stop_ms);
 }
 
+/* An upgrade that was to come, or comes now. */
+static void
+forget_upgrade(void)
+{
+	server.upgrade = false;
+	deadline_clear(TIMER_TRIAL);
+}
+
 /* Each of them does not wait any longer for what the one before began. */
 static void
 stop(void)
@@ -425,8 +433,7 @@ stop(void)
 	deadline_clear(TIMER_PAUSE);
 	deadline_clear(TIMER_TICK);
 	deadline_clear(TIMER_START);
-	deadline_clear(TIMER_TRIAL);
-	server.upgrade = false;
+	forget_upgrade();
 	if (server.trial != 0)
 		kill(server.trial, SIGKILL);
 	end_clients(false);
@@ -597,8 +604,7 @@ reload(void)
 		config_free(new);
 		if (server.upgrade) {
 			log_error("no upgrade: its configuration is bad");
-			server.upgrade = false;
-			deadline_clear(TIMER_TRIAL);
+			forget_upgrade();
 		}
 	} else {
 		server.previous = server.config;
@@ -655,21 +661,23 @@ try_upgrade(void)
 static void
 end_trial(int status)
 {
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
 	server.trial = 0;
 	if (server.phase != SERVING)
 		return;		/* it was killed then */
-	if (WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_GOOD) {
+	if (code == UPGRADE_GOOD) {
 		server.upgrade = true;	/* as soon as it can be */
 		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
 		return;
 	}
 	deadline_clear(TIMER_TRIAL);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (code == 0)
 		log_error("no upgrade: %s does not know how to go on",
 		    server.argv[0]);
-	else if (WIFEXITED(status))
+	else if (code != -1)
 		log_error("no upgrade: %s -t exits with status %d",
-		    server.argv[0], WEXITSTATUS(status));
+		    server.argv[0], code);
 	else
 		log_error("no upgrade: %s -t ends by signal %d",
 		    server.argv[0], WTERMSIG(status));
@@ -681,11 +689,10 @@ upgrade(void)
 {
 	struct conn *c;
 
-	deadline_clear(TIMER_TRIAL);
 	/* What has come until now is for us, the rest for the next program. */
 	proc_hold_signals(true);
 	take_signals();
-	server.upgrade = false;
+	forget_upgrade();
 	if (server.phase != SERVING) {
 		proc_hold_signals(false);
 		return;
@@ -1309,6 +1316,24 @@ may_follow(const struct config *c)
 	return proc_drop(c->user, c->group, c->chroot) && allocate();
 }
 
+/* -t, by a user or as a trial.  An exit status. */
+static int
+test(const struct config *c, enum upgrade_left left)
+{
+	switch (left) {
+	case UPGRADE_OURS:
+		return may_follow(c) ? UPGRADE_GOOD : 1;
+	case UPGRADE_FOREIGN:
+		log_error("version %s cannot go on where another one is",
+		    VERSION);
+		return 1;
+	case UPGRADE_NOTHING:
+		break;
+	}
+	text_write(STDERR_FILENO, "configuration is good\n");
+	return 0;
+}
+
 static int
 run(void)
 {
@@ -1332,17 +1357,8 @@ run(void)
 	if (!child_fits(c))
 		return 2;
 	set_level(c);
-	if (opt->test && server.heir)
-		return may_follow(c) ? UPGRADE_GOOD : 1;
-	if (opt->test && left == UPGRADE_FOREIGN) {
-		log_error("version %s cannot go on where another one is",
-		    VERSION);
-		return 1;
-	}
-	if (opt->test) {
-		text_write(STDERR_FILENO, "configuration is good\n");
-		return 0;
-	}
+	if (opt->test)
+		return test(c, left);
 	if (server.heir) {
 		opt->print = false;	/* done long ago */
 		opt->ready = NULL;

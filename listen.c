@@ -174,10 +174,11 @@ was_twin(int twin)
 {
 	int i;
 
+	if (left[twin].addr.u.sa.sa_family != AF_INET)
+		return false;
 	for (i = 0; i < nleft; i++)
 		if (left[i].kind == LISTEN_ANY_PORT &&
 		    left[i].addr.u.sa.sa_family == AF_INET6 &&
-		    left[twin].addr.u.sa.sa_family == AF_INET &&
 		    sock_port(&left[i].addr) == sock_port(&left[twin].addr))
 			return true;
 	return false;

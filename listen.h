@@ -19,6 +19,7 @@ struct listener {
 	struct sock_file file;	/* of that */
 };
 
+/* What another program must know of a listener that it is left. */
 enum listen_kind {
 	LISTEN_PLAIN,
 	LISTEN_ANY_PORT,	/* the system chose its port */
@@ -58,6 +59,7 @@ struct listener		*listen_at(int i);
  */
 int			 listen_number(int i);
 
+/* Of listener i, if we have opened it. */
 enum listen_kind	 listen_kind(int i);
 
 #endif

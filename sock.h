@@ -89,7 +89,8 @@ int		 sock_listen(const struct sock_addr *addr, int backlog,
 
 /*
  * The file of such a socket, if it has one: remembered, so that it is removed
- * only while it is still this one, and not whoever's has its name by then.
+ * only while it is still this one (sock_owns()), and not whoever's has its name
+ * by then.
  */
 struct sock_file {
 	dev_t dev;

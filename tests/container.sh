@@ -30,7 +30,7 @@ die() {
 }
 ms() { echo $(($(date +%s%N) / 1000000)); }
 
-# until COMMAND: waits for it, at most 10 s
+# until COMMAND: waits for it, at most a minute
 wait_for() {
 	end=$(($(ms) + 60000))
 	until "$@"; do

@@ -36,10 +36,14 @@ for copy in with without; do
 done
 
 # Debian's goes with its own Python, which need not be the first one.
-pytest=${PYTEST:-python3 -m pytest}
-if [ -z "${PYTEST:-}" ] && ! $pytest --version >/dev/null 2>&1; then
-	pytest=pytest-3
-fi
+languages="sh c"
+for pytest in "${PYTEST:-python3 -m pytest}" "${PYTEST:-pytest-3}"; do
+	if $pytest --version >/dev/null 2>&1; then
+		languages="sh python c"
+		break
+	fi
+done
+[ "$languages" != "sh c" ] || echo "(no pytest: left out)"
 
 # one LANGUAGE with|without [command of a backend]
 one() {
@@ -56,12 +60,6 @@ one() {
 		exec timeout 300 ./test_backend ;;
 	esac
 }
-
-languages="sh python c"
-if ! $pytest --version >"$dir/out/pytest" 2>&1; then
-	languages="sh c"
-	echo "(no pytest: left out)"
-fi
 
 for language in $languages; do
 	(one $language with) >"$dir/out/one" 2>&1 ||
