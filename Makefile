@@ -15,10 +15,11 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 # In this order: a module includes and calls only what stands before it.
 ORDER = http_parse text stats clock log sock route health poller_epoll \
 	poller_kqueue poller_poll fdpass flush fault reply config status \
-	proc conn listen child upgrade fdproxy fdexec fdaccept_run
+	proc conn listen child upgrade fdproxy fdexec fdaccept_head \
+	fdaccept_port fdaccept_run
 
-HDR = child.h clock.h config.h conn.h fault.h fdpass.h flush.h health.h \
-	http_parse.h listen.h log.h poller.h proc.h reply.h route.h sock.h \
+HDR = child.h clock.h config.h conn.h fault.h fdaccept.h fdpass.h flush.h \
+	health.h http_parse.h listen.h log.h poller.h proc.h reply.h route.h sock.h \
 	stats.h status.h text.h upgrade.h
 SRC = fdproxy.c child.c clock.c config.c conn.c fault.c fdpass.c flush.c \
 	health.c http_parse.c listen.c log.c poller_epoll.c poller_kqueue.c \
@@ -30,7 +31,9 @@ OBJ = fdproxy.o child.o clock.o config.o conn.o fault.o fdpass.o flush.o \
 	upgrade.o
 EXEC_SRC = fdexec.c clock.c fdpass.c http_parse.c log.c proc.c sock.c text.c
 EXEC_OBJ = fdexec.o clock.o fdpass.o http_parse.o log.o proc.o sock.o text.o
-PRELOAD_SRC = fdaccept.c fdpass.c sock.c text.c
+RUN_SRC = fdaccept_run.c sock.c text.c
+RUN_OBJ = fdaccept_run.o sock.o text.o
+PRELOAD_SRC = fdaccept.c fdaccept_head.c fdaccept_port.c fdpass.c sock.c text.c
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
@@ -42,8 +45,8 @@ fdproxy: $(OBJ)
 fdexec: $(EXEC_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(EXEC_OBJ) $(LDLIBS)
 
-fdaccept: fdaccept_run.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ fdaccept_run.o $(LDLIBS)
+fdaccept: $(RUN_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ) $(LDLIBS)
 
 # Not LDFLAGS, which may say -static; not our objects, which may not be PIC.
 LINK_SO = $(COMPILE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ $(PRELOAD_SRC) \
@@ -57,7 +60,7 @@ libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
 
 # Every object depends on every header and on the flags, the linker's too: a
 # list by hand for each would be shorter in the running and wrong in the end.
-$(OBJ) $(EXEC_OBJ) fdaccept_run.o: $(HDR) .flags
+$(OBJ) $(EXEC_OBJ) $(RUN_OBJ) fdaccept_head.o fdaccept_port.o: $(HDR) .flags
 
 .flags: FORCE
 	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS)' \
@@ -116,8 +119,10 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 	build/libfdaccept.so build/accepter build/accepter-test
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
-	build/unit_config build/unit_status build/unit_text
-REPLAYS = build/replay_http_parse build/replay_route build/replay_config
+	build/unit_config build/unit_status build/unit_text \
+	build/unit_fdaccept
+REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
+	build/replay_fdaccept_head
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_reload build/e2e_log \
 	build/e2e_fdexec build/e2e_fdaccept \
@@ -154,9 +159,9 @@ build/fdexec-test: build/.made $(EXEC_SRC) $(HDR) .flags
 	$(COMPILE) $(SANITIZE) -o $@ $(EXEC_SRC) $(LINK)
 
 # The library beside it is the only one that this launcher finds.
-build/fdaccept-test: build/.made fdaccept_run.c .flags
+build/fdaccept-test: build/.made $(RUN_SRC) $(HDR) .flags
 	$(COMPILE) -ULIBDIR -DLIBDIR='"/nonexistent"' $(SANITIZE) -o $@ \
-		fdaccept_run.c $(LINK)
+		$(RUN_SRC) $(LINK)
 
 build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR) .flags
 	$(LINK_SO)
@@ -213,6 +218,11 @@ U10 = tests/unit_text.c text.c
 build/unit_text: build/.made $(U10) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
 
+# The library is in it as it would be in a server: its read(2) is ours.
+U11 = tests/unit_fdaccept.c $(PRELOAD_SRC)
+build/unit_fdaccept: build/.made $(U11) tests/edited.h $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U11) $(LINK_TEST)
+
 # The fuzzers' seeds, with any compiler.
 R1 = tests/fuzz_main.c tests/fuzz_http_parse.c http_parse.c
 build/replay_http_parse: build/.made $(R1) $(HDR) .flags
@@ -225,6 +235,10 @@ build/replay_route: build/.made $(R2) $(HDR) .flags
 R3 = tests/fuzz_main.c tests/fuzz_config.c $(CONFIG)
 build/replay_config: build/.made $(R3) $(HDR) .flags
 	$(TEST_CC) -o $@ $(R3) $(LINK)
+
+R4 = tests/fuzz_main.c tests/fuzz_fdaccept_head.c fdaccept_head.c
+build/replay_fdaccept_head: build/.made $(R4) tests/edited.h $(HDR) .flags
+	$(TEST_CC) -o $@ $(R4) $(LINK)
 
 # End to end: these link nothing of fdproxy.
 E_CC = $(TEST_CC) -o $@
@@ -299,9 +313,11 @@ fuzz: build/.made
 	$(FUZZ) -o build/fuzz_http_parse tests/fuzz_http_parse.c http_parse.c
 	$(FUZZ) -o build/fuzz_route tests/fuzz_route.c route.c
 	$(FUZZ) -o build/fuzz_config tests/fuzz_config.c $(CONFIG)
+	$(FUZZ) -Itests -o build/fuzz_fdaccept_head \
+		tests/fuzz_fdaccept_head.c fdaccept_head.c
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 
-depcheck: all
+depcheck: all fdaccept_head.o fdaccept_port.o
 	sh tests/depcheck.sh $(ORDER)
 
 lint:

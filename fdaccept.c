@@ -3,25 +3,27 @@
 /*
  * libfdaccept: loaded into a server that knows nothing of it, its accept(2) and
  * accept4(2) return, on AF_UNIX listeners, the client whose descriptor comes
- * over the connection, in place of the connection.
+ * over the connection, in place of the connection; what the server reads of
+ * that client is edited (head), and a TCP port of its choice is such a listener
+ * (port).
  *
  * The program around it may have threads, fork and be interrupted anywhere:
- * nothing is allocated or locked, and what is kept is written before main()
- * and only read from then on.
+ * nothing is allocated or locked, and what is kept here is written before
+ * main() and only read from then on.
  */
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fdaccept.h"
 #include "fdpass.h"
 #include "sock.h"
 
@@ -30,7 +32,7 @@
  * sender connects when it has something to send.  A server with an event loop
  * stands still meanwhile; a sender that came too late will connect again.
  */
-#define WAIT_MS	250
+#define WAIT_MS	20
 
 /* No string that is longer comes through execve(2) on Linux. */
 #define NAMES_SIZE	(128 * 1024)
@@ -39,32 +41,74 @@
 #define EXPORT	__attribute__((visibility("default")))
 
 /*
- * FDACCEPT and FDACCEPT_ADDRESS as they were at the start: some servers write
- * their title over the environment.
+ * The environment as it was at the start: some servers write their title over
+ * it.  The starter is whoever has started the program, and no part of it.
  */
-static char names[NAMES_SIZE];
-static bool unix_addresses;
+static struct {
+	char names[NAMES_SIZE];		/* FDACCEPT */
+	bool unix_addresses;		/* FDACCEPT_ADDRESS */
+	bool keep;
+	pid_t starter;
+} given;
 
-static int64_t
-now(void)
+/* What a connection to a listener has brought. */
+enum brought {
+	BROUGHT_CLIENT,
+	BROUGHT_NOBODY,		/* a probe, or a client that has left */
+	BROUGHT_SILENCE,
+	BROUGHT_OTHER,		/* it is somebody's connection to the server */
+	BROUGHT_LOST		/* errno: there is no descriptor for the client */
+};
+
+static void
+read_environment(void)
 {
-	struct timespec ts;
+	const char *text = getenv("FDACCEPT");
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	if (text != NULL && *given.names == '\0')
+		strncpy(given.names, text, sizeof(given.names) - 1);
+	text = getenv("FDACCEPT_ADDRESS");
+	given.unix_addresses = text != NULL && strcmp(text, "unix") == 0;
+	given.keep = getenv(FDACCEPT_KEEP) != NULL;
+	given.starter = getppid();
+#ifdef __linux__
+	text = getenv(FDACCEPT_PORT);
+	if (text != NULL)
+		fdaccept_port_begin(text);
+#endif
 }
 
-/* Whether clients come over connections to the listener of that address. */
+/* Whether there is a port; whether the listener is its socket. */
 static bool
-expected(const struct sock_addr *listener)
+has_port(void)
 {
-	const char *path = listener->u.un.sun_path, *name = names;
-	size_t len = strnlen(path, sizeof(listener->u.un.sun_path)), n;
+#ifdef __linux__
+	return fdaccept_port_used();
+#else
+	return false;
+#endif
+}
 
-	if (listener->u.sa.sa_family != AF_UNIX)
-		return false;
-	if (*names == '\0')
-		return true;
+static bool
+is_port(int listener)
+{
+#ifdef __linux__
+	return fdaccept_port_is(listener);
+#else
+	(void)listener;
+	return false;
+#endif
+}
+
+/* Whether FDACCEPT names the socket of that address. */
+static bool
+is_named(const struct sock_addr *addr)
+{
+	char path[sizeof(addr->u.un.sun_path) + 2];
+	const char *name = given.names;
+	size_t n, len;
+
+	len = strlen(sock_path(addr, path, sizeof(path)));
 	for (;;) {
 		n = strcspn(name, ":");
 		if (n > 0 && n == len && memcmp(name, path, n) == 0)
@@ -75,97 +119,185 @@ expected(const struct sock_addr *listener)
 	}
 }
 
+/*
+ * Whether clients come over connections to the listener that conn is from;
+ * *named, which says that it is the port's, becomes whether nothing else does.
+ */
+static bool
+is_expected(int conn, bool *named)
+{
+	struct sock_addr addr;
+
+	if (sock_name(conn, &addr) == -1 || addr.u.sa.sa_family != AF_UNIX)
+		return false;
+	*named = *named || is_named(&addr);
+	return *named || (*given.names == '\0' && !has_port());
+}
+
 /* Whether there is a message, or the end, in time; signals take none of it. */
 static bool
 arrived(int conn)
 {
 	struct pollfd p = { conn, POLLIN, 0 };
-	int64_t end = now() + WAIT_MS, left = WAIT_MS;
+	struct timespec ts;
+	int64_t end = 0, now;
 	int n;
 
 	do {
-		n = poll(&p, 1, (int)left);
-		left = end - now();
-	} while (n == -1 && errno == EINTR && left > 0);
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+		if (end == 0)
+			end = now + WAIT_MS;
+		n = now > end ? 0 : poll(&p, 1, (int)(end - now));
+	} while (n == -1 && errno == EINTR);
 	return n == 1;
 }
 
+/* Whether this program itself has made the connection, to wake itself up. */
+static bool
+is_own(int conn)
+{
+#ifdef SO_PEERCRED
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+		return false;
+	return peer.pid == getpid() ||
+	    (peer.pid == getppid() && peer.pid != given.starter);
+#else
+	(void)conn;
+	return false;
+#endif
+}
+
 /*
- * What accept4() was asked for, and what systems do by themselves that let a
- * connection take O_NONBLOCK from its listener, conn has already.
+ * Look at what conn has brought, and take nothing of it.  A client is close-on-
+ * exec until it is known what it should be, and its address is in *addr.
+ */
+static enum brought
+look(int conn, int *client, struct sock_addr *addr)
+{
+	int type = 0, listening = 0;
+	socklen_t len = sizeof(type);
+	char first = 'x';
+	ssize_t n;
+
+	n = fdpass_peek(conn, &first, 1, client);
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		if (!arrived(conn))
+			return BROUGHT_SILENCE;
+		n = fdpass_peek(conn, &first, 1, client);
+	}
+	if (n == -1)
+		return errno == EMFILE ? BROUGHT_LOST : BROUGHT_NOBODY;
+	if (n == 0)
+		return is_own(conn) ? BROUGHT_OTHER : BROUGHT_NOBODY;
+	if (*client == -1)
+		return BROUGHT_OTHER;
+	if (first == '\0' && getsockopt(*client, SOL_SOCKET, SO_TYPE, &type,
+	    &len) == 0 && type == SOCK_STREAM) {
+		if (sock_peer(*client, addr) == 0)
+			return BROUGHT_CLIENT;
+		len = sizeof(listening);
+		getsockopt(*client, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+		    &len);
+		if (!listening) {
+			sock_drop(*client);
+			return BROUGHT_NOBODY;
+		}
+	}
+	sock_drop(*client);
+	return BROUGHT_OTHER;
+}
+
+/*
+ * O_NONBLOCK and close-on-exec as accept4() was asked for them, whatever the
+ * sender has set; elsewhere than on Linux also what conn has by itself from
+ * the listener.
  */
 static bool
-copy_flags(int client, int conn)
+set_flags(int client, int conn, int flags)
 {
-	int status = fcntl(conn, F_GETFL), flags = fcntl(conn, F_GETFD);
+#ifdef __linux__
+	int asked = flags == -1 ? 0 : flags;
+	int on = (asked & SOCK_NONBLOCK) != 0;
 
-	return status != -1 && flags != -1 &&
+	(void)conn;
+	return ioctl(client, FIONBIO, &on) != -1 &&
+	    ((asked & SOCK_CLOEXEC) != 0 || fcntl(client, F_SETFD, 0) != -1);
+#else
+	int status = fcntl(conn, F_GETFL), own = fcntl(conn, F_GETFD);
+
+	(void)flags;
+	return status != -1 && own != -1 &&
 	    sock_nonblock(client, (status & O_NONBLOCK) != 0) != -1 &&
-	    fcntl(client, F_SETFD, flags) != -1;
+	    fcntl(client, F_SETFD, own) != -1;
+#endif
 }
 
-/*
- * Take a client from conn.  It is close-on-exec until it is known what it
- * should be.  Returns the descriptor and its address, or -1 with an errno that
- * servers expect of accept(2): ECONNABORTED, they go on; EMFILE, they pause.
- */
+/* Make the client what accept returns.  0, or -1 with errno. */
 static int
-take(int conn, struct sock_addr *addr)
+begin(int client, int conn, int flags)
 {
-	int client = -1;
-	char nul;
-
-	if (arrived(conn) && fdpass_recv(conn, &nul, 1, &client) == -1 &&
-	    errno == EMFILE)
+	if (!set_flags(client, conn, flags))
 		return -1;
-	/* One without an address has left, or is no connection at all. */
-	if (client != -1 && sock_peer(client, addr) == 0 &&
-	    copy_flags(client, conn))
-		return client;
-	if (client != -1)
-		close(client);
-	errno = ECONNABORTED;
-	return -1;
+#ifdef __linux__
+	if (!given.keep)
+		return fdaccept_head_begin(client);
+#endif
+	return 0;
 }
 
+/* The system's accept(2), or accept4(2) with flags that are not -1. */
+static int	system_accept(int listener, struct sockaddr *addr,
+		    socklen_t *len, int flags);
+
 /*
- * What the server gets for conn, which the system's accept has returned: conn
- * itself, or its client, whose address goes where the one of conn is now.
- * Room for it were size bytes; what the system has made of *len is not that.
+ * Accept until somebody has come: a client, with its address in the place of
+ * the connection's, or a connection that is none of fdproxy's, as it is.  No
+ * errno that accept(2) does not have on AF_UNIX, ECONNABORTED above all: plain
+ * loops end at it.
  */
 static int
-exchange(int conn, struct sockaddr *dst, socklen_t *len, socklen_t size)
+accept_client(int listener, struct sockaddr *dst, socklen_t *len, int flags)
 {
-	int saved = errno, client;
+	socklen_t size = dst == NULL || len == NULL ? 0 : *len;
+	int saved = errno, conn, client;
 	struct sock_addr addr;
+	enum brought brought;
+	bool named;
 
-	if (conn == -1)
-		return -1;
-	if (sock_name(conn, &addr) == -1 || !expected(&addr)) {
-		errno = saved;
-		return conn;
-	}
-	client = take(conn, &addr);
-	if (client == -1)
-		saved = errno;
-	close(conn);
-	if (client != -1 && !unix_addresses && dst != NULL && len != NULL) {
+	do {
+		if (dst != NULL && len != NULL)
+			*len = size;
+		/* Not afterwards: a signal handler may have closed it by then. */
+		named = is_port(listener);
+		conn = system_accept(listener, dst, len, flags);
+		if (conn == -1)
+			return -1;
+		brought = is_expected(conn, &named) ?
+		    look(conn, &client, &addr) : BROUGHT_OTHER;
+		if (brought == BROUGHT_OTHER ||
+		    (brought == BROUGHT_SILENCE && !named)) {
+			errno = saved;
+			return conn;
+		}
+		if (brought == BROUGHT_CLIENT &&
+		    begin(client, conn, flags) == -1) {
+			sock_drop(client);
+			brought = BROUGHT_LOST;
+		}
+		sock_drop(conn);
+		if (brought == BROUGHT_LOST)
+			return -1;
+	} while (brought != BROUGHT_CLIENT);
+	if (!given.unix_addresses && dst != NULL && len != NULL) {
 		memcpy(dst, &addr.u, addr.len < size ? addr.len : size);
 		*len = addr.len;
 	}
 	errno = saved;
 	return client;
-}
-
-static void
-read_environment(void)
-{
-	const char *text = getenv("FDACCEPT");
-
-	if (text != NULL && *names == '\0')
-		strncpy(names, text, sizeof(names) - 1);
-	text = getenv("FDACCEPT_ADDRESS");
-	unix_addresses = text != NULL && strcmp(text, "unix") == 0;
 }
 
 /* ---- in place of the system's ---- */
@@ -179,74 +311,394 @@ prepare(void)
 }
 
 static int
-client_accept(int listener, struct sockaddr *addr, socklen_t *len)
+system_accept(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	socklen_t size = addr == NULL || len == NULL ? 0 : *len;
+	(void)flags;
+	return accept(listener, addr, len);
+}
 
-	return exchange(accept(listener, addr, len), addr, len, size);
+static int
+own_accept(int listener, struct sockaddr *addr, socklen_t *len)
+{
+	return accept_client(listener, addr, len, -1);
 }
 
 /* dyld(1) replaces what this table names everywhere but in here. */
 __attribute__((used, section("__DATA,__interpose"))) static const struct {
 	int (*by)(int, struct sockaddr *, socklen_t *);
 	int (*what)(int, struct sockaddr *, socklen_t *);
-} interpose[] = { { client_accept, accept } };
+} interpose[] = { { own_accept, accept } };
 
 #else
 
 /*
- * Named for the linker alone: glibc declares accept(2) with a union of
- * pointers, which ISO C has no way to define it with.
+ * Each function of the C library that is replaced: what it returns, its name
+ * and what it takes.
  */
-EXPORT int	client_accept(int listener, struct sockaddr *addr,
-		    socklen_t *len) __asm__("accept");
-EXPORT int	client_accept4(int listener, struct sockaddr *addr,
-		    socklen_t *len, int flags) __asm__("accept4");
-
-static int (*next_accept)(int, struct sockaddr *, socklen_t *);
-static int (*next_accept4)(int, struct sockaddr *, socklen_t *, int);
+#define ACCEPTS(X)							\
+	X(int, accept, (int, struct sockaddr *, socklen_t *))		\
+	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))
+#ifdef __linux__
+#define READS_AND_WRITES(X)						\
+	X(ssize_t, read, (int, void *, size_t))				\
+	X(ssize_t, readv, (int, const struct iovec *, int))		\
+	X(ssize_t, recv, (int, void *, size_t, int))			\
+	X(ssize_t, recvfrom, (int, void *, size_t, int,			\
+	    struct sockaddr *, socklen_t *))				\
+	X(ssize_t, recvmsg, (int, struct msghdr *, int))		\
+	X(ssize_t, write, (int, const void *, size_t))			\
+	X(ssize_t, writev, (int, const struct iovec *, int))		\
+	X(ssize_t, send, (int, const void *, size_t, int))		\
+	X(ssize_t, sendto, (int, const void *, size_t, int,		\
+	    const struct sockaddr *, socklen_t))			\
+	X(ssize_t, sendmsg, (int, const struct msghdr *, int))
+#define PORTS(X)							\
+	X(int, bind, (int, const struct sockaddr *, socklen_t))		\
+	X(int, listen, (int, int))					\
+	X(int, getsockname, (int, struct sockaddr *, socklen_t *))	\
+	X(int, getsockopt, (int, int, int, void *, socklen_t *))	\
+	X(int, setsockopt, (int, int, int, const void *, socklen_t))	\
+	X(int, close, (int))						\
+	X(int, close_range, (unsigned int, unsigned int, int))		\
+	X(void, closefrom, (int))
+#else
+#define READS_AND_WRITES(X)
+#define PORTS(X)
+#endif
+/* What some become in programs that are built with _FORTIFY_SOURCE. */
+#if defined(__linux__) && defined(__GLIBC__)
+#define CHECKED(X)							\
+	X(ssize_t, __read_chk, (int, void *, size_t, size_t))		\
+	X(ssize_t, __recv_chk, (int, void *, size_t, size_t, int))	\
+	X(ssize_t, __recvfrom_chk, (int, void *, size_t, size_t, int,	\
+	    struct sockaddr *, socklen_t *))
+#else
+#define CHECKED(X)
+#endif
+#define ALL(X)	ACCEPTS(X) READS_AND_WRITES(X) PORTS(X) CHECKED(X)
 
 /*
- * Not the bare system calls: those of the C library are where threads can be
- * cancelled, and another preloaded library may come in between.
+ * Ours have these names for the linker alone: glibc declares some with a union
+ * of pointers, which ISO C has no way to define them with.
  */
+#define DECLARE(type, name, arguments)					\
+	EXPORT type own_##name arguments __asm__(#name);
+ALL(DECLARE)
+
+/*
+ * Those of the C library, or of another preloaded library behind this one.
+ * Not the bare system calls: threads can be cancelled in the C library's.
+ */
+#define MEMBER(type, name, arguments)	type (*name) arguments;
+static struct {
+	ALL(MEMBER)
+} next;
+
+/* C has no cast from the one kind of pointer to the other. */
+#define FIND(type, name, arguments)					\
+	function = dlsym(RTLD_NEXT, #name);				\
+	memcpy(&next.name, &function, sizeof(function));
+
+/* Also called by another library's constructor, before ours, or by dlsym(3). */
 __attribute__((constructor)) static void
 prepare(void)
 {
+	static bool prepared;
 	void *function;
 
+	if (prepared)
+		return;
+	ALL(FIND)
+	prepared = true;
 	read_environment();
-	/* C has no cast from the one kind of pointer to the other. */
-	function = dlsym(RTLD_NEXT, "accept4");
-	memcpy(&next_accept4, &function, sizeof(function));
-	function = dlsym(RTLD_NEXT, "accept");
-	memcpy(&next_accept, &function, sizeof(function));
+}
+
+static int
+system_accept(int listener, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	if (flags == -1)
+		return next.accept(listener, addr, len);
+	if (next.accept4 != NULL)
+		return next.accept4(listener, addr, len, flags);
+	errno = ENOSYS;
+	return -1;
 }
 
 int
-client_accept(int listener, struct sockaddr *addr, socklen_t *len)
+own_accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
-	socklen_t size = addr == NULL || len == NULL ? 0 : *len;
-
-	/* Called by another library's constructor, before ours. */
-	if (next_accept == NULL)
-		prepare();
-	return exchange(next_accept(listener, addr, len), addr, len, size);
+	prepare();
+	return accept_client(listener, addr, len, -1);
 }
 
 int
-client_accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
+own_accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	socklen_t size = addr == NULL || len == NULL ? 0 : *len;
+	prepare();
+	/* -1 would be every flag there is: EINVAL, as for any that is unknown. */
+	return accept_client(listener, addr, len, flags == -1 ? -2 : flags);
+}
 
-	if (next_accept == NULL)
-		prepare();
-	if (next_accept4 == NULL) {
+#ifdef __linux__
+
+/* A message of one buffer. */
+static struct msghdr
+message(struct iovec *iov, const void *buf, size_t n)
+{
+	struct msghdr msg;
+
+	iov->iov_base = (void *)(uintptr_t)buf;
+	iov->iov_len = n;
+	memset(&msg, 0, sizeof(msg));
+	msg.msg_iov = iov;
+	msg.msg_iovlen = 1;
+	return msg;
+}
+
+static struct msghdr
+messages(const struct iovec *iov, int n)
+{
+	struct iovec unused;
+	struct msghdr msg = message(&unused, NULL, 0);
+
+	msg.msg_iov = (struct iovec *)(uintptr_t)iov;
+	msg.msg_iovlen = (unsigned int)n;
+	return msg;
+}
+
+static ssize_t
+receive(int fd, void *buf, size_t n, int flags)
+{
+	struct iovec iov;
+	struct msghdr msg = message(&iov, buf, n);
+
+	return fdaccept_head_receive(next.recvmsg, fd, &msg, flags);
+}
+
+ssize_t
+own_read(int fd, void *buf, size_t n)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? receive(fd, buf, n, 0) :
+	    next.read(fd, buf, n);
+}
+
+ssize_t
+own_readv(int fd, const struct iovec *iov, int n)
+{
+	struct msghdr msg = messages(iov, n);
+
+	prepare();
+	return n > 0 && fdaccept_head_pending(fd) ?
+	    fdaccept_head_receive(next.recvmsg, fd, &msg, 0) :
+	    next.readv(fd, iov, n);
+}
+
+ssize_t
+own_recv(int fd, void *buf, size_t n, int flags)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? receive(fd, buf, n, flags) :
+	    next.recv(fd, buf, n, flags);
+}
+
+ssize_t
+own_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+    socklen_t *len)
+{
+	prepare();
+	if (!fdaccept_head_pending(fd))
+		return next.recvfrom(fd, buf, n, flags, addr, len);
+	if (addr != NULL && len != NULL)
+		*len = 0;
+	return receive(fd, buf, n, flags);
+}
+
+ssize_t
+own_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? fdaccept_head_receive(next.recvmsg,
+	    fd, msg, flags) : next.recvmsg(fd, msg, flags);
+}
+
+#ifdef __GLIBC__
+
+ssize_t
+own___read_chk(int fd, void *buf, size_t n, size_t size)
+{
+	prepare();
+	return n <= size ? own_read(fd, buf, n) :
+	    next.__read_chk(fd, buf, n, size);
+}
+
+ssize_t
+own___recv_chk(int fd, void *buf, size_t n, size_t size, int flags)
+{
+	prepare();
+	return n <= size ? own_recv(fd, buf, n, flags) :
+	    next.__recv_chk(fd, buf, n, size, flags);
+}
+
+ssize_t
+own___recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
+    struct sockaddr *addr, socklen_t *len)
+{
+	prepare();
+	return n <= size ? own_recvfrom(fd, buf, n, flags, addr, len) :
+	    next.__recvfrom_chk(fd, buf, n, size, flags, addr, len);
+}
+
+#endif
+
+/* To a client who has asked for a WebSocket: is it the answer that it is one? */
+static ssize_t
+transmit(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t sent;
+
+	fdaccept_head_sending(fd, msg->msg_iov, (size_t)msg->msg_iovlen);
+	sent = next.sendmsg(fd, msg, flags);
+	fdaccept_head_sent(fd, msg->msg_iov, (size_t)msg->msg_iovlen, sent);
+	return sent;
+}
+
+ssize_t
+own_write(int fd, const void *buf, size_t n)
+{
+	struct iovec iov;
+	struct msghdr msg = message(&iov, buf, n);
+
+	prepare();
+	return fdaccept_head_pending(fd) ? transmit(fd, &msg, 0) :
+	    next.write(fd, buf, n);
+}
+
+ssize_t
+own_writev(int fd, const struct iovec *iov, int n)
+{
+	struct msghdr msg = messages(iov, n);
+
+	prepare();
+	return n > 0 && fdaccept_head_pending(fd) ? transmit(fd, &msg, 0) :
+	    next.writev(fd, iov, n);
+}
+
+ssize_t
+own_send(int fd, const void *buf, size_t n, int flags)
+{
+	struct iovec iov;
+	struct msghdr msg = message(&iov, buf, n);
+
+	prepare();
+	return fdaccept_head_pending(fd) ? transmit(fd, &msg, flags) :
+	    next.send(fd, buf, n, flags);
+}
+
+ssize_t
+own_sendto(int fd, const void *buf, size_t n, int flags,
+    const struct sockaddr *addr, socklen_t len)
+{
+	struct iovec iov;
+	struct msghdr msg = message(&iov, buf, n);
+
+	prepare();
+	return fdaccept_head_pending(fd) ? transmit(fd, &msg, flags) :
+	    next.sendto(fd, buf, n, flags, addr, len);
+}
+
+ssize_t
+own_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? transmit(fd, msg, flags) :
+	    next.sendmsg(fd, msg, flags);
+}
+
+int
+own_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int result;
+
+	prepare();
+	return fdaccept_port_bind(fd, addr, len, &result) ? result :
+	    next.bind(fd, addr, len);
+}
+
+/* It listens already; how long its queue may be is the launcher's. */
+int
+own_listen(int fd, int backlog)
+{
+	prepare();
+	return fdaccept_port_is(fd) ? 0 : next.listen(fd, backlog);
+}
+
+int
+own_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int result;
+
+	prepare();
+	return fdaccept_port_name(fd, addr, len, &result) ? result :
+	    next.getsockname(fd, addr, len);
+}
+
+int
+own_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int result;
+
+	prepare();
+	return fdaccept_port_get(fd, level, name, value, len, &result) ?
+	    result : next.getsockopt(fd, level, name, value, len);
+}
+
+int
+own_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	prepare();
+	return fdaccept_port_set(fd, level, name) ? 0 :
+	    next.setsockopt(fd, level, name, value, len);
+}
+
+int
+own_close(int fd)
+{
+	prepare();
+	return fdaccept_port_keeps(fd) ? 0 : next.close(fd);
+}
+
+int
+own_close_range(unsigned int first, unsigned int last, int flags)
+{
+	unsigned int kept;
+
+	prepare();
+	if (next.close_range == NULL) {
 		errno = ENOSYS;
 		return -1;
 	}
-	return exchange(next_accept4(listener, addr, len, flags), addr, len,
-	    size);
+	kept = (unsigned int)fdaccept_port_kept();
+	if (kept < first || kept > last)
+		return next.close_range(first, last, flags);
+	if (kept > first && next.close_range(first, kept - 1, flags) == -1)
+		return -1;
+	return kept < last ? next.close_range(kept + 1, last, flags) : 0;
 }
+
+void
+own_closefrom(int first)
+{
+	int kept;
+
+	prepare();
+	kept = fdaccept_port_kept();
+	for (; first <= kept; first++)
+		own_close(first);
+	if (next.closefrom != NULL)
+		next.closefrom(first);
+}
+
+#endif
 
 #endif

@@ -14,9 +14,18 @@
 /*
  * One descriptor more than is asked for would fit into the padding of
  * CMSG_SPACE(sizeof(int)) on some systems, so room is made for a few, to be
- * closed.
+ * closed.  A receiver that has set SO_PASSCRED, SO_PASSSEC or SO_PASSPIDFD (or
+ * whose listener has) is sent credentials, a label and a descriptor of the
+ * process as well, in front of the descriptors: what has no room is lost.
  */
-#define SURPLUS	4
+#define SURPLUS		4
+#define CREDENTIALS	64
+#define LABEL		256
+
+/* Linux 6.5's, which C libraries do not all have yet; no other type is 4. */
+#if defined(__linux__) && !defined(SCM_PIDFD)
+#define SCM_PIDFD	4
+#endif
 
 int
 fdpass_connect(const struct sock_addr *addr)
@@ -101,6 +110,16 @@ fdpass_send(int sock, int fd, const void *data, size_t len)
 	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 
+static bool
+has_descriptors(const struct cmsghdr *cmsg)
+{
+#ifdef SCM_PIDFD
+	if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_PIDFD)
+		return true;
+#endif
+	return cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS;
+}
+
 /* Keep the first descriptor of a message, close all others. */
 static void
 take(struct msghdr *msg, int *fd)
@@ -111,14 +130,13 @@ take(struct msghdr *msg, int *fd)
 
 	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
 	    cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET ||
-		    cmsg->cmsg_type != SCM_RIGHTS)
+		if (!has_descriptors(cmsg))
 			continue;
 		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
 			memcpy(&got, CMSG_DATA(cmsg) + i * sizeof(int),
 			    sizeof(int));
-			if (*fd == -1)
+			if (*fd == -1 && cmsg->cmsg_type == SCM_RIGHTS)
 				*fd = got;
 			else
 				close(got);
@@ -126,12 +144,14 @@ take(struct msghdr *msg, int *fd)
 	}
 }
 
-ssize_t
-fdpass_recv(int sock, void *data, size_t size, int *fd)
+static ssize_t
+receive(int sock, void *data, size_t size, int *fd, int flags)
 {
 	union {
 		struct cmsghdr align;
-		unsigned char bytes[CMSG_SPACE(SURPLUS * sizeof(int))];
+		unsigned char bytes[CMSG_SPACE(SURPLUS * sizeof(int)) +
+		    CMSG_SPACE(CREDENTIALS) + CMSG_SPACE(LABEL) +
+		    CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov;
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
@@ -143,7 +163,7 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 	iov.iov_base = data;
 	iov.iov_len = size;
 	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+		n = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
@@ -155,4 +175,25 @@ fdpass_recv(int sock, void *data, size_t size, int *fd)
 	if (*fd != -1 && MSG_CMSG_CLOEXEC == 0)
 		sock_cloexec(*fd);
 	return n;
+}
+
+ssize_t
+fdpass_recv(int sock, void *data, size_t size, int *fd)
+{
+	return receive(sock, data, size, fd, 0);
+}
+
+ssize_t
+fdpass_peek(int sock, void *data, size_t size, int *fd)
+{
+#ifdef __linux__
+	return receive(sock, data, size, fd, MSG_PEEK | MSG_DONTWAIT);
+#else
+	ssize_t n = recv(sock, data, size, MSG_PEEK | MSG_DONTWAIT);
+
+	*fd = -1;
+	if (n < 1 || *(char *)data != '\0')
+		return n;
+	return receive(sock, data, size, fd, MSG_DONTWAIT);
+#endif
 }

@@ -65,4 +65,11 @@ ssize_t	fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
  */
 ssize_t	fdpass_recv(int sock, void *data, size_t size, int *fd);
 
+/*
+ * The same without waiting (EAGAIN), and without taking: the message stays as
+ * it is, and *fd is a copy of its descriptor, the caller's as well.  Only Linux
+ * copies descriptors; elsewhere a message that begins with a NUL is taken.
+ */
+ssize_t	fdpass_peek(int sock, void *data, size_t size, int *fd);
+
 #endif

@@ -5,17 +5,22 @@
  * it accepts as its options say, tells on standard output what it got, one
  * line each time, says hello to the client and closes.
  *
- *	accepter [-Filnz] [-4 flags] [-s size] socket
+ *	accepter [-cFeilnwz] [-4 flags] [-s size] socket
  *
  *	-4 flags	accept4() with SOCK_NONBLOCK (n), SOCK_CLOEXEC (c)
+ *	-c		from a listener with SO_PASSCRED
+ *	-e		edge-triggered: all that are there, then one report
  *	-F		in a child process
  *	-i		with a signal every few milliseconds
  *	-l		with one free descriptor
  *	-n		from a listener that is not blocking
  *	-s size		with that much room for the address
+ *	-w		woken up by a connection of its own
  *	-z		without an address
  *
- * The socket "tcp" is a port of 127.0.0.1, which is printed first.
+ * What comes with a connection that is no client is told as well.  The socket
+ * "tcp" is a port of 127.0.0.1, which is printed first; one that begins with @
+ * is an abstract name.
  */
 
 #include <errno.h>
@@ -27,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -38,7 +44,7 @@
 #define ERRNO	77	/* any that no call here sets */
 
 static struct {
-	bool four, child, signals, full, nonblocking, null;
+	bool four, child, signals, full, nonblocking, null, edges, wake, cred;
 	int flags;
 	socklen_t size;
 } want = { .size = sizeof(struct sockaddr_storage) };
@@ -97,6 +103,7 @@ occupy(bool on)
 static void
 tell(int fd, int error, const unsigned char *addr, socklen_t len, int fds)
 {
+	char bytes[64];
 	size_t i;
 
 	if (fd == -1) {
@@ -112,8 +119,26 @@ tell(int fd, int error, const unsigned char *addr, socklen_t len, int fds)
 			if (addr[i] != 0xaa)
 				printf(" overwritten");
 	}
-	printf(" fds %d\n", fds);
+	printf(" fds %d", fds);
+	error = (int)recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (len == 2 && error > 0)
+		printf(" bytes %d", error);
+	putchar('\n');
 	fflush(stdout);
+}
+
+/* A connection to the own listener, as threads are woken by it. */
+static void
+wake(int listener)
+{
+	struct sockaddr_un un;
+	socklen_t len = sizeof(un);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	getsockname(listener, (struct sockaddr *)&un, &len);
+	if (connect(fd, (struct sockaddr *)&un, len) == -1)
+		exit(3);
+	close(fd);
 }
 
 static void
@@ -127,6 +152,8 @@ serve(int listener)
 
 	while (want.nonblocking && poll(&p, 1, -1) != 1)
 		;
+	if (want.wake)
+		wake(listener);
 	memset(&addr, 0xaa, sizeof(addr));
 	if (want.full)
 		occupy(true);
@@ -135,7 +162,8 @@ serve(int listener)
 		fd = want.four ? accept4(listener, dst, want.null ? NULL :
 		    &len, want.flags) : accept(listener, dst, want.null ?
 		    NULL : &len);
-	} while (fd == -1 && errno == EINTR);
+	} while (fd == -1 && (errno == EINTR ||
+	    (want.nonblocking && errno == EAGAIN)));
 	error = errno;
 	if (want.full)
 		occupy(false);
@@ -148,13 +176,38 @@ serve(int listener)
 	}
 }
 
+/*
+ * As a server does that is told of an edge alone: it goes on until accept has
+ * an error, whatever that is.
+ */
+static void
+serve_edges(int listener)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int fd, n, ep = epoll_create1(0);
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &event);
+	for (;;) {
+		if (epoll_wait(ep, &event, 1, -1) != 1)
+			continue;
+		for (n = 0; (fd = accept(listener, NULL, NULL)) != -1; n++) {
+			send(fd, "hello", 5, MSG_NOSIGNAL);
+			shutdown(fd, SHUT_WR);
+			close(fd);
+		}
+		if (n > 0 || errno != EAGAIN)
+			printf("%d clients, then %s\n", n, strerror(errno));
+		fflush(stdout);
+	}
+}
+
 static int
 listen_on(const char *name)
 {
 	struct sockaddr_un un;
 	struct sockaddr_in in;
 	socklen_t len = sizeof(in);
-	int fd;
+	int fd, on = 1;
 
 	memset(&in, 0, sizeof(in));
 	memset(&un, 0, sizeof(un));
@@ -172,11 +225,17 @@ listen_on(const char *name)
 		fflush(stdout);
 	} else {
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
-		if (bind(fd, (struct sockaddr *)&un, sizeof(un)) == -1 ||
-		    listen(fd, 16) == -1)
+		len = sizeof(un);
+		if (*name == '@') {
+			un.sun_path[0] = '\0';
+			len = (socklen_t)(sizeof(sa_family_t) + strlen(name));
+		}
+		if (bind(fd, (struct sockaddr *)&un, len) == -1 ||
+		    listen(fd, 128) == -1 || (want.cred && setsockopt(fd,
+		    SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == -1))
 			return -1;
 	}
-	if (want.nonblocking)
+	if (want.nonblocking || want.edges)
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
 }
@@ -186,7 +245,7 @@ options(int argc, char **argv)
 {
 	int ch;
 
-	while ((ch = getopt(argc, argv, "4:Filns:z")) != -1) {
+	while ((ch = getopt(argc, argv, "4:ceFilns:wz")) != -1) {
 		switch (ch) {
 		case '4':
 			want.four = true;
@@ -194,6 +253,12 @@ options(int argc, char **argv)
 				want.flags |= SOCK_NONBLOCK;
 			if (strchr(optarg, 'c') != NULL)
 				want.flags |= SOCK_CLOEXEC;
+			break;
+		case 'c':
+			want.cred = true;
+			break;
+		case 'e':
+			want.edges = true;
 			break;
 		case 'F':
 			want.child = true;
@@ -209,6 +274,9 @@ options(int argc, char **argv)
 			break;
 		case 's':
 			want.size = (socklen_t)atoi(optarg);
+			break;
+		case 'w':
+			want.wake = true;
 			break;
 		case 'z':
 			want.null = true;
@@ -243,6 +311,8 @@ main(int argc, char **argv)
 	}
 	if (want.signals)
 		begin_signals();
+	if (want.edges)
+		serve_edges(listener);
 	for (;;)
 		serve(listener);
 }

@@ -37,10 +37,10 @@ run() {
 units() {
 	log=build/run.units
 	for unit in http_parse route clock log sock flush fdpass config \
-	    status text; do
+	    status text fdaccept; do
 		run unit_$unit build/unit_$unit
 	done
-	for fuzz in http_parse route config; do
+	for fuzz in http_parse route config fdaccept_head; do
 		run replay_$fuzz build/replay_$fuzz tests/corpus/$fuzz
 	done
 	run synopsis sh tests/synopsis.sh

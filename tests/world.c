@@ -646,7 +646,10 @@ unix_address(struct sockaddr_un *addr, const char *name)
 	memset(addr, 0, sizeof(*addr));
 	addr->sun_family = AF_UNIX;
 	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", name);
-	return sizeof(*addr);
+	if (*name != '@')
+		return sizeof(*addr);
+	addr->sun_path[0] = '\0';
+	return (socklen_t)(sizeof(sa_family_t) + strlen(name));
 }
 
 static int

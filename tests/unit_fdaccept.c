@@ -1,0 +1,963 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * libfdaccept inside a program: read(2), write(2) and their kin are the
+ * library's here.
+ */
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
+
+#include "edited.h"
+#include "fdaccept.h"
+#include "fdpass.h"
+#include "unit.h"
+
+#define FDS_MAX	512
+#define MESSAGE_MAX	(1200 * 1024)
+
+static int open_before;
+static char message[MESSAGE_MAX], want[MESSAGE_MAX], got[MESSAGE_MAX];
+
+static int
+count_open(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < FDS_MAX; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void
+setup(void)
+{
+	open_before = count_open();
+}
+
+static void
+teardown(void)
+{
+	ck_assert_int_eq(count_open(), open_before);
+}
+
+/* Heads, and what comes behind them at once. */
+static const char *const heads[] = {
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nX: y\r\n\r\n",
+	"GET / HTTP/1.1\r\nConnection: close, TE\r\nHost: a\r\nTE: x\r\n\r\n",
+	"GET / HTTP/1.0\r\nCONNECTION:Keep-Alive\r\n\r\n",
+	"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nconnection:\tkeep-alive\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nConnections: 1\r\nConnectio: 2\r\n"
+	    "Proxy-Connection: keep-alive\r\nC: 3\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 48\r\n\r\n"
+	    "Connection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n",
+	"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n"
+	    "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: A\r\n\r\n"
+	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	"POST / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	"GET / HTTP/1.1\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n\r\n",
+	"GET / HTTP/1.1\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\n"
+	    "\r\n",
+	"GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+	"GET / HTTP/1.1\r\nConnection: keep-alive\r\nUpgrade: x\r\n"
+	    "Connection:\r\nConnection: a\r\n\r\n"
+};
+
+/* How a server reads. */
+enum call { READ, RECV, RECVFROM, READV, RECVMSG, CALLS };
+
+static ssize_t
+take(enum call call, int fd, char *buf, size_t size, int flags)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct iovec iov[3];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3,
+	    .msg_controllen = 0 };
+	size_t third = size / 3;
+	ssize_t n;
+
+	iov[0] = (struct iovec){ buf, third };
+	iov[1] = (struct iovec){ buf + third, third };
+	iov[2] = (struct iovec){ buf + 2 * third, size - 2 * third };
+	switch (call) {
+	case READ:
+		return read(fd, buf, size);
+	case RECV:
+		return recv(fd, buf, size, flags);
+	case RECVFROM:
+		n = recvfrom(fd, buf, size, flags, (struct sockaddr *)&addr,
+		    &len);
+		MUST(n == -1 || len == 0);
+		return n;
+	case READV:
+		return readv(fd, iov, 3);
+	case RECVMSG:
+	case CALLS:
+		break;
+	}
+	return recvmsg(fd, &msg, flags);
+}
+
+static void
+pair_of(int pair[2], bool tcp)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+	    .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct linger reset = { 1, 0 };
+	socklen_t len = sizeof(addr);
+	int listener;
+
+	if (!tcp) {
+		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		return;
+	}
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	MUST(bind(listener, (struct sockaddr *)&addr, len) == 0);
+	MUST(listen(listener, 1) == 0);
+	MUST(getsockname(listener, (struct sockaddr *)&addr, &len) == 0);
+	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+	MUST(connect(pair[0], (struct sockaddr *)&addr, len) == 0);
+	pair[1] = accept(listener, NULL, NULL);
+	MUST(pair[1] != -1);
+	close(listener);
+	/* Thousands of connections leave no port in TIME-WAIT. */
+	setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+static void
+close_pair(int pair[2])
+{
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A client who has sent the text; pair[1] is what accept has returned. */
+static void
+client(int pair[2], bool tcp, const char *text, size_t len)
+{
+	pair_of(pair, tcp);
+	MUST(send(pair[0], text, len, 0) == (ssize_t)len);
+	MUST(fdaccept_head_begin(pair[1]) == 0);
+}
+
+static bool
+readable(int fd, int ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/* By pieces of that size: the right text, and readable until its end. */
+static void
+read_all(enum call call, int fd, size_t size, size_t total, bool peek)
+{
+	size_t n = 0;
+	char look[4096];
+	ssize_t seen = 0, len;
+
+	while (n < total) {
+		MUST_MSG(readable(fd, 1000), "%zu of %zu", n, total);
+		if (peek) {
+			seen = take(call == READ || call == READV ? RECV :
+			    call, fd, look, size, MSG_PEEK);
+			MUST(seen > 0);
+		}
+		len = take(call, fd, got + n, size, 0);
+		MUST_MSG(len > 0 && (size_t)len <= size, "%zd: %s", len,
+		    strerror(errno));
+		MUST(!peek || (len >= seen && memcmp(look, got + n,
+		    (size_t)seen) == 0));
+		n += (size_t)len;
+	}
+	MUST(n == total);
+	MUST_MSG(memcmp(got, want, total) == 0, "\"%.*s\"", (int)total, got);
+	MUST(!readable(fd, 0));
+	MUST(recv(fd, got, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+}
+
+/* Each head, by each call, in pieces of each size. */
+START_TEST(splits)
+{
+	size_t size, n, total, head;
+	enum call call;
+	bool websocket;
+	int pair[2], tcp, peek;
+
+	n = strlen(heads[_i]);
+	total = edited(heads[_i], n, want, &head, &websocket);
+	ck_assert(head > 0 && !websocket);
+	for (size = 1; size <= 4096; size = size < 64 ? size + 1 :
+	    size == 64 ? 100 : size == 100 ? 1000 : size + 3096) {
+		for (call = READ; call < CALLS; call++) {
+			tcp = size % 8 == 1 || size > 64;
+			for (peek = 0; peek < 2; peek++) {
+				client(pair, tcp, heads[_i], n);
+				read_all(call, pair[1], size, total, peek);
+				close_pair(pair);
+			}
+		}
+	}
+}
+END_TEST
+
+#ifdef __linux__
+/*
+ * A server that is told once, and reads until it gets less than it has room
+ * for, has all of it then.
+ */
+START_TEST(edge_triggered)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	size_t size, n = strlen(heads[_i]), total, len, head;
+	bool websocket;
+	int pair[2], ep;
+	ssize_t more;
+
+	total = edited(heads[_i], n, want, &head, &websocket);
+	for (size = 1; size < 1000; size += size < 64 ? 1 : 97) {
+		client(pair, size % 4 == 0, heads[_i], n);
+		ep = epoll_create1(0);
+		ck_assert(epoll_ctl(ep, EPOLL_CTL_ADD, pair[1], &event) == 0);
+		MUST(epoll_wait(ep, &event, 1, 1000) == 1);
+		len = 0;
+		do {
+			more = recv(pair[1], got + len, size, MSG_DONTWAIT);
+			MUST(more > 0 || (more == -1 && errno == EAGAIN));
+			len += more > 0 ? (size_t)more : 0;
+		} while (more == (ssize_t)size);
+		MUST(len == total && memcmp(got, want, total) == 0);
+		/* And again when there is more. */
+		MUST(send(pair[0], "x", 1, 0) == 1);
+		event.events = EPOLLIN | EPOLLET;
+		MUST(epoll_wait(ep, &event, 1, 1000) == 1);
+		MUST(read(pair[1], got, 2) == 1 && *got == 'x');
+		close(ep);
+		close_pair(pair);
+	}
+}
+END_TEST
+#endif
+
+/* Heads longer than what is looked at at once, with many fields to leave out. */
+START_TEST(large)
+{
+	static const size_t sizes[] = { 1, 1000, 8192, 100000 };
+	size_t n, total, head;
+	bool websocket;
+	int pair[2], i;
+
+	n = (size_t)snprintf(message, sizeof(message),
+	    "GET /%0*d HTTP/1.1\r\nHost: a\r\n", _i * 1000, 0);
+	for (i = 0; i < 1000; i++)
+		n += (size_t)snprintf(message + n, sizeof(message) - n,
+		    "%s: keep-alive%0*d\r\n", i % 3 == 0 ? "X" : "Connection",
+		    i % 40, 0);
+	n += (size_t)snprintf(message + n, sizeof(message) - n, "\r\n");
+	total = edited(message, n, want, &head, &websocket);
+	ck_assert_uint_eq(head, total);
+	for (i = 0; i < COUNT(sizes); i++) {
+		client(pair, false, message, n);
+		read_all((enum call)(i % CALLS), pair[1], sizes[i], total,
+		    false);
+		close_pair(pair);
+	}
+}
+END_TEST
+
+/* A body of 1 MiB that is full of heads is not touched. */
+static void *
+send_message(void *arg)
+{
+	size_t n = 0;
+	ssize_t sent;
+
+	while (n < strlen(message)) {
+		sent = send(*(int *)arg, message + n, strlen(message) - n, 0);
+		MUST(sent > 0);
+		n += (size_t)sent;
+	}
+	shutdown(*(int *)arg, SHUT_WR);
+	return NULL;
+}
+
+START_TEST(body)
+{
+	static const size_t sizes[] = { 1, 7, 63, 100, 1000, 4096, 65536,
+	    262144 };
+	const char part[] = "Connection: keep-alive\r\nUpgrade: x\r\n\r\n"
+	    "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+	size_t n, total, len = 0, head;
+	bool websocket;
+	pthread_t thread;
+	int pair[2];
+	ssize_t more;
+
+	n = (size_t)snprintf(message, sizeof(message), "POST / HTTP/1.1\r\n"
+	    "Host: a\r\nConnection: keep-alive\r\n\r\n");
+	while (n < (sizes[_i] < 63 ? 65536u : 1024 * 1024u))
+		n += (size_t)snprintf(message + n, sizeof(message) - n, "%s",
+		    part);
+	total = edited(message, n, want, &head, &websocket);
+	pair_of(pair, true);
+	ck_assert(pthread_create(&thread, NULL, send_message, &pair[0]) == 0);
+	/* The sender of descriptors waits for the whole head. */
+	while (recv(pair[1], got, 200, MSG_PEEK) < 200)
+		;
+	ck_assert(fdaccept_head_begin(pair[1]) == 0);
+	do {
+		more = take((enum call)(_i % CALLS), pair[1], got + len,
+		    sizes[_i], 0);
+		MUST(more >= 0);
+		len += (size_t)more;
+	} while (more > 0);
+	ck_assert(pthread_join(thread, NULL) == 0);
+	ck_assert_uint_eq(len, total);
+	ck_assert(memcmp(got, want, total) == 0);
+	close_pair(pair);
+}
+END_TEST
+
+/* A head that is not whole, which nobody may hand over, ends where it is cut. */
+START_TEST(cut_short)
+{
+	char buf[256];
+	int pair[2];
+
+	client(pair, false, "GET / HTTP/1.1\r\nHost: a\r\nConn", 29);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 25 + 19);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 0);
+	close_pair(pair);
+	client(pair, false, "\r\n\r", 3);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 0);
+	close_pair(pair);
+	client(pair, false, "GET / HTTP/1.1\r\n", 16);
+	close(pair[0]);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 16);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 0);
+	close(pair[1]);
+}
+END_TEST
+
+/* Nothing there, nothing asked for, and what is not for reading at all. */
+START_TEST(errors)
+{
+	char buf[64];
+	int pair[2];
+
+	pair_of(pair, true);
+	ck_assert(fdaccept_head_begin(pair[1]) == 0);
+	ck_assert(recv(pair[1], buf, 1, MSG_DONTWAIT) == -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(read(pair[1], buf, 0), 0);
+	ck_assert(recv(pair[1], buf, 1, MSG_OOB) == -1);
+	ck_assert(send(pair[0], "GET / HTTP/1.1\r\n\r\n", 18, 0) == 18);
+	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 18 + 19);
+	close_pair(pair);
+	ck_assert(read(-1, buf, 1) == -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert(read(FDACCEPT_HEADS + 1, buf, 1) == -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert(fdaccept_head_begin(FDACCEPT_HEADS) == -1);
+	ck_assert_int_eq(errno, EMFILE);
+}
+END_TEST
+
+/* A number that is used again is not the client that it was. */
+START_TEST(number_again)
+{
+	char text[] = "GET / HTTP/1.1\r\nConnection: x\r\n\r\n", buf[64];
+	char name[] = "/tmp/unit_fdaccept.XXXXXX";
+	int pair[2], file, again;
+
+	client(pair, false, text, strlen(text));
+	file = mkstemp(name);
+	ck_assert_int_ne(file, -1);
+	unlink(name);
+	ck_assert(write(file, text, strlen(text)) == (ssize_t)strlen(text));
+	ck_assert_int_eq(lseek(file, 0, SEEK_SET), 0);
+	again = dup2(file, pair[1]);
+	ck_assert(read(again, buf, sizeof(buf)) == (ssize_t)strlen(text));
+	ck_assert(memcmp(buf, text, strlen(text)) == 0);
+	close(file);
+	close_pair(pair);
+
+	client(pair, false, text, strlen(text));
+	close_pair(pair);
+	pair_of(pair, false);
+	ck_assert(send(pair[0], text, strlen(text), 0) > 0);
+	ck_assert(read(pair[1], buf, sizeof(buf)) == (ssize_t)strlen(text));
+	close_pair(pair);
+}
+END_TEST
+
+/* A child goes on where its parent was. */
+START_TEST(in_a_child)
+{
+	const char *text = heads[1];
+	size_t n = strlen(text), total, head;
+	bool websocket;
+	int pair[2], status;
+	pid_t pid;
+
+	total = edited(text, n, want, &head, &websocket);
+	client(pair, false, text, n);
+	ck_assert_int_eq(read(pair[1], got, 20), 20);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		n = 20;
+		while (n < total)
+			n += (size_t)read(pair[1], got + n, 3);
+		_exit(memcmp(got, want, total) == 0 ? 7 : 8);
+	}
+	ck_assert(waitpid(pid, &status, 0) == pid);
+	ck_assert_int_eq(WEXITSTATUS(status), 7);
+	close_pair(pair);
+}
+END_TEST
+
+/* ---- WebSockets ---- */
+
+#define ASKS	"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, "	\
+		"Upgrade\r\nupgrade: \tWebSocket \r\nX: y\r\n\r\n"
+
+enum sending { WRITE, SEND, SENDTO, WRITEV, SENDMSG, SENDINGS };
+
+static void
+put(enum sending call, int fd, const char *text, size_t len)
+{
+	struct iovec iov[2];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n = -1;
+
+	iov[0] = (struct iovec){ (void *)(uintptr_t)text, len / 2 };
+	iov[1] = (struct iovec){ (void *)(uintptr_t)(text + len / 2),
+	    len - len / 2 };
+	if (call == WRITE)
+		n = write(fd, text, len);
+	else if (call == SEND)
+		n = send(fd, text, len, 0);
+	else if (call == SENDTO)
+		n = sendto(fd, text, len, 0, NULL, 0);
+	else if (call == WRITEV)
+		n = writev(fd, iov, 2);
+	else if (call == SENDMSG)
+		n = sendmsg(fd, &msg, 0);
+	MUST(n == (ssize_t)len);
+}
+
+/* Asks, and sends more at once: the head as it is, and then the end. */
+static void
+ask(int pair[2], size_t size, bool peek)
+{
+	const char text[] = ASKS "\x81\x85GET /2 HTTP/1.1\r\n\r\n";
+	size_t len, n = 0;
+	char buf[512];
+	ssize_t more;
+
+	client(pair, false, text, sizeof(text) - 1);
+	len = strlen(ASKS);
+	while (n < len) {
+		if (peek)
+			MUST(recv(pair[1], buf, size, MSG_PEEK) > 0);
+		more = read(pair[1], got + n, size);
+		MUST(more > 0);
+		MUST(!peek || memcmp(buf, got + n, 1) == 0);
+		n += (size_t)more;
+	}
+	MUST(n == len && memcmp(got, ASKS, len) == 0);
+	MUST(read(pair[1], got, size) == 0);
+	MUST(recv(pair[1], got, size, MSG_PEEK | MSG_DONTWAIT) == 0);
+}
+
+START_TEST(websocket)
+{
+	const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+	size_t size, piece, at, len;
+	int pair[2];
+
+	for (size = 1; size < 300; size += size < 20 ? 1 : 250) {
+		for (piece = 1; piece < 60; piece += piece < 15 ? 1 : 20) {
+			ask(pair, size, piece % 2 == 0);
+			for (at = 0; at < sizeof(yes) - 1; at += len) {
+				len = sizeof(yes) - 1 - at;
+				len = len < piece ? len : piece;
+				put((enum sending)_i, pair[1], yes + at, len);
+			}
+			MUST(read(pair[1], got, 2) == 2);
+			MUST(memcmp(got, "\x81\x85", 2) == 0);
+			MUST(read(pair[1], got, 512) == 19);
+			MUST(memcmp(got, "GET /2", 6) == 0);
+			close_pair(pair);
+		}
+	}
+}
+END_TEST
+
+/* Any other answer: nothing more is read of this client. */
+START_TEST(websocket_refused)
+{
+	static const char *const no[] = { "HTTP/1.1 400 Bad Request\r\n\r\n",
+	    "HTTP/1.1 1010", "HTTP/1.0 101 Switching Protocols\r\n\r\n", "x",
+	    "http/1.1 101 a", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 " };
+	size_t piece, at, len;
+	int i, pair[2];
+
+	for (i = 0; i < COUNT(no); i++) {
+		for (piece = 1; piece < 50; piece++) {
+			ask(pair, 100, false);
+			for (at = 0; at < strlen(no[i]); at += len) {
+				len = strlen(no[i]) - at;
+				len = len < piece ? len : piece;
+				put((enum sending)_i, pair[1], no[i] + at,
+				    len);
+			}
+			put((enum sending)_i, pair[1], "HTTP/1.1 101 ", 13);
+			MUST(read(pair[1], got, 100) == 0);
+			close_pair(pair);
+		}
+	}
+}
+END_TEST
+
+/* The answer before the whole head was read; and one who only waits. */
+START_TEST(websocket_early)
+{
+	int pair[2];
+
+	client(pair, false, ASKS "\x81", strlen(ASKS) + 1);
+	ck_assert_int_eq(read(pair[1], got, 10), 10);
+	put(SEND, pair[1], "HTTP/1.1 101 Switching", 22);
+	ck_assert_int_eq(read(pair[1], got + 10, 512), strlen(ASKS) - 10 + 1);
+	ck_assert_int_eq(memcmp(got, ASKS, strlen(ASKS)), 0);
+	close_pair(pair);
+
+	client(pair, false, ASKS, strlen(ASKS));
+	ck_assert_int_eq(read(pair[1], got, 512), strlen(ASKS));
+	ck_assert(recv(pair[1], got, 9, MSG_DONTWAIT) == -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(pair[0]);
+	ck_assert_int_eq(read(pair[1], got, 9), 0);
+	close(pair[1]);
+}
+END_TEST
+
+/* One thread reads while another answers. */
+static void *
+answer(void *arg)
+{
+	int *pair = arg;
+	char buf[64];
+
+	put(SEND, pair[1], "HTTP/1.1 101 Switching", 22);
+	/* As a client: what comes now is in answer to that. */
+	MUST(read(pair[0], buf, 22) == 22);
+	MUST(send(pair[0], "\x82", 1, 0) == 1);
+	return NULL;
+}
+
+START_TEST(websocket_threads)
+{
+	pthread_t thread;
+	int i, pair[2];
+
+	for (i = 0; i < 200; i++) {
+		client(pair, true, ASKS, strlen(ASKS));
+		MUST(read(pair[1], got, 512) == (ssize_t)strlen(ASKS));
+		MUST(pthread_create(&thread, NULL, answer, pair) == 0);
+		MUST(read(pair[1], got, 512) == 1 && *got == '\x82');
+		pthread_join(thread, NULL);
+		close_pair(pair);
+	}
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+#define THREADS		16
+#define REQUESTS	20000
+
+static int listener;
+
+/* Serve until a client asks for the end. */
+static void *
+serve(void *arg)
+{
+	char buf[512];
+	size_t n;
+	ssize_t more;
+	int fd;
+
+	for (;;) {
+		fd = accept(listener, NULL, NULL);
+		MUST(fd != -1);
+		n = 0;
+		do {
+			more = read(fd, buf + n, 7);
+			MUST(more > 0);
+			n += (size_t)more;
+			buf[n] = '\0';
+		} while (strstr(buf, "\r\n\r\n") == NULL);
+		MUST(strstr(buf, "\r\nConnection: close\r\nHost: a\r\n\r\n") !=
+		    NULL);
+		MUST(strstr(buf, "keep") == NULL);
+		MUST(write(fd, buf, 12) == 12);
+		close(fd);
+		if (strstr(buf, "GET /end") != NULL)
+			return arg;
+	}
+}
+
+/* Give a client away that asks; our end. */
+static int
+request(const struct sock_addr *addr, const char *what)
+{
+	char text[128];
+	int pair[2], conn, n;
+
+	n = snprintf(text, sizeof(text), "GET /%s HTTP/1.1\r\nConnection: "
+	    "keep-alive\r\nHost: a\r\n\r\n", what);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	MUST(send(pair[0], text, (size_t)n, 0) == n);
+	conn = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	MUST(connect(conn, &addr->u.sa, addr->len) == 0);
+	MUST(fdpass_send(conn, pair[1], "", 1) == 1);
+	close(conn);
+	close(pair[1]);
+	return pair[0];
+}
+
+START_TEST(threads_and_forks)
+{
+	pthread_t threads[THREADS];
+	struct sock_addr addr;
+	char name[64], buf[64];
+	int i, client_fds[64], n = 0;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "@unit_fdaccept.%ld", (long)getpid());
+	ck_assert(sock_unix(&addr, name, strlen(name)));
+	listener = sock_listen(&addr, 128, false, -1);
+	ck_assert_int_ne(listener, -1);
+	ck_assert(sock_nonblock(listener, false) == 0);
+	for (i = 0; i < THREADS; i++)
+		ck_assert(pthread_create(&threads[i], NULL, serve, NULL) == 0);
+	for (i = 0; i < REQUESTS; i++) {
+		client_fds[n++] = request(&addr, "x");
+		if (i % 1000 == 0) {
+			pid = fork();
+			if (pid == 0)
+				_exit(0);
+			MUST(waitpid(pid, NULL, 0) == pid);
+		}
+		for (; n == COUNT(client_fds) || (i == REQUESTS - 1 && n > 0);
+		    n--) {
+			MUST(read(client_fds[n - 1], buf, sizeof(buf)) == 12);
+			MUST(memcmp(buf, "GET /x HTTP/", 12) == 0);
+			MUST(read(client_fds[n - 1], buf, sizeof(buf)) == 0);
+			close(client_fds[n - 1]);
+		}
+	}
+	for (i = 0; i < THREADS; i++) {
+		client_fds[0] = request(&addr, "end");
+		MUST(read(client_fds[0], buf, sizeof(buf)) == 12);
+		close(client_fds[0]);
+	}
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	close(listener);
+}
+END_TEST
+
+/* ---- a port ---- */
+
+static const struct {
+	const char *text;
+	bool good;
+} descriptions[] = {
+	{ "", false }, { "3000", false }, { "3000 4", false },
+	{ "0 4 5", false }, { "65536 4 5", false }, { "x 4 5", false },
+	{ "3000 -1 5", false }, { "3000 4 0", false }, { "3000 4 5x", false },
+	{ "3000 4 5", true }, { "65535 1023 18446744073709551615", true }
+};
+
+START_TEST(port_described)
+{
+	ck_assert_int_eq(fdaccept_port_begin(descriptions[_i].text),
+	    descriptions[_i].good);
+}
+END_TEST
+
+#define PORT		4321
+#define KEPT		300
+
+/* A socket in the place of that port, as the launcher leaves it. */
+static void
+begin_port(struct sock_addr *addr)
+{
+	char name[64], text[64];
+	struct stat st;
+	int fd;
+
+	snprintf(name, sizeof(name), "@unit_fdaccept_port.%ld", (long)getpid());
+	ck_assert(sock_unix(addr, name, strlen(name)));
+	fd = sock_listen(addr, 128, false, -1);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(dup2(fd, KEPT), KEPT);
+	ck_assert(sock_nonblock(KEPT, false) == 0);
+	close(fd);
+	ck_assert(fstat(KEPT, &st) == 0);
+	snprintf(text, sizeof(text), "%d %d %llu", PORT, KEPT,
+	    (unsigned long long)st.st_ino);
+	ck_assert(fdaccept_port_begin(text));
+	ck_assert(fdaccept_port_is(KEPT));
+}
+
+static void
+end_port(void)
+{
+	/* Only as another number can it be closed. */
+	ck_assert(fdaccept_port_begin("1 1 1"));
+	close(KEPT);
+}
+
+static int
+bind_port(int fd, int family, int port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+	    .sin6_port = htons((uint16_t)port),
+	    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+
+	return family == AF_INET ?
+	    bind(fd, (struct sockaddr *)&in, sizeof(in)) :
+	    bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+}
+
+/* A client comes to that listener, by way of the unix socket. */
+static void
+serves(const struct sock_addr *addr, int fd)
+{
+	int ours = request(addr, "port"), theirs;
+	char buf[64];
+
+	ck_assert(readable(fd, 1000));
+	theirs = accept(fd, NULL, NULL);
+	ck_assert_int_ne(theirs, -1);
+	ck_assert_int_eq(read(theirs, buf, 9), 9);
+	ck_assert_int_eq(memcmp(buf, "GET /port", 9), 0);
+	close(theirs);
+	close(ours);
+}
+
+START_TEST(port_bound)
+{
+	static const int families[] = { AF_INET, AF_INET6, AF_INET };
+	struct sock_addr addr, name;
+	int fd[3], i, on = 1, value;
+	socklen_t len;
+
+	begin_port(&addr);
+	for (i = 0; i < 3; i++) {
+		fd[i] = socket(families[i], SOCK_STREAM | (i == 1 ?
+		    SOCK_CLOEXEC : 0) | (i == 2 ? SOCK_NONBLOCK : 0), 0);
+		ck_assert(setsockopt(fd[i], SOL_SOCKET, SO_REUSEPORT, &on,
+		    sizeof(on)) == 0);
+		ck_assert(bind_port(fd[i], families[i], PORT) == 0);
+		ck_assert(listen(fd[i], 5) == 0);
+		ck_assert(fdaccept_port_is(fd[i]));
+		ck_assert_int_eq(fcntl(fd[i], F_GETFD) & FD_CLOEXEC,
+		    i == 1 ? FD_CLOEXEC : 0);
+		/* Shared by all: set by the third, and never cleared. */
+		ck_assert_int_eq((fcntl(fd[i], F_GETFL) & O_NONBLOCK) != 0,
+		    i == 2);
+		ck_assert(sock_name(fd[i], &name) == 0);
+		ck_assert_int_eq(name.u.sa.sa_family, families[i]);
+		ck_assert_int_eq(sock_port(&name), PORT);
+		ck_assert(setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &on,
+		    sizeof(on)) == 0);
+		ck_assert(setsockopt(fd[i], SOL_SOCKET, SO_REUSEPORT, &on,
+		    sizeof(on)) == 0);
+		len = sizeof(value);
+		ck_assert(getsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &value,
+		    &len) == 0);
+		len = sizeof(value);
+		ck_assert(getsockopt(fd[i], SOL_SOCKET, SO_DOMAIN, &value,
+		    &len) == 0);
+		ck_assert_int_eq(value, families[i]);
+		len = sizeof(value);
+		ck_assert(getsockopt(fd[i], SOL_SOCKET, SO_ACCEPTCONN, &value,
+		    &len) == 0);
+		ck_assert_int_eq(value, 1);
+	}
+	serves(&addr, fd[0]);
+	for (i = 0; i < 3; i++)
+		close(fd[i]);
+	/* Closed by all, it is bound again. */
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind_port(fd[0], AF_INET, PORT) == 0);
+	serves(&addr, fd[0]);
+	/* By a number that was never bound, it is all hosts'. */
+	fd[1] = dup2(fd[0], KEPT - 1);
+	close(fd[0]);
+	ck_assert(sock_name(fd[1], &name) == 0);
+	ck_assert_int_eq(name.u.sa.sa_family, AF_INET);
+	ck_assert_int_eq(sock_port(&name), PORT);
+	close(fd[1]);
+	end_port();
+}
+END_TEST
+
+/*
+ * A signal handler, here a thread, that closes the listener while accept waits,
+ * as Apache's does: who comes then is a client all the same.
+ */
+static void *
+accept_one(void *arg)
+{
+	*(int *)arg = accept(*(int *)arg, NULL, NULL);
+	return NULL;
+}
+
+START_TEST(port_closed_meanwhile)
+{
+	struct sock_addr addr;
+	int fd, null = open("/dev/null", O_RDONLY), client, result;
+	pthread_t thread;
+	char buf[8];
+
+	begin_port(&addr);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind_port(fd, AF_INET, PORT) == 0);
+	result = fd;
+	ck_assert(pthread_create(&thread, NULL, accept_one, &result) == 0);
+	/* Asleep in it, or it is a client before the number is another's. */
+	poll(NULL, 0, 50);
+	ck_assert_int_eq(dup2(null, fd), fd);
+	client = request(&addr, "port");
+	pthread_join(thread, NULL);
+	ck_assert_int_ne(result, -1);
+	ck_assert_int_eq(read(result, buf, 4), 4);
+	ck_assert_int_eq(memcmp(buf, "GET ", 4), 0);
+	close(result);
+	close(client);
+	close(fd);
+	close(null);
+	end_port();
+}
+END_TEST
+
+/* Other ports, other kinds of sockets, and addresses that are none. */
+START_TEST(port_not_meant)
+{
+	struct sock_addr addr, name;
+	int fd;
+
+	begin_port(&addr);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind_port(fd, AF_INET, 0) == 0);
+	ck_assert(listen(fd, 5) == 0);
+	ck_assert(sock_name(fd, &name) == 0);
+	ck_assert_int_ne(sock_port(&name), 0);
+	ck_assert(!fdaccept_port_is(fd));
+	close(fd);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	bind_port(fd, AF_INET, PORT);
+	ck_assert(!fdaccept_port_is(fd));
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind(fd, &addr.u.sa, addr.len) == -1);
+	ck_assert(bind(fd, NULL, 0) == -1);
+	ck_assert(!fdaccept_port_is(fd));
+	close(fd);
+	ck_assert(bind_port(-1, AF_INET, PORT) == -1);
+	ck_assert_int_eq(errno, EBADF);
+	end_port();
+}
+END_TEST
+
+/* The number stays open, whatever is closed; nothing else does. */
+START_TEST(port_kept)
+{
+	struct sock_addr addr;
+	int fd, low, high;
+
+	begin_port(&addr);
+	low = fcntl(0, F_DUPFD, KEPT - 1);
+	high = fcntl(0, F_DUPFD, KEPT + 1);
+	ck_assert_int_eq(close(KEPT), 0);
+	ck_assert(fdaccept_port_is(KEPT));
+	ck_assert_int_eq(close_range(KEPT - 1, KEPT + 1, 0), 0);
+	ck_assert(fdaccept_port_is(KEPT));
+	ck_assert(fcntl(low, F_GETFD) == -1 && fcntl(high, F_GETFD) == -1);
+	ck_assert_int_eq(close_range(KEPT, KEPT, 0), 0);
+	low = fcntl(0, F_DUPFD, KEPT - 1);
+	high = fcntl(0, F_DUPFD, KEPT + 1);
+	ck_assert_int_eq(close_range(KEPT, ~0u, 0), 0);
+	ck_assert(fcntl(low, F_GETFD) != -1 && fcntl(high, F_GETFD) == -1);
+	high = fcntl(0, F_DUPFD, KEPT + 1);
+	closefrom(KEPT - 1);
+	ck_assert(fcntl(low, F_GETFD) == -1 && fcntl(high, F_GETFD) == -1);
+	ck_assert(fdaccept_port_is(KEPT));
+	/* Somebody else's by that number is closed as ever. */
+	fd = open("/dev/null", O_RDONLY);
+	ck_assert_int_eq(dup2(fd, KEPT), KEPT);
+	ck_assert_int_eq(close(KEPT), 0);
+	ck_assert_int_eq(fcntl(KEPT, F_GETFD), -1);
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind_port(fd, AF_INET, PORT) == -1);
+	ck_assert_int_eq(errno, EADDRNOTAVAIL);
+	close(fd);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("fdaccept");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, splits, 0, COUNT(heads));
+#ifdef __linux__
+	tcase_add_loop_test(tc, edge_triggered, 0, COUNT(heads));
+#endif
+	tcase_add_loop_test(tc, large, 0, 3);
+	tcase_add_loop_test(tc, body, 0, 8);
+	tcase_add_test(tc, cut_short);
+	tcase_add_test(tc, errors);
+	tcase_add_test(tc, number_again);
+	tcase_add_test(tc, in_a_child);
+	tcase_add_loop_test(tc, websocket, 0, SENDINGS);
+	tcase_add_loop_test(tc, websocket_refused, 0, SENDINGS);
+	tcase_add_test(tc, websocket_early);
+	tcase_add_test(tc, websocket_threads);
+	tcase_add_test(tc, threads_and_forks);
+	tcase_add_loop_test(tc, port_described, 0, COUNT(descriptions));
+	tcase_add_test(tc, port_bound);
+	tcase_add_test(tc, port_closed_meanwhile);
+	tcase_add_test(tc, port_not_meant);
+	tcase_add_test(tc, port_kept);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
