@@ -629,6 +629,37 @@ pass_parameter(struct reader *r, struct pass *p, char *word)
 		pass_refused(r, word, key.len);
 }
 
+/* Whether a target is a URL, or host:port. */
+static bool
+is_address(const char *target)
+{
+	const char *colon = strrchr(target, ':');
+
+	if (strncasecmp(target, "http", 4) == 0 && strstr(target, "://") != NULL)
+		return true;
+	return colon != NULL && strchr(target, '/') == NULL &&
+	    colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] ==
+	    '\0';
+}
+
+/* What -r says of a text that is hardly meant as a file's name, or NULL. */
+static const char *
+no_file(const char *target)
+{
+	if (strncasecmp(target, "unix:", 5) == 0)
+		return "the path of the socket stands alone, without unix:";
+	if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)
+		return "it ends in a colon; a socket of that name is ./NAME";
+	if (strcmp(target, "child") == 0)
+		return "it is :child; a socket of that name is ./child";
+	if (isalpha((unsigned char)*target) && target[strspn(target,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789+-.")] == ':')
+		return "no such target is known; a socket of that name is "
+		    "./NAME";
+	return NULL;
+}
+
 /* "fd:///absolute" or "fd://relative"; a '/' at the end means a folder. */
 static bool
 pass_target(struct reader *r, struct pass *p, const char *target)
@@ -650,6 +681,15 @@ pass_target(struct reader *r, struct pass *p, const char *target)
 	}
 	if (strncasecmp(target, "fd://", 5) == 0) {
 		target += 5;
+	} else if (is_address(target)) {
+		wrong(r, "ProxyPass: a backend has a unix socket, and no "
+		    "address: run the server by fdaccept -p PORT=SOCKET, and "
+		    "name SOCKET here, near \"%s\"", target);
+		return false;
+	} else if (r->bare && strncasecmp(target, "fd:", 3) != 0 &&
+	    no_file(target) != NULL) {
+		wrong(r, "ProxyPass: %s, near \"%s\"", no_file(target), target);
+		return false;
 	} else if (!r->bare || strncasecmp(target, "fd:", 3) == 0) {
 		wrong(r, "ProxyPass: the target must be fd://PATH, :child, "
 		    "status:, ready: or !, near \"%s\"", target);
@@ -1302,11 +1342,45 @@ find_hidden(struct config *c)
 		if (is_escaped(t->path))
 			log_warn("%s: %s matches no escapes: those of request "
 			    "paths are undone before", t->where, t->path);
-		if (strchr(t->path, '%') == NULL &&
+		/* A request has its backslash escaped. */
+		if (strpbrk(t->path, "%\\") == NULL &&
 		    (route_normalize(t->path, len, normal, sizeof(normal),
 		    &rest) != 0 || rest != len))
 			log_warn("%s: %s never matches: request paths have no "
 			    "empty or dot segments", t->where, t->path);
+	}
+}
+
+/* Whether the backend reads the client's requests by itself. */
+static bool
+is_raw(const struct config_target *t)
+{
+	return (t->kind == CONFIG_SOCKET || t->kind == CONFIG_DIRECTORY) &&
+	    !flush_consumes(t->flush);
+}
+
+void
+config_notes(const struct config *config)
+{
+	const struct config_target *t, *other;
+	uint32_t i, j;
+
+	for (i = 0; i < config->ntargets; i++) {
+		t = &config->targets[i];
+		for (j = 0; is_raw(t) && j < config->ntargets; j++) {
+			other = &config->targets[j];
+			if (other->kind == CONFIG_STATUS ||
+			    other->kind == CONFIG_READY ||
+			    (other->kind != CONFIG_EXCLUDED &&
+			    by_socket(&t, &other) == 0))
+				continue;
+			log_notice("%s: %s has flusher=none, and there are "
+			    "other routes: its backend must close after each "
+			    "request, as servers do under fdaccept, or a "
+			    "connection that is kept goes round them",
+			    t->where, t->path);
+			return;
+		}
 	}
 }
 

@@ -118,7 +118,7 @@ new_scratch(const struct config *c)
 	if (size <= scratch_size)
 		return true;
 	head = calloc(1, size + 1);
-	normal = malloc(size);
+	normal = malloc(size + 1);
 	if (head == NULL || normal == NULL) {
 		free(head);
 		free(normal);
@@ -983,6 +983,13 @@ route(struct conn *c, const struct http_head *head)
 	else if (t->kind == CONFIG_DIRECTORY &&
 	    !find_socket(t, path + rest, len - rest))
 		return 404;
+	/* A backend that reads the head again may read another path. */
+	if ((t->payload_head || (t->flush != NULL &&
+	    !flush_consumes(t->flush))) &&
+	    !route_agrees(config_of(c)->routes, i,
+	    t->kind == CONFIG_DIRECTORY ? now.addr.u.un.sun_path +
+	    t->path_len : NULL, head->path.p, head->path.len, path))
+		return 400;
 	return 0;
 }
 

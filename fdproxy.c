@@ -1330,6 +1330,7 @@ test(const struct config *c, enum upgrade_left left)
 	case UPGRADE_NOTHING:
 		break;
 	}
+	config_notes(c);
 	text_write(STDERR_FILENO, "configuration is good\n");
 	return 0;
 }

@@ -159,7 +159,7 @@ route_match(const struct route_table *table, const char *path, size_t len,
 		best = lookup(table, path, len, hash, best);
 	if (best != ROUTE_NONE) {
 		*rest = table->routes[best].len;
-		if (*rest < len && path[*rest] == '/')
+		if (*rest < len && path[*rest - 1] != '/')
 			(*rest)++;
 	}
 	return best;
@@ -187,13 +187,14 @@ unreserved(int c)
 
 /*
  * Undo escapes in [in, in + len), which out may be: those of unreserved bytes
- * alone, or all that are left.  Returns 0 or a status.
+ * alone, or all.  Returns 0 or a status: 400 for one that is broken, wherever
+ * it stands; else 404 for a slash or a NUL, and *outlen is set all the same.
  */
 static int
 decode(const char *in, size_t len, char *out, size_t *outlen, bool all)
 {
 	size_t i, n = 0;
-	int c;
+	int c, status = 0;
 
 	for (i = 0; i < len; i++) {
 		out[n++] = in[i];
@@ -202,46 +203,62 @@ decode(const char *in, size_t len, char *out, size_t *outlen, bool all)
 		if (i + 2 >= len || hex(in[i + 1]) < 0 || hex(in[i + 2]) < 0)
 			return 400;
 		c = hex(in[i + 1]) * 16 + hex(in[i + 2]);
-		if (!all && !unreserved(c)) {
+		if (c == '/' || c == '\0')
+			status = 404;
+		if (all || unreserved(c)) {
+			out[n - 1] = (char)c;
+		} else {
 			out[n++] = in[i + 1];
 			out[n++] = in[i + 2];
-		} else if (c == '/' || c == '\0') {
-			return 404;
-		} else {
-			out[n - 1] = (char)c;
 		}
 		i += 2;
 	}
 	*outlen = n;
-	return 0;
+	return status;
 }
 
-/* Merge slashes and resolve dot segments in place.  Returns 0 or 400. */
-static int
-resolve(char *path, size_t *len)
+/* Slashes that follow each other become one. */
+static void
+merge_slashes(char *path, size_t *len)
 {
-	size_t in = 0, out = 0, end;
+	size_t i, n = 0;
 
-	while (in < *len) {
+	for (i = 0; i < *len; i++)
+		if (i == 0 || path[i] != '/' || path[i - 1] != '/')
+			path[n++] = path[i];
+	*len = n;
+}
+
+/*
+ * Dot segments are resolved in place as RFC 3986 5.2.4 has it: an empty segment
+ * is one as well.  Whether the path stays within the root.
+ */
+static bool
+resolve_dots(char *path, size_t *len)
+{
+	size_t in, out = 1, end;
+	bool within = true;
+
+	for (in = 1; in <= *len; in = end + 1) {
 		/* At the start of a segment: out stands behind a slash. */
 		for (end = in; end < *len && path[end] != '/'; end++)
 			;
+		if (end - in == 1 && path[in] == '.')
+			continue;
 		if (end - in == 2 && path[in] == '.' && path[in + 1] == '.') {
-			if (out <= 1)
-				return 400;
-			for (out--; path[out - 1] != '/'; out--)
-				;
-		} else if (!(end - in == 1 && path[in] == '.') &&
-		    !(end == in && out > 0)) {
-			memmove(path + out, path + in, end - in);
-			out += end - in;
-			if (end < *len)
-				path[out++] = '/';
+			within = within && out > 1;
+			if (out > 1)
+				for (out--; path[out - 1] != '/'; out--)
+					;
+			continue;
 		}
-		in = end + 1;
+		memmove(path + out, path + in, end - in);
+		out += end - in;
+		if (end < *len)
+			path[out++] = '/';
 	}
 	*len = out;
-	return 0;
+	return within;
 }
 
 /* Whether the path is in its normal form already, as most are. */
@@ -251,7 +268,7 @@ is_normal(const char *path, size_t len)
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		if (path[i] == '%')
+		if (path[i] == '%' || path[i] == '\\')
 			return false;
 		if (path[i] == '/' && i + 1 < len &&
 		    (path[i + 1] == '/' || path[i + 1] == '.'))
@@ -274,10 +291,73 @@ route_normalize(const char *path, size_t len, char *out, size_t outsize,
 		*outlen = len;
 		return 0;
 	}
+	if (memchr(path, '\\', len) != NULL)
+		return 400;
 	status = decode(path, len, out, outlen, false);
-	if (status == 0)
-		status = resolve(out, outlen);
-	if (status == 0)
-		status = decode(out, *outlen, out, outlen, true);
-	return status;
+	if (status == 400)
+		return 400;
+	merge_slashes(out, outlen);
+	if (!resolve_dots(out, outlen))
+		return 400;
+	return status != 0 ? status : decode(out, *outlen, out, outlen, true);
+}
+
+/*
+ * What a reader may do with a path besides undoing its escapes, in this order;
+ * any of it together is a reading.
+ */
+enum reading {
+	READ_MERGED = 1,	/* slashes merged */
+	READ_DOTS = 2,		/* dot segments resolved */
+	READ_MERGED_LAST = 4,	/* slashes merged only now */
+	READ_AUTHORITY = 8,	/* before all: "//host/path", as in a URL */
+	READINGS = 16
+};
+
+/* The path as it is read so, into buf.  Returns its length. */
+static size_t
+read_path(const char *path, size_t len, int how, char *buf)
+{
+	const char *end = path + len;
+	size_t n;
+
+	if (how & READ_AUTHORITY) {
+		while (path < end && *path == '/')
+			path++;
+		while (path < end && *path != '/')
+			path++;
+	}
+	decode(path, (size_t)(end - path), buf, &n, true);
+	if (n == 0)
+		buf[n++] = '/';
+	if (how & READ_MERGED)
+		merge_slashes(buf, &n);
+	if (how & READ_DOTS)
+		resolve_dots(buf, &n);
+	if (how & READ_MERGED_LAST)
+		merge_slashes(buf, &n);
+	return n;
+}
+
+bool
+route_agrees(const struct route_table *table, int route, const char *segment,
+    const char *path, size_t len, char *buf)
+{
+	size_t n, rest, want = segment == NULL ? 0 : strlen(segment);
+	int how, readings = READINGS;
+
+	if (is_normal(path, len))
+		return true;
+	if (len < 2 || path[1] != '/')
+		readings = READ_AUTHORITY;
+	for (how = 0; how < readings; how++) {
+		n = read_path(path, len, how, buf);
+		if (route_match(table, buf, n, &rest) != route)
+			return false;
+		if (want > 0 && (n - rest < want ||
+		    memcmp(buf + rest, segment, want) != 0 ||
+		    (n - rest > want && buf[rest + want] != '/')))
+			return false;
+	}
+	return true;
 }

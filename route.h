@@ -2,6 +2,7 @@
 #ifndef ROUTE_H
 #define ROUTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -40,10 +41,25 @@ int	route_match(const struct route_table *table, const char *path,
  * undone.  out holds outsize bytes, of which len are enough.
  *
  * Returns 0 with *outlen set; or the status of the answer: 400 for a broken
- * escape or a path that leads above the root, 404 for an escaped slash or NUL,
- * or when out is too small.
+ * escape, a backslash (in no URI, and a slash to some) or a path that leads
+ * above the root; 404 for an escaped slash or NUL, wherever it stands, or when
+ * out is too small.
  */
 int	route_normalize(const char *path, size_t len, char *out,
 	    size_t outsize, size_t *outlen);
+
+/*
+ * Whether the path, which has a normal form that led to that route, leads there
+ * by every other way in which a backend may read its bytes again: with escapes
+ * undone and nothing more; with dot segments resolved, but empty segments kept
+ * (RFC 3986); with slashes merged; and by each of these with what is behind
+ * "//" taken for a host.  If segment is not NULL, the next segment behind the
+ * route's path must be that as well.  buf has room for len bytes and one.
+ *
+ * Not covered are backends for whom case does not matter, or what follows a
+ * semicolon.
+ */
+bool	route_agrees(const struct route_table *table, int route,
+	    const char *segment, const char *path, size_t len, char *buf);
 
 #endif

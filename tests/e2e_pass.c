@@ -524,6 +524,63 @@ END_TEST
  * A head that the client takes slowly: written in order, the descriptor only
  * behind the last byte of it.
  */
+/*
+ * A path that a backend may read otherwise than fdproxy has: the answer where
+ * the backend reads it again, and where it does not; 0: it is handed over.
+ */
+static const struct {
+	const char *target;
+	int again, flushed;
+} paths[] = {
+	{ "/x/y", 0, 0 },
+	{ "/a//b/../c", 0, 0 },
+	{ "//x/y", 0, 0 },
+	{ "/%61/..//x?/admin//../", 0, 0 },
+	{ "//x/admin/secret", 400, 0 },
+	{ "/x\\..\\admin\\secret", 400, 400 },
+	{ "/\\x/admin/secret", 400, 400 },
+	{ "/admin//../secret", 400, 0 },
+	{ "/admin/../x", 400, 0 },
+	{ "http://x/admin/../x", 400, 0 },
+	{ "/admin/x%2fy/../../secret", 404, 404 },
+	{ "/x%00/../y", 404, 404 },
+	{ "/dir/s/../other/x", 400, 404 },
+	{ "/admin", 404, 404 }
+};
+
+START_TEST(read_again)
+{
+	static const char *const last[] = { "/=s,flusher=none",
+	    "/=s,payload=head", "/=s" };
+	static const char *const folder[] = { "/dir=./,flusher=none",
+	    "/dir=./,payload=head", "/dir=./" };
+	int listener = backend_listen("s", 16), client, want;
+	char request[256];
+	size_t i, len;
+
+	world_proxy("-r", "/admin=!", "-r", folder[_i], "-r", last[_i], NULL);
+	for (i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\n"
+		    "Host: x\r\n\r\n", paths[i].target);
+		want = _i == 2 ? paths[i].flushed : paths[i].again;
+		client = client_open();
+		send_text(client, request);
+		if (want == 0)
+			close(_i == 1 ? backend_take_payload(listener, buf,
+			    sizeof(buf)) : backend_take(listener));
+		read_all(client, buf, sizeof(buf), &len);
+		if (want != 0)
+			ck_assert_msg(status_of(buf) == want, "%s: %s",
+			    paths[i].target, buf);
+		close(client);
+	}
+	/* Nobody else has come. */
+	ck_assert(!readable(listener, 0));
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
 START_TEST(slow_reader)
 {
 	/* More than any send buffer; byte by byte, less will do. */
@@ -600,6 +657,7 @@ main(void)
 	tcase_add_checked_fixture(tc, world_begin, world_end);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, flush_head);
+	tcase_add_loop_test(tc, read_again, 0, 3);
 	tcase_add_loop_test(tc, every_method, 0, 7);
 	tcase_add_loop_test(tc, descriptor_state, 0, 2);
 	tcase_add_test(tc, no_copy_kept);

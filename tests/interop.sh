@@ -131,3 +131,26 @@ if command -v valgrind >/dev/null; then
 	wait $proxy || die "valgrind: $(cat err)"
 	ok "valgrind: no error, no leak"
 fi
+
+if command -v nginx >/dev/null; then
+	cc -I"$top" -o normal "$top/tests/normal.c" "$top/route.c"
+	cat >nginx.conf <<S
+daemon off;
+pid $dir/nginx.pid;
+error_log stderr;
+events { }
+http {
+	access_log off;
+	server { listen unix:$dir/nginx; location / { return 200 \$uri; } }
+}
+S
+	nginx -c "$dir/nginx.conf" 2>nginx.err & pids="$pids $!"
+	until [ -S nginx ]; do
+		kill -0 $! || die "nginx: $(cat nginx.err)"
+	done
+	said=$(python3 "$top/tests/paths.py" ./normal nginx 20000) ||
+	    die "nginx's \$uri"
+	ok "$said"
+else
+	echo "(no nginx: left out)"
+fi

@@ -266,6 +266,9 @@ static const char *const goods[] = {
 	"near \"" near "\""
 #define TARGET(near)	"ProxyPass: the target must be fd://PATH, :child, " \
 	"status:, ready: or !, near \"" near "\""
+#define ADDRESS(near)	"ProxyPass: a backend has a unix socket, and no " \
+	"address: run the server by fdaccept -p PORT=SOCKET, and name SOCKET " \
+	"here, near \"" near "\""
 #define PASS	"ProxyPass /a fd:///s "
 
 /* One line, and what is said about it behind "t:1: ". */
@@ -490,7 +493,7 @@ static const struct {
 	    "ProxyPass: a path has no '?' or '#', near \"/a?b\"" },
 	{ "ProxyPass /a#b fd:///s",
 	    "ProxyPass: a path has no '?' or '#', near \"/a#b\"" },
-	{ "ProxyPass /a http://h/", TARGET("http://h/") },
+	{ "ProxyPass /a http://h/", ADDRESS("http://h/") },
 	{ "ProxyPass /a /run/s", TARGET("/run/s") },
 	{ "ProxyPass /a @name", TARGET("@name") },
 	{ "ProxyPass /a unix:@name", TARGET("unix:@name") },
@@ -889,7 +892,7 @@ START_TEST(many_errors)
 	    "t:1: Listen: " PORT ", near \"x\"\n"
 	    "t:4: unknown directive, near \"Bogus\"\n"
 	    "t:5: ProxyPass: the path must begin with '/', near \"a\"\n"
-	    "t:5: " TARGET("http://b") "\n"
+	    "t:5: " ADDRESS("http://b") "\n"
 	    "t:6: " NUMBER("queue", "1", "1000000", "0") "\n"
 	    "t:6: " TIME("wait", "x") "\n"
 	    "t:6: ProxyPass: min is not supported: there is no pool of "
@@ -1582,6 +1585,31 @@ START_TEST(options)
 		{ config_route, "a=/s", "-r: ProxyPass: the path must begin "
 		    "with '/', near \"a\"\n" },
 		{ config_route, "/a=fd:/s", "-r: " TARGET("fd:/s") "\n" },
+		{ config_route, "/a=http://127.0.0.1:80/",
+		    "-r: " ADDRESS("http://127.0.0.1:80/") "\n" },
+		{ config_route, "/a=fcgi://h", "-r: ProxyPass: no such target "
+		    "is known; a socket of that name is ./NAME, near "
+		    "\"fcgi://h\"\n" },
+		{ config_route, "/a=127.0.0.1:9000",
+		    "-r: " ADDRESS("127.0.0.1:9000") "\n" },
+		{ config_route, "/a=localhost:3000",
+		    "-r: " ADDRESS("localhost:3000") "\n" },
+		{ config_route, "/a=[::1]:3000",
+		    "-r: " ADDRESS("[::1]:3000") "\n" },
+		{ config_route, "/a=:3000", "-r: " ADDRESS(":3000") "\n" },
+		{ config_route, "/a=unix:/s", "-r: ProxyPass: the path of the "
+		    "socket stands alone, without unix:, near \"unix:/s\"\n" },
+		{ config_route, "/a=status", "-r: ProxyPass: it ends in a "
+		    "colon; a socket of that name is ./NAME, near "
+		    "\"status\"\n" },
+		{ config_route, "/a=ready", "-r: ProxyPass: it ends in a "
+		    "colon; a socket of that name is ./NAME, near "
+		    "\"ready\"\n" },
+		{ config_route, "/a=child", "-r: ProxyPass: it is :child; a "
+		    "socket of that name is ./child, near \"child\"\n" },
+		{ config_route, "/a=stats:", "-r: ProxyPass: no such target is "
+		    "known; a socket of that name is ./NAME, near "
+		    "\"stats:\"\n" },
 		{ config_route, "/a=/s,", "-r: ProxyPass: unknown parameter, "
 		    "near \"\"" COMMA },
 		{ config_route, "/a=/s,queue=0,x=1", "-r: " NUMBER("queue",
@@ -1712,6 +1740,43 @@ START_TEST(never_reached)
 }
 END_TEST
 
+/* What -t says besides: once, and only where it may matter. */
+static const struct {
+	const char *text, *note;	/* NULL: nothing */
+} notes[] = {
+	{ "ProxyPass / fd:///s flusher=none\n", NULL },
+	{ "ProxyPass /a fd:///s\nProxyPass /b fd:///t\n", NULL },
+	{ "ProxyPass /r ready:\nProxyPass /s status:\n"
+	    "ProxyPass / fd:///s flusher=none\n", NULL },
+	{ "ProxyPass /a fd:///s flusher=none\n"
+	    "ProxyPass /b fd:///s flusher=none\n", NULL },
+	{ "ProxyPass /a fd:///s\nProxyPass / fd:///t flusher=none\n", "t:3: /" },
+	{ "ProxyPass /a !\nProxyPass / fd:///t flusher=none\n", "t:3: /" },
+	{ "ProxyPass /a fd:///s/ flusher=none\n"
+	    "ProxyPass /b fd:///t flusher=none\n", "t:2: /a" }
+};
+
+START_TEST(told_besides)
+{
+	char text[256], want[512] = "";
+
+	snprintf(text, sizeof(text), "Listen 0\n%s", notes[_i].text);
+	read_text(text);
+	ck_assert(config_finish(config));
+	catch_stderr();
+	log_name("fdproxy");
+	log_level(LOG_L_NOTICE);
+	config_notes(config);
+	if (notes[_i].note != NULL)
+		snprintf(want, sizeof(want), "fdproxy: notice: %s has "
+		    "flusher=none, and there are other routes: its backend must "
+		    "close after each request, as servers do under fdaccept, "
+		    "or a connection that is kept goes round them\n",
+		    notes[_i].note);
+	ck_assert_str_eq(caught(), want);
+}
+END_TEST
+
 /* Of several routes with one path, all but the first; of any kind. */
 START_TEST(hidden_doubles)
 {
@@ -1833,6 +1898,7 @@ main(void)
 	tcase_add_test(t, option_values);
 	tcase_add_test(t, never_reached);
 	tcase_add_test(t, hidden_doubles);
+	tcase_add_loop_test(t, told_besides, 0, COUNT(notes));
 	tcase_add_test(t, escaped_paths);
 	tcase_add_test(t, no_routes);
 	tcase_add_test(t, nothing_follows);

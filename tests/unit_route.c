@@ -22,7 +22,6 @@ static const struct normal normals[] = {
 	{ TEXT("/a.b/c..d/e."), 0, "/a.b/c..d/e." },
 	{ TEXT("/~a-b_c;d=e,f:g@h!$&'()*+"), 0,
 	    "/~a-b_c;d=e,f:g@h!$&'()*+" },
-	{ TEXT("/a\\b"), 0, "/a\\b" },
 	{ TEXT("/\xc3\xa9"), 0, "/\xc3\xa9" },
 	/* Slashes. */
 	{ TEXT("//"), 0, "/" },
@@ -93,7 +92,16 @@ static const struct normal normals[] = {
 	{ TEXT("/a%2f..%2fb"), 404, NULL },
 	{ TEXT("/%00"), 404, NULL },
 	{ TEXT("/app%00"), 404, NULL },
-	{ TEXT("/app%00/../x"), 0, "/x" }
+	{ TEXT("/app%00/../x"), 404, NULL },
+	{ TEXT("/admin/x%2fy/../../secret"), 404, NULL },
+	{ TEXT("/%2f/../x"), 404, NULL },
+	{ TEXT("/x%2fy/../../.."), 400, NULL },
+	{ TEXT("/%2f/../.."), 400, NULL },
+	/* A slash to some, and in no URI. */
+	{ TEXT("/a\\b"), 400, NULL },
+	{ TEXT("/\\x/admin/secret"), 400, NULL },
+	{ TEXT("/x\\..\\admin"), 400, NULL },
+	{ TEXT("/%2f\\"), 400, NULL }
 };
 
 /*
@@ -115,6 +123,8 @@ naive_normalize(const char *path, size_t len, char *out, size_t *outlen)
 	bool folder = false, found = false;
 	long c;
 
+	if (memchr(path, '\\', len) != NULL)
+		return 400;
 	for (i = n = 0; i < len; i++) {
 		first[n++] = path[i];
 		if (path[i] != '%')
@@ -123,6 +133,7 @@ naive_normalize(const char *path, size_t len, char *out, size_t *outlen)
 		    "0123456789abcdefABCDEF") != 2)
 			return 400;
 		c = strtol(digits, &end, 16);
+		found = found || c == 0 || c == '/';
 		if (c != 0 && strchr(set, (int)c) != NULL) {
 			first[n - 1] = (char)c;
 			i += 2;
@@ -155,7 +166,6 @@ naive_normalize(const char *path, size_t len, char *out, size_t *outlen)
 			if (*p == '%') {
 				memcpy(digits, p + 1, 2);
 				*to = (char)strtol(digits, &end, 16);
-				found = found || *to == '\0' || *to == '/';
 				j += 2;
 			}
 			to++;
@@ -286,7 +296,7 @@ START_TEST(normal_random)
 		    "\"%.*s\" and not \"%.*s\" for \"%.*s\"", (int)n, a,
 		    (int)m, b, (int)len, path);
 		/* What has no escape in it is normal for good. */
-		if (memchr(a, '%', n) == NULL) {
+		if (memchr(a, '%', n) == NULL && memchr(a, '\\', n) == NULL) {
 			MUST(normalize(a, n, n, b, &m) == 0);
 			MUST(n == m && memcmp(a, b, n) == 0);
 		}
@@ -496,6 +506,98 @@ START_TEST(match_random)
 }
 END_TEST
 
+/*
+ * A path, among which routes, and whether every reading of it leads where its
+ * normal form does; with a folder, its segment counts.
+ */
+static const struct {
+	const char *path;
+	int among;
+	bool agrees;
+} readings[] = {
+	/* "/admin" before "/". */
+	{ "/admin/secret", 0, true },
+	{ "/x", 0, true },
+	{ "/x%41//y/../z", 0, true },
+	{ "//", 0, true },
+	{ "//x", 0, true },
+	{ "//x/y", 0, true },
+	{ "/..x/../y//.", 0, true },
+	{ "//x/admin/secret", 0, false },
+	{ "///x/admin", 0, false },
+	{ "//x//admin", 0, false },
+	{ "//x/y/../admin", 0, false },
+	{ "//admin", 0, false },
+	{ "/admin//../secret", 0, false },
+	{ "/admin/../x", 0, false },
+	{ "/x/../admin", 0, false },
+	{ "/%61dmin/../x", 0, false },
+	{ "/admin/%2e%2e/x", 0, false },
+	{ "/x//../admin", 0, false },
+	{ "/admin/x/../y", 0, true },
+	{ "/admin//x", 0, true },
+	{ "/%61dmin/x", 0, true },
+	{ "/adminx/..", 0, true },
+	/* "/public" alone. */
+	{ "/public/x", 1, true },
+	{ "/public//x", 1, true },
+	{ "/public/x/../y", 1, true },
+	{ "/%70ublic", 1, true },
+	{ "//public/admin", 1, false },
+	{ "/admin/../public/x", 1, false },
+	{ "/./public/x", 1, false },
+	{ "/public/../public/x", 1, true },
+	{ "/public/../public/../public", 1, true },
+	/* As they are written, and as they are sent. */
+	{ "/a%20b/c", 2, true },
+	{ "/%7Euser/", 2, true },
+	{ "/a%2520b", 2, true },
+	{ "/~user/../~user/x", 2, true },
+	{ "/~user/../a%20b", 2, false },
+	/* "/dir" with a folder of sockets, "/" else. */
+	{ "/dir/one/x", 3, true },
+	{ "/dir/o%6Ee/x", 3, true },
+	{ "/dir/one//x", 3, true },
+	{ "/dir/one/../two/x", 3, false },
+	{ "/dir/./one", 3, false },
+	{ "/dir//one", 3, false },
+	{ "/dir/one/../one/x", 3, true },
+	{ "/dir/one/./x", 3, true },
+	{ "/dir/one/x/..", 3, true },
+	{ "/dir/one/../onetwo", 3, false }
+};
+
+START_TEST(readings_table)
+{
+	static const char *const tables[][3] = { { "/admin", "/", NULL },
+	    { "/public", NULL, NULL }, { "/a b", "/~user", "/" },
+	    { "/dir", "/", NULL } };
+	const char *path = readings[_i].path;
+	struct route_table *table = route_new();
+	char normal[PATH_MAX_LEN], *segment = NULL, *copy;
+	size_t n, rest, len = strlen(path);
+	int i, route;
+
+	ck_assert(table != NULL);
+	for (i = 0; i < 3 && tables[readings[_i].among][i] != NULL; i++)
+		ck_assert(route_add(table, tables[readings[_i].among][i]) == i);
+	ck_assert_int_eq(route_normalize(path, len, normal, sizeof(normal),
+	    &n), 0);
+	route = route_match(table, normal, n, &rest);
+	ck_assert_int_ne(route, ROUTE_NONE);
+	if (readings[_i].among == 3 && route == 0) {
+		normal[n] = '\0';
+		segment = normal + rest;
+		segment[strcspn(segment, "/")] = '\0';
+	}
+	/* It writes no more than it may. */
+	copy = unit_fence() - len - 1;
+	ck_assert_int_eq(route_agrees(table, route, segment, path, len, copy),
+	    readings[_i].agrees);
+	route_free(table);
+}
+END_TEST
+
 START_TEST(match_many)
 {
 	struct route_table *table = route_new();
@@ -539,6 +641,7 @@ main(void)
 	tcase_add_test(t, match_copy);
 	tcase_add_test(t, match_random);
 	tcase_add_test(t, match_many);
+	tcase_add_loop_test(t, readings_table, 0, COUNT(readings));
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
