@@ -635,7 +635,8 @@ is_address(const char *target)
 {
 	const char *colon = strrchr(target, ':');
 
-	if (strncasecmp(target, "http", 4) == 0 && strstr(target, "://") != NULL)
+	if (strncasecmp(target, "http", 4) == 0 &&
+	    strstr(target, "://") != NULL)
 		return true;
 	return colon != NULL && strchr(target, '/') == NULL &&
 	    colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] ==

@@ -30,7 +30,8 @@
 /*
  * From a connection to its message: most often it is there already, since the
  * sender connects when it has something to send.  A server with an event loop
- * stands still meanwhile; a sender that came too late will connect again.
+ * stands still meanwhile, so it is not long; a sender that was stopped in
+ * between for longer is told so, and connects again.
  */
 #define WAIT_MS	20
 
@@ -55,10 +56,13 @@ static struct {
 enum brought {
 	BROUGHT_CLIENT,
 	BROUGHT_NOBODY,		/* a probe, or a client that has left */
-	BROUGHT_SILENCE,
 	BROUGHT_OTHER,		/* it is somebody's connection to the server */
-	BROUGHT_LOST		/* errno: there is no descriptor for the client */
+	BROUGHT_LOST		/* errno: no descriptor for the client */
 };
+
+/* Processes that have given clients away: one, and its successors. */
+#define SENDERS	4
+static pid_t senders[SENDERS];
 
 static void
 read_environment(void)
@@ -153,22 +157,53 @@ arrived(int conn)
 	return n == 1;
 }
 
-/* Whether this program itself has made the connection, to wake itself up. */
-static bool
-is_own(int conn)
+/* Who has made the connection, or -1. */
+static pid_t
+peer_of(int conn)
 {
 #ifdef SO_PEERCRED
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
-		return false;
-	return peer.pid == getpid() ||
-	    (peer.pid == getppid() && peer.pid != given.starter);
+	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		return peer.pid;
 #else
 	(void)conn;
-	return false;
 #endif
+	return -1;
+}
+
+/* Whether this program itself has, to wake itself up. */
+static bool
+is_own(int conn)
+{
+	pid_t peer = peer_of(conn);
+
+	return peer == getpid() ||
+	    (peer == getppid() && peer != given.starter);
+}
+
+/* Whoever has given a client away gives nothing but clients. */
+static bool
+is_sender(int conn)
+{
+	pid_t peer = peer_of(conn);
+	int i;
+
+	for (i = 0; i < SENDERS; i++)
+		if (peer != -1 && senders[i] == peer)
+			return true;
+	return false;
+}
+
+/* Not for each client, since they all come from one. */
+static void
+remember_sender(int conn)
+{
+	static unsigned int clients, at;
+
+	if (clients++ % 64 == 0 && !is_sender(conn))
+		senders[at++ % SENDERS] = peer_of(conn);
 }
 
 /*
@@ -176,7 +211,7 @@ is_own(int conn)
  * exec until it is known what it should be, and its address is in *addr.
  */
 static enum brought
-look(int conn, int *client, struct sock_addr *addr)
+look(int conn, bool named, int *client, struct sock_addr *addr)
 {
 	int type = 0, listening = 0;
 	socklen_t len = sizeof(type);
@@ -185,8 +220,12 @@ look(int conn, int *client, struct sock_addr *addr)
 
 	n = fdpass_peek(conn, &first, 1, client);
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-		if (!arrived(conn))
-			return BROUGHT_SILENCE;
+		if (!arrived(conn)) {
+			if (!named && !is_sender(conn))
+				return BROUGHT_OTHER;
+			/* Too late is an error for the sender from now on. */
+			shutdown(conn, SHUT_RD);
+		}
 		n = fdpass_peek(conn, &first, 1, client);
 	}
 	if (n == -1)
@@ -197,8 +236,10 @@ look(int conn, int *client, struct sock_addr *addr)
 		return BROUGHT_OTHER;
 	if (first == '\0' && getsockopt(*client, SOL_SOCKET, SO_TYPE, &type,
 	    &len) == 0 && type == SOCK_STREAM) {
-		if (sock_peer(*client, addr) == 0)
+		if (sock_peer(*client, addr) == 0) {
+			remember_sender(conn);
 			return BROUGHT_CLIENT;
+		}
 		len = sizeof(listening);
 		getsockopt(*client, SOL_SOCKET, SO_ACCEPTCONN, &listening,
 		    &len);
@@ -271,15 +312,14 @@ accept_client(int listener, struct sockaddr *dst, socklen_t *len, int flags)
 	do {
 		if (dst != NULL && len != NULL)
 			*len = size;
-		/* Not afterwards: a signal handler may have closed it by then. */
+		/* Before: a signal handler may close it meanwhile. */
 		named = is_port(listener);
 		conn = system_accept(listener, dst, len, flags);
 		if (conn == -1)
 			return -1;
 		brought = is_expected(conn, &named) ?
-		    look(conn, &client, &addr) : BROUGHT_OTHER;
-		if (brought == BROUGHT_OTHER ||
-		    (brought == BROUGHT_SILENCE && !named)) {
+		    look(conn, named, &client, &addr) : BROUGHT_OTHER;
+		if (brought == BROUGHT_OTHER) {
 			errno = saved;
 			return conn;
 		}
@@ -389,6 +429,7 @@ ALL(DECLARE)
  * Those of the C library, or of another preloaded library behind this one.
  * Not the bare system calls: threads can be cancelled in the C library's.
  */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): these are declarations */
 #define MEMBER(type, name, arguments)	type (*name) arguments;
 static struct {
 	ALL(MEMBER)
@@ -435,7 +476,7 @@ int
 own_accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	prepare();
-	/* -1 would be every flag there is: EINVAL, as for any that is unknown. */
+	/* -1 would be every flag there is, which is EINVAL, as -2 is. */
 	return accept_client(listener, addr, len, flags == -1 ? -2 : flags);
 }
 
@@ -447,7 +488,7 @@ message(struct iovec *iov, const void *buf, size_t n)
 {
 	struct msghdr msg;
 
-	iov->iov_base = (void *)(uintptr_t)buf;
+	iov->iov_base = (void *)buf;
 	iov->iov_len = n;
 	memset(&msg, 0, sizeof(msg));
 	msg.msg_iov = iov;
@@ -461,7 +502,7 @@ messages(const struct iovec *iov, int n)
 	struct iovec unused;
 	struct msghdr msg = message(&unused, NULL, 0);
 
-	msg.msg_iov = (struct iovec *)(uintptr_t)iov;
+	msg.msg_iov = (struct iovec *)iov;
 	msg.msg_iovlen = (unsigned int)n;
 	return msg;
 }
@@ -551,7 +592,7 @@ own___recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
 
 #endif
 
-/* To a client who has asked for a WebSocket: is it the answer that it is one? */
+/* To a client who has asked for a WebSocket: it may be the answer to that. */
 static ssize_t
 transmit(int fd, const struct msghdr *msg, int flags)
 {

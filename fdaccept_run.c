@@ -269,12 +269,12 @@ check_program(char path[PATH_MAX])
 		    "itself: it has to receive the descriptor itself, see "
 		    "examples/http_server.go", path);
 	if (*theirs.interpreter == '\0')
-		fail("%s: linked statically, so nothing can be preloaded; if it "
-		    "only starts the server, put fdaccept behind it", path);
+		fail("%s: linked statically, so nothing can be preloaded; if "
+		    "it only starts the server, put fdaccept behind it", path);
 	if (*own.interpreter != '\0' &&
 	    strcmp(theirs.interpreter, own.interpreter) != 0)
-		fail("%s: loaded by %s, this fdaccept by %s: the server needs a "
-		    "fdaccept that was built for its C library", path,
+		fail("%s: loaded by %s, this fdaccept by %s: the server needs "
+		    "a fdaccept that was built for its C library", path,
 		    theirs.interpreter, own.interpreter);
 	if (gains)
 		fail("%s: it is given more rights than ours, so nothing is "
@@ -380,7 +380,7 @@ give_port(char *value)
 
 #endif
 
-/* Returns what -p says, or NULL.  Exits for a wrong usage, and for -h and -V. */
+/* Returns what -p says, or NULL.  Exits for a wrong usage, -h and -V. */
 static char *
 options(int argc, char **argv)
 {

@@ -319,7 +319,7 @@ static size_t
 read_path(const char *path, size_t len, int how, char *buf)
 {
 	const char *end = path + len;
-	size_t n;
+	size_t n = 0;
 
 	if (how & READ_AUTHORITY) {
 		while (path < end && *path == '/')

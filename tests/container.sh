@@ -4,7 +4,8 @@
 # fdproxy as the entrypoint of a container, in namespaces: as process 1, in a
 # rolling deploy, beside a backend without a network, and in an image that
 # holds nothing else.  Run by root, from the top folder, after make; needs
-# unshare, nsenter, setpriv, ps, python3, ab, curl, cc and musl-gcc.
+# unshare, nsenter, setpriv, ip, ps, python3, ab, curl, cc and musl-gcc; Node
+# and npm where they are.
 set -eu
 if [ -z "${CONTAINER_SH-}" ]; then
 	CONTAINER_SH=1 exec unshare --mount timeout 300 sh "$0" "$@"
@@ -51,7 +52,7 @@ child_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
 [ "$(id -u)" -eq 0 ] || die "needs root"
-for tool in unshare nsenter setpriv ps python3 ab curl cc musl-gcc; do
+for tool in unshare nsenter setpriv ip ps python3 ab curl cc musl-gcc; do
 	command -v $tool >/dev/null || die "needs $tool"
 done
 cc -O2 -o child "$top/contrib/child.c"
@@ -281,6 +282,55 @@ last=$!
 started $last
 wait_for [ -s links ]
 isolated "neither has one, the listener is inherited"
+
+# ---- a server as it is ----
+
+# The port it listens on is nobody's: the one command is all there is.
+cat >server.js <<'S'
+require('http').createServer((req, res) => {
+  res.end(`${req.socket.remoteAddress} ${req.url} ` +
+    req.headers.connection);
+}).listen(3000);
+S
+echo '{ "scripts": { "start": "node server.js" } }' >package.json
+
+# server WHAT OPTIONS ...: fdproxy as process 1, and what it starts
+server() {
+	what=$1
+	shift
+	rm -f ports
+	unshare --pid --net --fork --kill-child --mount-proc sh -c \
+	    'ip link set lo up && exec "$@"' sh "$fdproxy" -1 -l 8080 "$@" \
+	    >ports 2>err &
+	outer=$!
+	started $outer
+	wait_for [ -s ports ]
+	one=$(child_of $outer)
+	out=$(nsenter -t $one -n curl -sS -m 20 --interface 127.0.0.7 \
+	    -H 'Connection: keep-alive' http://127.0.0.1:8080/x) ||
+	    bad "$what: $(cat err)"
+	[ "$out" = "127.0.0.7 /x close" ] || bad "$what: \"$out\""
+	kill $one
+	reap $outer
+	case $got in
+	0 | 143) ok "process 1: $what: $out; status $got" ;;
+	*) bad "process 1: $what: status $got: $(cat err)" ;;
+	esac
+}
+
+if command -v node >/dev/null; then
+	server "node server.js as :child" -r /=:child,flusher=none \
+	    "$top/fdaccept" -p 3000 node server.js
+else
+	echo "(no node: left out)"
+fi
+if command -v npm >/dev/null; then
+	server "npm start by a path" \
+	    -r "/=$dir/app.sock,flusher=none,wait=20s" \
+	    "$top/fdaccept" -p "3000=$dir/app.sock" npm start
+else
+	echo "(no npm: left out)"
+fi
 
 # ---- an image ----
 

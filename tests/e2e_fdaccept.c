@@ -384,7 +384,7 @@ START_TEST(probes)
 }
 END_TEST
 
-/* A client that is connected to the test by TCP and has reset the connection. */
+/* A client that has reset its connection. */
 static void
 give_reset(void)
 {
@@ -519,7 +519,8 @@ END_TEST
 
 /*
  * Whoever says nothing is waited for, but not long: then it may be that the
- * server speaks first, but for a socket that is named for clients.
+ * server speaks first, but for a socket that is named for clients, and for who
+ * has given one away.
  */
 START_TEST(silent)
 {
@@ -533,6 +534,12 @@ START_TEST(silent)
 		conn = client_unix("s");
 		ck_assert_str_eq(line(), GIVEN_BACK);
 		answered(conn);
+		still_serves();
+		/* Now it is known what this process sends. */
+		conn = client_unix("s");
+		ck_assert_int_eq(read_all(conn, buf, sizeof(buf), &len),
+		    END_FIN);
+		close(conn);
 		still_serves();
 		stop();
 		setenv("FDACCEPT", "s", 1);
@@ -644,7 +651,7 @@ START_TEST(names)
 	start(NULL, NULL);
 	still_serves();
 	stop();
-	/* A listener by an abstract name: its silent ones are not given back. */
+	/* By an abstract name: silent ones are not given back. */
 	snprintf(abstract, sizeof(abstract), "@e2e_fdaccept.%ld",
 	    (long)getpid());
 	snprintf(both, sizeof(both), "x:%s", abstract);
@@ -880,8 +887,8 @@ START_TEST(more_rights)
 {
 	if (getuid() != 0)
 		return;
-	ck_assert_int_eq(system("cp /bin/true p && chown 1:1 p && chmod 4755 p"),
-	    0);
+	ck_assert_int_eq(system("cp /bin/true p && chown 1:1 p && "
+	    "chmod 4755 p"), 0);
 	ck_assert_int_eq(launch(launcher, "./p", NULL, NULL), 125);
 	ck_contains(said, "./p: it is given more rights than ours");
 	ck_assert_int_eq(chmod("p", 02755), 0);

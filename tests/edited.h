@@ -119,7 +119,7 @@ edited(const char *in, size_t n, char *out, size_t *head, bool *socket)
 	o = len;
 	at += len;
 	if (at == n)
-		return o;	/* there is no field line, so nothing is added */
+		return o;	/* without a field line nothing is added */
 	memcpy(out + o, EDITED_EXTRA, strlen(EDITED_EXTRA));
 	o += strlen(EDITED_EXTRA);
 	for (; at < n; at += len) {

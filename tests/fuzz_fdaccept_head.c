@@ -28,7 +28,7 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* What comes out, looked at in windows of that size; *left of in is not taken. */
+/* What comes out, by windows of that size; *left of in is not taken. */
 static size_t
 edit_all(const char *in, size_t n, size_t window, size_t room, char *out,
     size_t *left, struct fdaccept_head *head)

@@ -477,7 +477,8 @@ start() {
 	tornado)
 		python tornado && at_port $1 /usr/bin/python3 tornado_app.py ;;
 	twisted)
-		python twisted.web && at_port $1 /usr/bin/python3 twisted_app.py ;;
+		python twisted.web && at_port $1 \
+		    /usr/bin/python3 twisted_app.py ;;
 	unicorn)
 		have unicorn && at_port $1 unicorn -E production \
 		    -l 127.0.0.1:$port app.ru ;;

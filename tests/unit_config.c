@@ -1750,7 +1750,8 @@ static const struct {
 	    "ProxyPass / fd:///s flusher=none\n", NULL },
 	{ "ProxyPass /a fd:///s flusher=none\n"
 	    "ProxyPass /b fd:///s flusher=none\n", NULL },
-	{ "ProxyPass /a fd:///s\nProxyPass / fd:///t flusher=none\n", "t:3: /" },
+	{ "ProxyPass /a fd:///s\nProxyPass / fd:///t flusher=none\n",
+	    "t:3: /" },
 	{ "ProxyPass /a !\nProxyPass / fd:///t flusher=none\n", "t:3: /" },
 	{ "ProxyPass /a fd:///s/ flusher=none\n"
 	    "ProxyPass /b fd:///t flusher=none\n", "t:2: /a" }
@@ -1769,8 +1770,8 @@ START_TEST(told_besides)
 	config_notes(config);
 	if (notes[_i].note != NULL)
 		snprintf(want, sizeof(want), "fdproxy: notice: %s has "
-		    "flusher=none, and there are other routes: its backend must "
-		    "close after each request, as servers do under fdaccept, "
+		    "flusher=none, and there are other routes: its backend "
+		    "must close after each request, as servers do under fdaccept, "
 		    "or a connection that is kept goes round them\n",
 		    notes[_i].note);
 	ck_assert_str_eq(caught(), want);

@@ -254,7 +254,7 @@ START_TEST(edge_triggered)
 END_TEST
 #endif
 
-/* Heads longer than what is looked at at once, with many fields to leave out. */
+/* Heads longer than what is looked at at once, with many fields left out. */
 START_TEST(large)
 {
 	static const size_t sizes[] = { 1, 1000, 8192, 100000 };
@@ -333,7 +333,7 @@ START_TEST(body)
 }
 END_TEST
 
-/* A head that is not whole, which nobody may hand over, ends where it is cut. */
+/* A head that is not whole, which nobody may send, ends where it is cut. */
 START_TEST(cut_short)
 {
 	char buf[256];
@@ -434,8 +434,8 @@ END_TEST
 
 /* ---- WebSockets ---- */
 
-#define ASKS	"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, "	\
-		"Upgrade\r\nupgrade: \tWebSocket \r\nX: y\r\n\r\n"
+#define ASKS	"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-"	\
+		"alive, Upgrade\r\nupgrade: \tWebSocket \r\nX: y\r\n\r\n"
 
 enum sending { WRITE, SEND, SENDTO, WRITEV, SENDMSG, SENDINGS };
 
