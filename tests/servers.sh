@@ -685,6 +685,77 @@ for name in starman stdlib nginx-unix nginx-port; do
 	    "(after $took)"
 done
 
+# ---- plain loops around accept, which end at any error of it ----
+
+cat >loop.pl <<'S'
+use IO::Socket::UNIX;
+my $l = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 128) or die;
+while (my $c = $l->accept) {
+    sysread $c, my $head, 4096;
+    syswrite $c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved";
+    close $c;
+}
+die "accept: $!";
+S
+cat >loop.php <<'S'
+<?php
+$l = stream_socket_server("unix://$argv[1]");
+while ($c = stream_socket_accept($l, -1)) {
+    fread($c, 4096);
+    fwrite($c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved");
+    fclose($c);
+}
+S
+cat >loop.rb <<'S'
+require 'socket'
+l = UNIXServer.new(ARGV[0])
+loop do
+  c = l.accept
+  c.readpartial(4096)
+  c.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved")
+  c.close
+end
+S
+cat >loop.py <<'S'
+import socket, sys
+l = socket.socket(socket.AF_UNIX)
+l.bind(sys.argv[1])
+l.listen(128)
+while True:
+    c, _ = l.accept()
+    c.recv(4096)
+    c.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved')
+    c.close()
+S
+cat >probes.py <<'S'
+import socket, sys
+for _ in range(50):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sys.argv[1])
+S
+for loop in perl:loop.pl php:loop.php ruby:loop.rb /usr/bin/python3:loop.py; do
+	program=${loop%:*} name=${loop#*:}
+	have $program || continue
+	launch $name $program $name $name.sock
+	printf 'ProxyPass / fd://%s.sock flusher=none wait=20s\n' $name >loop.conf
+	rm -f port.loop
+	"$top/fdproxy" -1 -l 127.0.0.1:0 -f loop.conf >port.loop 2>loop.err &
+	pids="$pids $!"
+	until [ -s port.loop ]; do
+		kill -0 $! || die "fdproxy: $(cat loop.err)"
+	done
+	test "$(fetch http://$(cat port.loop)/)" = served || die "$name"
+	for n in 1 2 3; do
+		/usr/bin/python3 probes.py $name.sock
+		/usr/bin/python3 hostile.py $(cat port.loop) "" >/dev/null ||
+		    die "$name: behind probes and resets: $(cat $name.err)"
+	done
+	ab -q -n 200 -c 16 http://$(cat port.loop)/ >loop.ab 2>&1 ||
+	    die "$name: $(cat loop.ab)"
+	kill -0 $(cat $name.started) || die "$name: $(cat $name.err)"
+	echo "ok    $name: through 150 probes and 60 resets"
+done
+
 # ---- a container's entry point: one command, with the port aside ----
 
 # Its own processes talk over unix sockets of their own.
@@ -739,8 +810,10 @@ if have gunicorn; then
 	entry "gunicorn, as :child" $child $accept gunicorn app:app
 	entry "$stubborn" -c "StopTimeout 1s" $child $accept \
 	    gunicorn --timeout 90 pool:app
-	entry "gunicorn, :child and -p" $child $accept -p 3000 gunicorn -w 2 \
-	    -b 127.0.0.1:3000 -b '[::1]:3000' --reuse-port app:app
+	# A worker that is just starting may miss the signal.
+	entry "gunicorn, :child and -p" -c "StopTimeout 30s" $child $accept \
+	    -p 3000 gunicorn --graceful-timeout 2 -w 2 --reuse-port \
+	    -b 127.0.0.1:3000 -b '[::1]:3000' app:app
 fi
 if have node; then
 	entry "node, :child and -p" $child $accept -p 3000 node app.js 3000
