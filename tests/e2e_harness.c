@@ -440,11 +440,11 @@ START_TEST(events_are_quoted)
 	expect_event(1, 0, "answered\",\"status\":400,\"errno\":0}");
 	close(client);
 	client = client_open();
-	send_text(client, "G%'T /a\"b\\\xc3\xa4%01?\\u00\x80\xff HTTP/1.1\r\n"
+	send_text(client, "G%'T /a\"b%5c\xc3\xa4%01?\\u00\x80\xff HTTP/1.1\r\n"
 	    "Host: x\r\n\r\n");
 	close(backend_take(listener));
 	expect_accepted(2, client);
-	expect_head(2, "G%'T", "/a\\u0022b\\u005c\\u00c3\\u00a4%01?"
+	expect_head(2, "G%'T", "/a\\u0022b%5c\\u00c3\\u00a4%01?"
 	    "\\u005cu00\\u0080\\u00ff");
 	expect_route(2, "/a\\u0022b\\u005c\\u00c3\\u00a4\\u0001", "s");
 	close(client);
