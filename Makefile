@@ -120,7 +120,7 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
 	build/unit_config build/unit_status build/unit_text \
-	build/unit_fdaccept
+	build/unit_conn build/unit_fdaccept
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 	build/replay_fdaccept_head
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
@@ -217,6 +217,11 @@ build/unit_status: build/.made $(U9) $(TEST_HDR)
 U10 = tests/unit_text.c text.c
 build/unit_text: build/.made $(U10) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
+
+U12 = tests/unit_conn.c conn.c status.c stats.c reply.c proc.c $(CONFIG) \
+	poller_epoll.c poller_kqueue.c poller_poll.c
+build/unit_conn: build/.made $(U12) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)
 
 # The library is in it as it would be in a server: its read(2) is ours.
 U11 = tests/unit_fdaccept.c $(PRELOAD_SRC)

@@ -647,6 +647,8 @@ is_address(const char *target)
 static const char *
 no_file(const char *target)
 {
+	if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
+		return "parameters stand behind commas here";
 	if (strncasecmp(target, "unix:", 5) == 0)
 		return "the path of the socket stands alone, without unix:";
 	if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)

@@ -670,8 +670,15 @@ own_bind(int fd, const struct sockaddr *addr, socklen_t len)
 int
 own_listen(int fd, int backlog)
 {
+	int result;
+
 	prepare();
-	return fdaccept_port_is(fd) ? 0 : next.listen(fd, backlog);
+	if (fdaccept_port_is(fd))
+		return 0;
+	result = next.listen(fd, backlog);
+	if (result == 0)
+		fdaccept_port_other(fd);
+	return result;
 }
 
 int

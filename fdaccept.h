@@ -115,6 +115,12 @@ bool	fdaccept_port_set(int fd, int level, int name);
 /* Take the launcher's text; false if it is none of its making. */
 bool	fdaccept_port_begin(const char *text);
 
+/*
+ * The server listens on fd: if that is another TCP port, and it has not bound
+ * this one so far, one line on standard error says so, once.
+ */
+void	fdaccept_port_other(int fd);
+
 /* Whether there is such a port; whether fd is its socket, by any number. */
 bool	fdaccept_port_used(void);
 bool	fdaccept_port_is(int fd);

@@ -11,6 +11,7 @@
 
 #include "fdaccept.h"
 #include "sock.h"
+#include "text.h"
 
 /* Addresses that are remembered; a server binds one or two. */
 #define BOUND_MAX	16
@@ -141,6 +142,23 @@ fdaccept_port_bind(int fd, const struct sockaddr *addr, socklen_t len,
 	remember(fd, addr, len);
 	*result = 0;
 	return true;
+}
+
+void
+fdaccept_port_other(int fd)
+{
+	static bool said;
+	struct sock_addr addr;
+	int saved = errno;
+
+	if (port.number != 0 && !said && bound[0].addr.len == 0 &&
+	    sock_name(fd, &addr) == 0 && sock_port(&addr) != 0) {
+		said = true;
+		text_write(STDERR_FILENO, "fdaccept: the server listens on "
+		    "port %u, and not on %u (-p)\n", sock_port(&addr),
+		    port.number);
+	}
+	errno = saved;
 }
 
 bool

@@ -305,27 +305,44 @@ find_command(const char *command, char path[PATH_MAX])
 
 /* ---- the port ---- */
 
-/* The first socket that our starter has left, as sd_listen_fds(3) says. */
+/* The first socket that our starter has left, or -1 (sd_listen_fds(3)). */
 static int
-inherited(void)
+find_inherited(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	struct sock_addr addr;
 	unsigned long n;
 
 	if (pid == NULL || fds == NULL || !text_number(pid, 10, INT_MAX, &n) ||
 	    n != (unsigned long)getpid() || !text_number(fds, 10, INT_MAX,
 	    &n) || n == 0)
+		return -1;
+	return 3;
+}
+
+static bool
+is_unix(int fd)
+{
+	struct sock_addr addr;
+
+	return sock_name(fd, &addr) == 0 && addr.u.sa.sa_family == AF_UNIX;
+}
+
+static int
+take_inherited(void)
+{
+	int fd = find_inherited();
+
+	if (fd == -1)
 		fail("-p: no socket is named, and our starter has left none "
 		    "(LISTEN_FDS); say -p port=/path/of/socket");
-	if (sock_name(3, &addr) == -1 || addr.u.sa.sa_family != AF_UNIX)
-		fail("-p: descriptor 3 (LISTEN_FDS) is no unix socket");
+	if (!is_unix(fd))
+		fail("-p: descriptor %d (LISTEN_FDS) is no unix socket", fd);
 	/* The server is not to take it for itself. */
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	unsetenv("LISTEN_PIDFDID");
-	return 3;
+	return fd;
 }
 
 static int
@@ -334,11 +351,17 @@ listen_on(const char *path)
 	struct sock_addr addr;
 	int fd;
 
+	if (find_inherited() != -1 && is_unix(find_inherited()))
+		fail("-p: our starter has left a socket (LISTEN_FDS, :child), "
+		    "which nobody would serve; say -p port alone");
 	if (!sock_unix(&addr, path, strlen(path)))
-		fail("-p: no such socket is possible: %s", path);
+		fail("-p: a socket's path has 1 to %zu bytes: %s",
+		    sizeof(addr.u.un.sun_path) - 1, path);
 	fd = sock_listen(&addr, BACKLOG, false, -1);
 	if (fd == -1)
-		fail("-p: cannot listen on %s: %s", path, strerror(errno));
+		fail("-p: cannot listen on %s: %s%s", path, strerror(errno),
+		    errno == EADDRINUSE ? " (by another server, or by a "
+		    "process that an earlier one has left)" : "");
 	return fd;
 }
 
@@ -361,7 +384,7 @@ give_port(char *value)
 		fail("-p: not a port from 1 to 65535: %s", value);
 	if (equals != NULL && *equals == '\0')
 		fail("-p: the socket's path is missing behind the =");
-	fd = equals == NULL ? inherited() : listen_on(equals);
+	fd = equals == NULL ? take_inherited() : listen_on(equals);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur > HIGH_FD)
 		limit.rlim_cur = HIGH_FD + 1;
 	for (high = (int)limit.rlim_cur - 1; high > fd; high--)
@@ -398,6 +421,8 @@ options(int argc, char **argv)
 			keep = true;
 			break;
 		case 'p':
+			if (port != NULL)
+				fail("-p: only one port can be given");
 			port = optarg;
 			break;
 		case 'V':
@@ -430,8 +455,8 @@ prepare(const char *self, const char *command, char *port)
 
 	if (!find_library(self, library))
 		fail("%s: %s (\"make install\" puts it there; one that is not "
-		    "installed is found beside ./fdaccept)", library,
-		    strerror(errno));
+		    "installed is found beside fdaccept if that is called by "
+		    "its path)", library, strerror(errno));
 	/* The loader would take it for two, or put something in its place. */
 	if (strpbrk(library, ": $") != NULL)
 		fail("a path with a colon, a space or a dollar sign cannot be "

@@ -699,18 +699,16 @@ END_TEST
 
 /* ---- the launcher ---- */
 
-/* Run it under that name; all that it and its command say, and its status. */
+/* Run that; all that it and its command say, and its status. */
 static int
-launch(const char *as, const char *arg1, const char *arg2, const char *arg3)
+run(const char *file, char **argv)
 {
-	char *argv[5] = { (char *)(size_t)as, (char *)(size_t)arg1,
-	    (char *)(size_t)arg2, (char *)(size_t)arg3, NULL };
 	size_t len;
 	int status;
 
 	/* A sanitizer's own library would have to be the first. */
 	setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
-	spawn(launcher, argv, 1);
+	spawn(file, argv, 1);
 	unsetenv("ASAN_OPTIONS");
 	read_all(out, said, sizeof(said), &len);
 	ck_assert_int_eq(waitpid(server, &status, 0), server);
@@ -718,6 +716,16 @@ launch(const char *as, const char *arg1, const char *arg2, const char *arg3)
 	close(out);
 	ck_assert(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+/* The launcher, under that name. */
+static int
+launch(const char *as, const char *arg1, const char *arg2, const char *arg3)
+{
+	char *argv[5] = { (char *)(size_t)as, (char *)(size_t)arg1,
+	    (char *)(size_t)arg2, (char *)(size_t)arg3, NULL };
+
+	return run(launcher, argv);
 }
 
 START_TEST(statuses)
@@ -907,7 +915,7 @@ static const struct {
 	{ "3000=", "path is missing" },
 	{ "3000", "our starter has left none (LISTEN_FDS)" },
 	{ "3000=nowhere/p", "cannot listen on nowhere/p: No such file" },
-	{ "3000=@", "no such socket is possible: @" },
+	{ "3000=@", "a socket's path has 1 to 107 bytes: @" },
 	{ "3000=file", "cannot listen on file: " }
 };
 
@@ -925,6 +933,44 @@ START_TEST(port_errors)
 	make_program("p", ELFCLASS64, 0, "", 0);
 	ck_assert_int_eq(launch(launcher, "-p", "3000=left", "./p"), 125);
 	ck_assert_int_eq(access("left", F_OK), -1);
+}
+END_TEST
+
+/* Started with a socket, as descriptor 3, as fdproxy and systemd do it. */
+static int
+launch_with_socket(int fd, const char *args)
+{
+	char command[2 * sizeof(launcher)], sh[] = "sh", option[] = "-c";
+	char *argv[] = { sh, option, command, NULL };
+	int status;
+
+	snprintf(command, sizeof(command), "LISTEN_PID=$$ LISTEN_FDS=1 exec "
+	    "'%s' %s 3<&9", launcher, args);
+	ck_assert_int_eq(dup2(fd, 9), 9);
+	status = run("/bin/sh", argv);
+	close(9);
+	return status;
+}
+
+START_TEST(port_inherited)
+{
+	int fd = backend_listen("left", 1);
+	int tcp = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(launch_with_socket(fd, "-p 4000 sh -c 'echo "
+	    "$FDACCEPT_PORT; echo ${LISTEN_FDS-none}; readlink "
+	    "/proc/self/fd/1023'"), 0);
+	ck_assert_int_eq(strncmp(said, "4000 1023 ", 10), 0);
+	ck_contains(said, "\nnone\nsocket:[");
+	/* Two sockets, of which one would be served by nobody. */
+	ck_assert_int_eq(launch_with_socket(fd, "-p 4000=other true"), 125);
+	ck_contains(said, "our starter has left a socket");
+	ck_assert_int_eq(launch_with_socket(tcp, "-p 4000 true"), 125);
+	ck_contains(said, "descriptor 3 (LISTEN_FDS) is no unix socket");
+	ck_assert_int_eq(launch(launcher, "-p1=a", "-p2=b", "true"), 125);
+	ck_contains(said, "only one port");
+	close(tcp);
+	close(fd);
 }
 END_TEST
 
@@ -964,6 +1010,7 @@ launcher_tests(void)
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, more_rights);
 	tcase_add_test(tc, port_errors);
+	tcase_add_test(tc, port_inherited);
 	tcase_add_test(tc, port_given);
 #endif
 	return tc;

@@ -1599,6 +1599,9 @@ START_TEST(options)
 		{ config_route, "/a=:3000", "-r: " ADDRESS(":3000") "\n" },
 		{ config_route, "/a=unix:/s", "-r: ProxyPass: the path of the "
 		    "socket stands alone, without unix:, near \"unix:/s\"\n" },
+		{ config_route, "/a=/s flusher=none", "-r: ProxyPass: "
+		    "parameters stand behind commas here, near "
+		    "\"/s flusher=none\"\n" },
 		{ config_route, "/a=status", "-r: ProxyPass: it ends in a "
 		    "colon; a socket of that name is ./NAME, near "
 		    "\"status\"\n" },

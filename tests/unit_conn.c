@@ -1,0 +1,706 @@
+/* See LICENSE for copyright and license details. */
+
+/*
+ * One client at a time, moved on by hand: a socket pair is its connection, the
+ * test is the loop, the clients and the backend.  Nothing waits for the clock.
+ */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "clock.h"
+#include "conn.h"
+#include "fdpass.h"
+#include "log.h"
+#include "stats.h"
+#include "unit.h"
+
+#define FDS_MAX		256
+#define FIRST_ID	7	/* deadlines below are the loop's */
+#define SLOTS		3
+#define GET(path)	"GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static char dir[64], buf[512 * 1024];
+static struct config *config;
+static int open_before, backend;
+static struct conn on_stack;
+
+static int
+count_open(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < FDS_MAX; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void
+report(const char *line)
+{
+	ck_abort_msg("%s", line);
+}
+
+static int
+listen_at_path(const char *name, int backlog)
+{
+	struct sock_addr addr;
+	char path[128];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	ck_assert(sock_unix(&addr, path, strlen(path)));
+	ck_assert(bind(fd, &addr.u.sa, addr.len) == 0);
+	ck_assert(listen(fd, backlog) == 0);
+	return fd;
+}
+
+static void
+setup(void)
+{
+	char text[1024];
+	FILE *f;
+	int i;
+
+	open_before = count_open();
+	strcpy(dir, "/tmp/unit_conn.XXXXXX");
+	ck_assert(mkdtemp(dir) != NULL);
+	snprintf(text, sizeof(text), "%s/large", dir);
+	f = fopen(text, "w");
+	fputs("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", f);
+	for (i = 0; i < 1024 * 1024; i++)
+		putc('x', f);
+	ck_assert(fclose(f) == 0);
+	backend = listen_at_path("s", 16);
+	log_name("unit");
+	log_level(LOG_L_ERROR);
+	clock_update();
+	memset(stats_get(), 0, sizeof(*stats_get()));
+	config = config_new(report);
+	ck_assert(config != NULL);
+	snprintf(text, sizeof(text), "Listen 0\n"
+	    "ProxyPass /s fd://s\n"
+	    "ProxyPass /raw fd://s flusher=none\n"
+	    "ProxyPass /head fd://s payload=head\n"
+	    "ProxyPass /large fd://s flusher=file:%s/large\n"
+	    "ProxyPass /wait fd://none wait=10s queue=2\n"
+	    "ProxyPass /brief fd://brief wait=1ms\n"
+	    "ProxyPass /none fd://none\n"
+	    "ProxyPass /full fd://full queue=2\n"
+	    "ProxyPass /no !\n", dir);
+	config_text(config, "t", dir, text, strlen(text));
+	ck_assert(config_finish(config));
+	ck_assert(conn_open(config, SLOTS, 1, FIRST_ID));
+	conn_turn();
+}
+
+static void
+teardown(void)
+{
+	struct conn *c;
+	char text[160];
+
+	while ((c = conn_next(NULL)) != NULL)
+		conn_close(c);
+	conn_release();
+	deadline_close();
+	config_free(config);
+	close(backend);
+	snprintf(text, sizeof(text), "rm -r %s", dir);
+	ck_assert(system(text) == 0);
+	ck_assert_int_eq(count_open(), open_before);
+}
+
+/* ---- as the loop does it ---- */
+
+/* A client that has sent the text: *want is what is to be waited for. */
+static struct conn *
+start(int pair[2], const char *text, enum conn_want *want)
+{
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
+	    0);
+	if (*text != '\0')
+		ck_assert(send(pair[0], text, strlen(text), 0) ==
+		    (ssize_t)strlen(text));
+	conn_start(&on_stack, pair[1], true);
+	*want = conn_advance(&on_stack, 0);
+	return &on_stack;
+}
+
+/* Into a slot, where it waits. */
+static struct conn *
+keep(struct conn *c)
+{
+	struct conn *kept = conn_keep(c);
+
+	ck_assert(kept != NULL);
+	conn_settle(kept);
+	return kept;
+}
+
+/* One that waits at once, for that, in that state; in a turn of its own. */
+static struct conn *
+start_waiting(int pair[2], const char *text, enum conn_want want,
+    enum conn_state state)
+{
+	enum conn_want got;
+	struct conn *c = start(pair, text, &got);
+
+	conn_turn();
+	ck_assert_int_eq(got, want);
+	ck_assert_int_eq(c->state, state);
+	return keep(c);
+}
+
+static void
+say(int fd, const char *text)
+{
+	ck_assert(send(fd, text, strlen(text), 0) == (ssize_t)strlen(text));
+}
+
+/* What has come at a client's end, and whether its end has. */
+static const char *
+heard(int fd, bool *ended)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		n = recv(fd, buf + len, sizeof(buf) - 1 - len, MSG_DONTWAIT);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && len < sizeof(buf) - 1);
+	buf[len] = '\0';
+	*ended = n == 0;
+	return buf;
+}
+
+static void
+expect_answer(int fd, int status)
+{
+	char line[32];
+	bool ended;
+
+	snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
+	ck_assert_msg(strncmp(heard(fd, &ended), line, strlen(line)) == 0,
+	    "\"%.60s\" and not %d", buf, status);
+	ck_assert(ended);
+}
+
+/* The backend gets a client, whose unread bytes are the text. */
+static void
+expect_client(int listener, const char *text)
+{
+	int conn = accept(listener, NULL, NULL), fd;
+	char byte[2];
+	ssize_t n;
+
+	ck_assert_int_ne(conn, -1);
+	ck_assert_int_eq(fdpass_recv(conn, byte, 1, &fd), 1);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(*byte, '\0');
+	n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+	buf[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(buf, text);
+	close(fd);
+	close(conn);
+}
+
+/* Hand it over: taken out of the poller by now, it is passed and closed. */
+static void
+pass(struct conn *c)
+{
+	ck_assert_int_eq(conn_pass(c), CONN_CLOSE);
+	conn_close(c);
+}
+
+static uint32_t
+id_of(const struct conn *c)
+{
+	return FIRST_ID + (uint32_t)conn_index(c);
+}
+
+/* The client's deadline, as if it had come. */
+static enum conn_want
+let_pass(struct conn *c)
+{
+	return conn_advance(c, CONN_LATE);
+}
+
+/* Fill what the other side has not read yet, so that nothing can be written. */
+static void
+stuff(int fd)
+{
+	static const char junk[65536];
+
+	while (send(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0 ||
+	    send(fd, junk, 1, MSG_DONTWAIT) > 0)
+		;
+}
+
+/* ---- HEAD ---- */
+
+START_TEST(head_to_passed)
+{
+	static const struct {
+		const char *path, *left;
+	} rows[] = {
+		{ "/s", "body" }, { "/head", "body" },
+		{ "/raw", GET("/raw") "body" }
+	};
+	enum conn_want want;
+	struct conn *c;
+	char text[128];
+	bool ended;
+	int pair[2];
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\nbody",
+	    rows[_i].path);
+	c = start(pair, text, &want);
+	ck_assert_int_eq(want, CONN_PASS);
+	pass(c);
+	expect_client(backend, rows[_i].left);
+	heard(pair[0], &ended);
+	ck_assert_int_eq(strncmp(buf, "HTTP/1.1 200 OK\r\n", 17) == 0,
+	    _i != 2);
+	ck_assert_uint_eq(stats_get()->passed, 1);
+	close(pair[0]);
+}
+END_TEST
+
+START_TEST(head_in_pieces)
+{
+	const char *text = GET("/s");
+	enum conn_want want;
+	struct conn *c;
+	size_t i;
+	int pair[2];
+
+	c = start(pair, "", &want);
+	ck_assert_int_eq(want, CONN_READ);
+	c = keep(c);
+	for (i = 0; text[i] != '\0'; i++) {
+		ck_assert(send(pair[0], text + i, 1, 0) == 1);
+		want = conn_advance(c, CONN_MORE);
+		ck_assert_int_eq(want, text[i + 1] == '\0' ? CONN_PASS :
+		    CONN_READ);
+		if (want == CONN_READ)
+			ck_assert_uint_eq(conn_seen(c), i + 1);
+		conn_tired(c);
+	}
+	pass(c);
+	expect_client(backend, "");
+	ck_assert_uint_eq(conn_count(), 0);
+	close(pair[0]);
+}
+END_TEST
+
+/* Nothing, a part, or all of a head, and then its end, a reset or the time. */
+START_TEST(head_ends)
+{
+	enum conn_want want;
+	struct conn *c;
+	int pair[2];
+
+	c = start_waiting(pair, "", CONN_READ, CONN_HEAD);
+	shutdown(pair[0], SHUT_WR);
+	ck_assert_int_eq(conn_advance(c, CONN_END), CONN_CLOSE);
+	conn_close(c);
+	close(pair[0]);
+
+	c = start_waiting(pair, "GET / HTTP/1.1\r\nHo", CONN_READ,
+	    CONN_HEAD);
+	shutdown(pair[0], SHUT_WR);
+	conn_advance(c, CONN_END);
+	conn_close(c);
+	expect_answer(pair[0], 400);
+	close(pair[0]);
+
+	c = start_waiting(pair, "GET / HT", CONN_READ, CONN_HEAD);
+	close(pair[0]);
+	ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
+	conn_close(c);
+
+	c = start_waiting(pair, "", CONN_READ, CONN_HEAD);
+	ck_assert_int_eq(let_pass(c), CONN_CLOSE);
+	conn_close(c);
+	close(pair[0]);
+
+	c = start_waiting(pair, "GET / HT", CONN_READ, CONN_HEAD);
+	want = let_pass(c);
+	ck_assert_int_eq(want, CONN_READ);
+	ck_assert_int_eq(c->state, CONN_LINGER);
+	expect_answer(pair[0], 408);
+	conn_close(c);
+	close(pair[0]);
+}
+END_TEST
+
+/* After many looks it rests; what comes then is looked at once, afterwards. */
+START_TEST(head_rests)
+{
+	enum conn_want want = CONN_READ;
+	struct conn *c;
+	unsigned int why;
+	int pair[2], i;
+
+	c = start_waiting(pair, "GET /", CONN_READ, CONN_HEAD);
+	for (i = 0; i < 200 && !conn_tired(c); i++) {
+		say(pair[0], "s");
+		want = conn_advance(c, CONN_MORE);
+	}
+	ck_assert_int_lt(i, 100);
+	ck_assert_int_eq(want, CONN_READ);
+	conn_rest(c, false);
+	ck_assert(conn_due(id_of(c), &why) == c);
+	ck_assert_uint_eq(why, CONN_WAKE);
+	say(pair[0], " HTTP/1.1\r\nHost: a\r\n\r\n");
+	ck_assert_int_eq(conn_advance(c, CONN_MORE), CONN_SAME);
+	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
+	expect_answer(pair[0], 404);
+	conn_close(c);
+	close(pair[0]);
+
+	/* Nothing has come: it goes on as before; an end wakes it. */
+	c = start_waiting(pair, "GET / HTTP/1.1\r\nHo", CONN_READ,
+	    CONN_HEAD);
+	conn_rest(c, false);
+	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
+	ck_assert_int_eq(c->state, CONN_HEAD);
+	conn_rest(c, true);
+	shutdown(pair[0], SHUT_WR);
+	conn_advance(c, CONN_END);
+	conn_close(c);
+	expect_answer(pair[0], 400);
+	close(pair[0]);
+}
+END_TEST
+
+/* ---- REPLY and LINGER ---- */
+
+static const struct {
+	const char *text;
+	int status;
+} answers[] = {
+	{ "BAD\r\n\r\n", 400 }, { GET("/no"), 404 }, { GET("/nowhere"), 404 },
+	{ "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 405 },
+	{ "GET /s HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", 417 },
+	{ GET("/none"), 503 }, { "GET / HTTP/3.0\r\n\r\n", 505 },
+	{ GET("/s/%2e%2e/raw"), 400 }
+};
+
+START_TEST(head_to_reply)
+{
+	struct conn *c;
+	int pair[2];
+
+	c = start_waiting(pair, answers[_i].text, CONN_READ, CONN_LINGER);
+	expect_answer(pair[0], answers[_i].status);
+	ck_assert_uint_eq(conn_lingering(), 1);
+	/* What it still sends is dropped, until its end. */
+	say(pair[0], "more");
+	ck_assert_int_eq(conn_advance(c, 0), CONN_READ);
+	shutdown(pair[0], SHUT_WR);
+	ck_assert_int_eq(conn_advance(c, CONN_END), CONN_CLOSE);
+	conn_close(c);
+	close(pair[0]);
+}
+END_TEST
+
+/* It does not read its answer: it has room, leaves, or its time is over. */
+START_TEST(reply_waits)
+{
+	struct conn *c;
+	int pair[2];
+	bool ended;
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
+	    0);
+	say(pair[0], GET("/no"));
+	stuff(pair[1]);
+	conn_start(&on_stack, pair[1], true);
+	ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_WRITE);
+	ck_assert_int_eq(on_stack.state, CONN_REPLY);
+	c = keep(&on_stack);
+	switch (_i) {
+	case 0:
+		heard(pair[0], &ended);
+		ck_assert(!ended);
+		ck_assert_int_eq(conn_advance(c, 0), CONN_READ);
+		ck_assert_int_eq(c->state, CONN_LINGER);
+		expect_answer(pair[0], 404);
+		break;
+	case 1:
+		ck_assert_int_eq(let_pass(c), CONN_CLOSE);
+		break;
+	default:
+		close(pair[0]);
+		pair[0] = -1;
+		ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
+		break;
+	}
+	conn_close(c);
+	if (pair[0] != -1)
+		close(pair[0]);
+}
+END_TEST
+
+START_TEST(linger_is_bounded)
+{
+	static const char junk[1024];
+	enum conn_want want;
+	struct conn *c;
+	size_t n = 0;
+	int pair[2];
+
+	c = start_waiting(pair, GET("/no"), CONN_READ, CONN_LINGER);
+	do {
+		ck_assert(send(pair[0], junk, sizeof(junk), 0) ==
+		    (ssize_t)sizeof(junk));
+		n += sizeof(junk);
+		want = conn_advance(c, CONN_MORE);
+	} while (want == CONN_READ && n < 1024 * 1024);
+	ck_assert_int_eq(want, CONN_CLOSE);
+	ck_assert_uint_le(n, 264 * 1024);
+	ck_assert_uint_ge(n, 256 * 1024);
+	conn_close(c);
+	close(pair[0]);
+
+	c = start_waiting(pair, GET("/no"), CONN_READ, CONN_LINGER);
+	ck_assert_int_eq(let_pass(c), CONN_CLOSE);
+	conn_close(c);
+	close(pair[0]);
+}
+END_TEST
+
+/* ---- QUEUED ---- */
+
+START_TEST(queued_to_passed)
+{
+	struct conn *c;
+	int pair[2], listener;
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	ck_assert_int_eq(conn_advance(c, CONN_PROBE), CONN_PARK);
+	conn_settle(c);
+	ck_assert_int_eq(conn_advance(c, CONN_MORE), CONN_SAME);
+	listener = listen_at_path("none", 16);
+	ck_assert_int_eq(conn_advance(c, CONN_PROBE), CONN_PASS);
+	pass(c);
+	expect_client(listener, "");
+	close(listener);
+	close(pair[0]);
+}
+END_TEST
+
+/* It leaves, its time is over, it has been stopped. */
+START_TEST(queued_ends)
+{
+	struct conn *c;
+	int pair[2];
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	close(pair[0]);
+	ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
+	conn_close(c);
+	ck_assert_uint_eq(stats_get()->gone, 1);
+
+	c = start_waiting(pair, GET("/brief"), CONN_PARK, CONN_QUEUED);
+	poll(NULL, 0, 2);
+	clock_update();
+	ck_assert_int_eq(let_pass(c), CONN_READ);
+	ck_assert_int_eq(c->state, CONN_LINGER);
+	expect_answer(pair[0], 503);
+	conn_close(c);
+	close(pair[0]);
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	conn_refuse(c);
+	conn_close(c);
+	expect_answer(pair[0], 503);
+	close(pair[0]);
+}
+END_TEST
+
+/* First come, first served; the queue's bound; the same for a full backlog. */
+START_TEST(queue_in_order)
+{
+	static const char *const texts[] = { GET("/wait"), GET("/full") };
+	struct conn *c[2];
+	enum conn_want want;
+	unsigned int why;
+	uint32_t id;
+	int pair[3][2], listener = -1, filler[2], i;
+
+	if (_i == 1) {
+		/* A backlog of 0 holds one. */
+		listener = listen_at_path("full", 0);
+		start(filler, GET("/full"), &want);
+		ck_assert_int_eq(want, CONN_PASS);
+		pass(&on_stack);
+	}
+	for (i = 0; i < 2; i++)
+		c[i] = start_waiting(pair[i], texts[_i], CONN_PARK,
+		    CONN_QUEUED);
+	start_waiting(pair[2], texts[_i], CONN_READ, CONN_LINGER);
+	expect_answer(pair[2][0], 503);
+	if (_i == 1) {
+		expect_client(listener, "");
+		close(filler[0]);
+	} else {
+		listener = listen_at_path("none", 16);
+	}
+	/* The queue's own deadline names who is to be tried. */
+	for (id = FIRST_ID + SLOTS + 1; conn_due(id, &why) != c[0]; id++)
+		ck_assert_uint_lt(id, 100);
+	ck_assert_uint_eq(why, CONN_PROBE);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(conn_advance(c[i], CONN_PROBE), CONN_PASS);
+		pass(c[i]);
+		expect_client(listener, "");
+		close(pair[i][0]);
+	}
+	close(pair[2][0]);
+	close(listener);
+}
+END_TEST
+
+/* ---- FLUSH ---- */
+
+START_TEST(flush_waits)
+{
+	struct conn *c;
+	enum conn_want want;
+	int pair[2];
+	size_t total = 0;
+	bool ended;
+
+	c = start_waiting(pair, GET("/large"), CONN_WRITE, CONN_FLUSH);
+	ck_assert_uint_eq(stats_get()->passed, 0);
+	switch (_i) {
+	case 0:
+		/* Its head is unread until the last byte is out. */
+		do {
+			ck_assert_int_eq(recv(pair[1], buf, 4, MSG_PEEK), 4);
+			ck_assert_int_eq(memcmp(buf, "GET ", 4), 0);
+			total += strlen(heard(pair[0], &ended));
+			ck_assert(!ended);
+			want = conn_advance(c, 0);
+		} while (want == CONN_WRITE);
+		ck_assert_int_eq(want, CONN_PASS);
+		pass(c);
+		total += strlen(heard(pair[0], &ended));
+		expect_client(backend, "");
+		ck_assert_uint_gt(total, 1024 * 1024);
+		break;
+	case 1:
+		ck_assert_int_eq(let_pass(c), CONN_CLOSE);
+		ck_assert(c->reset);
+		conn_close(c);
+		break;
+	case 2:
+		close(pair[0]);
+		pair[0] = -1;
+		want = conn_advance(c, CONN_GONE);
+		ck_assert_int_eq(want, CONN_CLOSE);
+		conn_close(c);
+		break;
+	default:
+		conn_refuse(c);
+		ck_assert(c->reset);
+		conn_close(c);
+		break;
+	}
+	ck_assert_uint_eq(stats_get()->passed, _i == 0);
+	if (pair[0] != -1)
+		close(pair[0]);
+}
+END_TEST
+
+/* ---- slots ---- */
+
+/* Who makes room: one that lingers, else who has waited longest for a head. */
+START_TEST(room)
+{
+	struct conn *c[SLOTS], *new;
+	enum conn_want want;
+	int pair[SLOTS + 1][2], i;
+
+	c[0] = start_waiting(pair[0], "", CONN_READ, CONN_HEAD);
+	c[1] = start_waiting(pair[1], "GET", CONN_READ, CONN_HEAD);
+	c[2] = start_waiting(pair[2], GET("/no"), CONN_READ, CONN_LINGER);
+	ck_assert_uint_eq(conn_count(), SLOTS);
+	new = start(pair[3], "", &want);
+	ck_assert(conn_keep(new) == NULL);
+	ck_assert(conn_victim() == c[2]);
+	conn_evict(c[2]);
+	conn_close(c[2]);
+	c[2] = keep(new);
+	for (i = 0; i < 2; i++) {
+		conn_turn();
+		ck_assert(conn_victim() == c[i]);
+		conn_evict(c[i]);
+		conn_close(c[i]);
+	}
+	/* Silence gets nothing, half a head an answer. */
+	ck_assert_int_eq(recv(pair[0][0], buf, 1, 0), 0);
+	expect_answer(pair[1][0], 408);
+	ck_assert_uint_eq(stats_get()->evicted, 3);
+	/* One that waits for its backend does not go. */
+	conn_close(c[2]);
+	close(pair[3][0]);
+	conn_turn();
+	c[0] = start_waiting(pair[3], GET("/wait"), CONN_PARK, CONN_QUEUED);
+	ck_assert(conn_victim() == NULL);
+	for (i = 0; i <= SLOTS; i++)
+		close(pair[i][0]);
+}
+END_TEST
+
+/* A slot that was freed in this turn is not used before the next. */
+START_TEST(slots_of_a_turn)
+{
+	struct conn *c[SLOTS + 1], *other;
+	enum conn_want want;
+	int pair[SLOTS + 2][2], i;
+
+	for (i = 0; i < SLOTS; i++)
+		c[i] = start_waiting(pair[i], "", CONN_READ, CONN_HEAD);
+	conn_close(c[1]);
+	c[SLOTS] = keep(start(pair[SLOTS], "", &want));
+	ck_assert(c[SLOTS] != c[1]);
+	/* A stale report of it is nobody's. */
+	ck_assert_int_eq(conn_advance(c[1], CONN_GONE), CONN_SAME);
+	conn_close(c[0]);
+	other = start_waiting(pair[SLOTS + 1], "", CONN_READ, CONN_HEAD);
+	ck_assert(other == c[0] || other == c[1]);
+	for (i = 0; i < SLOTS + 2; i++)
+		close(pair[i][0]);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("conn");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, head_to_passed, 0, 3);
+	tcase_add_test(tc, head_in_pieces);
+	tcase_add_test(tc, head_ends);
+	tcase_add_test(tc, head_rests);
+	tcase_add_loop_test(tc, head_to_reply, 0, COUNT(answers));
+	tcase_add_loop_test(tc, reply_waits, 0, 3);
+	tcase_add_test(tc, linger_is_bounded);
+	tcase_add_test(tc, queued_to_passed);
+	tcase_add_test(tc, queued_ends);
+	tcase_add_loop_test(tc, queue_in_order, 0, 2);
+	tcase_add_loop_test(tc, flush_waits, 0, 4);
+	tcase_add_test(tc, room);
+	tcase_add_test(tc, slots_of_a_turn);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
