@@ -157,7 +157,7 @@ arrived(int conn)
 	return n == 1;
 }
 
-/* Who has made the connection, or -1. */
+/* Who has made the connection; -1 or, in another pid namespace, 0. */
 static pid_t
 peer_of(int conn)
 {
@@ -179,8 +179,8 @@ is_own(int conn)
 {
 	pid_t peer = peer_of(conn);
 
-	return peer == getpid() ||
-	    (peer == getppid() && peer != given.starter);
+	return peer > 0 && (peer == getpid() ||
+	    (peer == getppid() && peer != given.starter));
 }
 
 /* Whoever has given a client away gives nothing but clients. */
@@ -191,7 +191,7 @@ is_sender(int conn)
 	int i;
 
 	for (i = 0; i < SENDERS; i++)
-		if (peer != -1 && senders[i] == peer)
+		if (peer > 0 && senders[i] == peer)
 			return true;
 	return false;
 }
@@ -333,8 +333,12 @@ accept_client(int listener, struct sockaddr *dst, socklen_t *len, int flags)
 			return -1;
 	} while (brought != BROUGHT_CLIENT);
 	if (!given.unix_addresses && dst != NULL && len != NULL) {
+#ifdef __linux__
+		fdaccept_port_put(&addr.u.sa, addr.len, dst, len, size);
+#else
 		memcpy(dst, &addr.u, addr.len < size ? addr.len : size);
 		*len = addr.len;
+#endif
 	}
 	errno = saved;
 	return client;
@@ -396,8 +400,10 @@ __attribute__((used, section("__DATA,__interpose"))) static const struct {
 	X(int, bind, (int, const struct sockaddr *, socklen_t))		\
 	X(int, listen, (int, int))					\
 	X(int, getsockname, (int, struct sockaddr *, socklen_t *))	\
+	X(int, getpeername, (int, struct sockaddr *, socklen_t *))	\
 	X(int, getsockopt, (int, int, int, void *, socklen_t *))	\
 	X(int, setsockopt, (int, int, int, const void *, socklen_t))	\
+	X(int, shutdown, (int, int))					\
 	X(int, close, (int))						\
 	X(int, close_range, (unsigned int, unsigned int, int))		\
 	X(void, closefrom, (int))
@@ -692,6 +698,24 @@ own_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 }
 
 int
+own_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct sock_addr peer;
+	socklen_t size;
+	int result;
+
+	prepare();
+	if (!fdaccept_port_used() || addr == NULL || len == NULL)
+		return next.getpeername(fd, addr, len);
+	size = *len;
+	peer.len = sizeof(peer.u);
+	result = next.getpeername(fd, &peer.u.sa, &peer.len);
+	if (result == 0)
+		fdaccept_port_put(&peer.u.sa, peer.len, addr, len, size);
+	return result;
+}
+
+int
 own_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	int result;
@@ -707,6 +731,14 @@ own_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	prepare();
 	return fdaccept_port_set(fd, level, name) ? 0 :
 	    next.setsockopt(fd, level, name, value, len);
+}
+
+/* Of the socket that all share; it would be the end of it. */
+int
+own_shutdown(int fd, int how)
+{
+	prepare();
+	return fdaccept_port_is(fd) ? 0 : next.shutdown(fd, how);
 }
 
 int

@@ -29,11 +29,14 @@
  * byte is taken last, so the socket is readable as long as there is something
  * to read.
  *
+ * A body in chunks is not touched, but for trailers, which are left out: some
+ * servers take a Connection field from there, too.
+ *
  * A request for a WebSocket (a GET without a body, whose one Upgrade field
  * says "websocket") stays as it is; behind its head the server finds the end
  * of the file until it has answered "HTTP/1.1 101".
  *
- * Each descriptor below FDACCEPT_HEADS has a state of 8 bytes with the inode
+ * Each descriptor below FDACCEPT_HEADS has a state of 16 bytes with the inode
  * number of its socket.  So a number that was closed and used again, a copy in
  * a child process and a client that is closed unread need no care.
  */
@@ -49,6 +52,9 @@ struct fdaccept_head {
 	uint8_t stage;		/* 0: nothing is to be done any more */
 	uint8_t matched;	/* bytes of CLOSE delivered, of "101" seen */
 	uint16_t left;		/* of a WebSocket's head: bytes not yet read */
+	uint64_t chunk : 56;	/* of a chunk: bytes not yet read; its size */
+	bool chunked : 1;	/* the body comes in chunks */
+	bool in_body : 1;	/* the head has been read, they follow */
 };
 
 /* recvmsg(2), as the library finds it below itself. */
@@ -114,6 +120,15 @@ bool	fdaccept_port_set(int fd, int level, int name);
 
 /* Take the launcher's text; false if it is none of its making. */
 bool	fdaccept_port_begin(const char *text);
+
+/*
+ * Put a client's address where a server has room for size bytes, and its length
+ * into *len, as accept(2) does.  One who has bound an IPv4 address has room for
+ * no IPv6 one, and would read on behind it: with a port, its clients by IPv6
+ * are 0.0.0.0.
+ */
+void	fdaccept_port_put(const struct sockaddr *addr, socklen_t addr_len,
+	    struct sockaddr *dst, socklen_t *len, socklen_t size);
 
 /*
  * The server listens on fd: if that is another TCP port, and it has not bound

@@ -16,8 +16,18 @@ enum stage {
 	STAGE_FIELD,		/* in a field line that stays */
 	STAGE_DROPPED,		/* in one that is left out */
 	STAGE_LAST,		/* between CR and LF of the empty line */
-	STAGE_WEBSOCKET		/* in a head that stays, or behind it */
+	STAGE_WEBSOCKET,	/* in a head that stays, or behind it */
+	STAGE_SIZE,		/* in the digits of a chunk's size */
+	STAGE_EXTENSION,	/* behind them, in the same line */
+	STAGE_DATA,		/* in a chunk */
+	STAGE_DATA_END,		/* behind it */
+	STAGE_TRAILER,		/* at the start of a trailer's line */
+	STAGE_OMITTED,		/* in one, all of which are left out */
+	STAGE_BROKEN		/* no chunk: there is nothing more to be read */
 };
+
+/* A chunk that is larger is none. */
+#define CHUNK_MAX	(UINT64_C(1) << 48)
 
 /* What the server must answer before a WebSocket is one. */
 #define SWITCHED	"HTTP/1.1 101 "
@@ -144,10 +154,13 @@ begin_line(struct fdaccept_head *head, struct cursor *c)
 	int connection, upgrade;
 
 	if (*c->in == '\r' || *c->in == '\n') {
-		head->stage = *c->in == '\r' ? STAGE_LAST : STAGE_NONE;
-		*c->out++ = *c->in++;
+		head->stage = STAGE_LAST;
+		if (*c->in == '\r')
+			*c->out++ = *c->in++;
 		return true;
 	}
+	if (is_field(c->in, n, "transfer-encoding") == 1)
+		head->chunked = true;
 	connection = is_field(c->in, n, "connection");
 	upgrade = is_field(c->in, n, "upgrade");
 	if (connection == 1 || upgrade == 1)
@@ -155,6 +168,24 @@ begin_line(struct fdaccept_head *head, struct cursor *c)
 	else if (connection == 0 && upgrade == 0)
 		head->stage = STAGE_FIELD;
 	return head->stage != STAGE_LINE;
+}
+
+/* What follows a line of this stage. */
+static enum stage
+next_stage(const struct fdaccept_head *head)
+{
+	switch ((enum stage)head->stage) {
+	case STAGE_REQUEST:
+		return STAGE_CLOSE;
+	case STAGE_EXTENSION:
+		return head->chunk > 0 ? STAGE_DATA : STAGE_TRAILER;
+	case STAGE_OMITTED:
+		return STAGE_TRAILER;
+	case STAGE_DATA_END:
+		return STAGE_SIZE;
+	default:
+		return STAGE_LINE;
+	}
 }
 
 /* As much of a line as is in sight and has room, with its end. */
@@ -165,27 +196,91 @@ put_line(struct fdaccept_head *head, struct cursor *c)
 	const char *lf;
 	enum stage stage = (enum stage)head->stage;
 
-	if (stage != STAGE_DROPPED && len > (size_t)(c->out_end - c->out))
+	if (stage != STAGE_DROPPED && stage != STAGE_OMITTED &&
+	    len > (size_t)(c->out_end - c->out))
 		len = (size_t)(c->out_end - c->out);
 	lf = memchr(c->in, '\n', len);
 	if (lf != NULL) {
 		len = (size_t)(lf + 1 - c->in);
-		head->stage = stage == STAGE_REQUEST ? STAGE_CLOSE :
-		    STAGE_LINE;
+		head->stage = next_stage(head);
 	}
-	if (stage != STAGE_DROPPED) {
+	if (stage != STAGE_DROPPED && stage != STAGE_OMITTED) {
 		memmove(c->out, c->in, len);
 		c->out += len;
 	}
 	c->in += len;
 }
 
+/* The LF of the empty line: of the head, or of the trailers behind chunks. */
+static void
+put_last(struct fdaccept_head *head, struct cursor *c)
+{
+	bool again = head->chunked && !head->in_body;
+
+	if (*c->in != '\n') {
+		head->stage = head->in_body ? STAGE_BROKEN : STAGE_FIELD;
+		return;
+	}
+	*c->out++ = *c->in++;
+	head->in_body = head->in_body || again;
+	head->stage = again ? STAGE_SIZE : STAGE_NONE;
+	head->matched = 0;
+	head->chunk = 0;
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* A chunk's size (RFC 9112 7.1); matched says that there was a digit. */
+static void
+put_size(struct fdaccept_head *head, struct cursor *c)
+{
+	int value = digit(*c->in);
+
+	if (value >= 0 && head->chunk < CHUNK_MAX) {
+		head->chunk = head->chunk * 16 + (uint64_t)value;
+		head->matched = 1;
+		*c->out++ = *c->in++;
+	} else {
+		head->stage = value < 0 && head->matched ? STAGE_EXTENSION :
+		    STAGE_BROKEN;
+	}
+}
+
+static void
+put_data(struct fdaccept_head *head, struct cursor *c)
+{
+	size_t len = (size_t)(c->in_end - c->in);
+
+	if (len > (size_t)(c->out_end - c->out))
+		len = (size_t)(c->out_end - c->out);
+	if (len > head->chunk)
+		len = (size_t)head->chunk;
+	memmove(c->out, c->in, len);
+	c->in += len;
+	c->out += len;
+	head->chunk -= len;
+	if (head->chunk == 0) {
+		head->stage = STAGE_DATA_END;
+		head->matched = 0;
+	}
+}
+
 void
 fdaccept_head_start(struct fdaccept_head *head)
 {
+	uint32_t inode = head->inode;
+
+	memset(head, 0, sizeof(*head));
+	head->inode = inode;
 	head->stage = STAGE_FRONT;
-	head->matched = 0;
-	head->left = 0;
 }
 
 size_t
@@ -207,17 +302,39 @@ fdaccept_head_edit(struct fdaccept_head *head, char *out, const char *in,
 			more = begin_line(head, &c);
 			break;
 		case STAGE_LAST:
-			head->stage = *c.in == '\n' ? STAGE_NONE : STAGE_FIELD;
-			if (head->stage == STAGE_NONE)
+			put_last(head, &c);
+			break;
+		case STAGE_SIZE:
+			put_size(head, &c);
+			break;
+		case STAGE_DATA:
+			put_data(head, &c);
+			break;
+		case STAGE_TRAILER:
+			head->stage = *c.in == '\n' ? STAGE_LAST :
+			    STAGE_OMITTED;
+			if (*c.in == '\r') {
+				head->stage = STAGE_LAST;
 				*c.out++ = *c.in++;
+			}
+			break;
+		case STAGE_DATA_END:
+			if (*c.in != '\r' && *c.in != '\n') {
+				head->stage = STAGE_BROKEN;
+				break;
+			}
+			put_line(head, &c);
 			break;
 		case STAGE_REQUEST:
 		case STAGE_FIELD:
 		case STAGE_DROPPED:
+		case STAGE_EXTENSION:
+		case STAGE_OMITTED:
 			put_line(head, &c);
 			break;
 		case STAGE_NONE:
 		case STAGE_WEBSOCKET:
+		case STAGE_BROKEN:
 			more = false;
 			break;
 		}
@@ -300,7 +417,7 @@ receive_websocket(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
 
 	if (head->left > 0) {
 		n = receive_into(receive, fd, iov, slice(msg, 0, head->left,
-		    iov, SEGMENTS), flags & ~MSG_WAITALL);
+		    iov, SEGMENTS), flags & ~(MSG_WAITALL | MSG_TRUNC));
 		if (n > 0 && (flags & MSG_PEEK) == 0)
 			head->left = (uint16_t)(head->left - n);
 		return n;
@@ -314,53 +431,75 @@ receive_websocket(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
 	return n > 0 ? receive(fd, msg, flags) : n;
 }
 
+/* What there is of the body now, behind the first got bytes of the buffers. */
+static size_t
+receive_rest(fdaccept_recvmsg *receive, int fd, const struct msghdr *msg,
+    size_t got, size_t room, int flags)
+{
+	struct iovec iov[SEGMENTS];
+	ssize_t n;
+
+	while (got < room) {
+		n = receive_into(receive, fd, iov, slice(msg, got, room - got,
+		    iov, SEGMENTS), flags | MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+	}
+	return got;
+}
+
 /*
- * Look, edit, hand out, and only then take what was handed out; with the last
- * byte of the head, in the same call, as much of the body as there is room
- * for: an edge-triggered server takes a short read for the last.
+ * Look, edit, hand out, and only then take what was handed out; in the same
+ * call, as much as there is and has room: an edge-triggered server takes a
+ * short read for the last.
  */
 static ssize_t
 receive_edited(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
     int flags)
 {
 	char buf[FDACCEPT_EXTRA + FDACCEPT_WINDOW], *raw = buf + FDACCEPT_EXTRA;
-	struct iovec iov[1 + SEGMENTS];
+	bool peeks = (flags & MSG_PEEK) != 0, drops = (flags & MSG_TRUNC) != 0;
+	struct iovec iov;
 	struct fdaccept_head head;
 	size_t room = size_of(msg), got = 0, len, taken;
 	ssize_t n;
 
-	flags &= ~MSG_WAITALL;
+	flags &= ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
 	for (;;) {
-		iov[0] = (struct iovec){ raw, FDACCEPT_WINDOW };
-		n = receive_into(receive, fd, iov, 1, flags | MSG_PEEK);
+		iov = (struct iovec){ raw, FDACCEPT_WINDOW };
+		n = receive_into(receive, fd, &iov, 1, flags | MSG_PEEK);
 		if (n <= 0)
 			return got > 0 ? (ssize_t)got : n;
 		head = heads[fd];
 		len = fdaccept_head_edit(&head, buf, raw, (size_t)n, room - got,
 		    &taken);
-		scatter(msg, got, buf, len);
+		if (!drops)
+			scatter(msg, got, buf, len);
 		got += len;
-		if (flags & MSG_PEEK) {
-			len = head.stage == STAGE_NONE ? (size_t)n - taken :
-			    head.stage == STAGE_WEBSOCKET ? head.left : 0;
+		if (head.stage == STAGE_WEBSOCKET && taken == 0) {
+			heads[fd] = head;
+			return receive_websocket(receive, fd, msg, flags |
+			    (peeks ? MSG_PEEK : 0));
+		}
+		if (peeks && (got > 0 || taken == 0)) {
+			len = head.stage == STAGE_NONE ? (size_t)n - taken : 0;
 			if (len > room - got)
 				len = room - got;
 			scatter(msg, got, raw + taken, len);
 			return (ssize_t)(got + len);
 		}
-		iov[0].iov_len = taken;
-		len = head.stage != STAGE_NONE ? 0 : slice(msg, got, room - got,
-		    iov + 1, SEGMENTS);
-		if (taken > 0)
-			n = receive_into(receive, fd, iov, 1 + len, flags |
-			    MSG_DONTWAIT);
+		iov.iov_len = taken;
+		n = taken == 0 ? 0 : receive_into(receive, fd, &iov, 1, flags |
+		    MSG_DONTWAIT);
+		if (n != (ssize_t)taken) {
+			errno = n == -1 ? errno : EAGAIN;
+			return -1;
+		}
 		heads[fd] = head;
-		if (head.stage == STAGE_NONE)
-			return (ssize_t)(n > (ssize_t)taken ?
-			    got + (size_t)n - taken : got);
-		if (head.stage == STAGE_WEBSOCKET)
-			return receive_websocket(receive, fd, msg, flags);
-		if (got == room || taken == 0)
+		if (head.stage == STAGE_NONE && !drops)
+			got = receive_rest(receive, fd, msg, got, room, flags);
+		if (head.stage == STAGE_NONE || got == room || taken == 0)
 			return (ssize_t)got;
 		if (got > 0)
 			flags |= MSG_DONTWAIT;

@@ -16,6 +16,9 @@
 /* Addresses that are remembered; a server binds one or two. */
 #define BOUND_MAX	16
 
+/* Numbers among which a listening socket is that a program has inherited. */
+#define INHERITED_MAX	1024
+
 /* As the launcher says; written before main() and only read from then on. */
 static struct {
 	unsigned int number;	/* 0: there is none */
@@ -93,7 +96,10 @@ remember(int fd, const struct sockaddr *addr, socklen_t len)
 	bound[i].fd = fd;
 }
 
-/* The address that fd was bound to; by another process, then to all hosts. */
+/*
+ * The address that fd was bound to; else one that another number was, of which
+ * it may be a duplicate; all hosts, if another process has bound it.
+ */
 static const struct sock_addr *
 address_of(int fd, struct sock_addr *any)
 {
@@ -102,11 +108,32 @@ address_of(int fd, struct sock_addr *any)
 	for (i = 0; i < BOUND_MAX; i++)
 		if (bound[i].addr.len > 0 && bound[i].fd == fd)
 			return &bound[i].addr;
+	if (bound[0].addr.len > 0)
+		return &bound[0].addr;
 	memset(any, 0, sizeof(*any));
 	any->u.in.sin_family = AF_INET;
 	any->len = sizeof(any->u.in);
 	sock_set_port(any, port.number);
 	return any;
+}
+
+/*
+ * The socket, to be duplicated.  Its own number may have been closed when this
+ * program was executed by one that marks all numbers so; then it is whatever
+ * else has been inherited of it, and that number again from now on.
+ */
+static int
+find_socket(void)
+{
+	int fd;
+
+	if (fdaccept_port_kept() != -1)
+		return port.fd;
+	for (fd = 0; fd < INHERITED_MAX; fd++)
+		if (fdaccept_port_is(fd))
+			return fcntl(port.fd, F_GETFD) == -1 &&
+			    dup2(fd, port.fd) != -1 ? port.fd : fd;
+	return -1;
 }
 
 bool
@@ -115,7 +142,7 @@ fdaccept_port_bind(int fd, const struct sockaddr *addr, socklen_t len,
 {
 	struct sock_addr to = { .len = 0 };
 	socklen_t size = sizeof(int);
-	int type, cloexec, status;
+	int type, cloexec, status, from;
 
 	if (port.number == 0 || addr == NULL || len > sizeof(to.u))
 		return false;
@@ -124,13 +151,14 @@ fdaccept_port_bind(int fd, const struct sockaddr *addr, socklen_t len,
 	    &type, &size) == -1 || type != SOCK_STREAM)
 		return false;
 	*result = -1;
-	if (fdaccept_port_kept() == -1) {
+	from = find_socket();
+	if (from == -1) {
 		errno = EADDRNOTAVAIL;
 		return true;
 	}
 	cloexec = fcntl(fd, F_GETFD);
 	status = fcntl(fd, F_GETFL);
-	if (cloexec == -1 || status == -1 || dup3(port.fd, fd,
+	if (cloexec == -1 || status == -1 || dup3(from, fd,
 	    cloexec & FD_CLOEXEC ? O_CLOEXEC : 0) == -1)
 		return true;
 	/*
@@ -142,6 +170,25 @@ fdaccept_port_bind(int fd, const struct sockaddr *addr, socklen_t len,
 	remember(fd, addr, len);
 	*result = 0;
 	return true;
+}
+
+void
+fdaccept_port_put(const struct sockaddr *addr, socklen_t addr_len,
+    struct sockaddr *dst, socklen_t *len, socklen_t size)
+{
+	struct sock_addr any;
+
+	if (port.number != 0 && addr->sa_family == AF_INET6 &&
+	    size >= sizeof(any.u.in) && size < sizeof(any.u.in6)) {
+		memset(&any, 0, sizeof(any));
+		any.u.in.sin_family = AF_INET;
+		any.u.in.sin_port = ((const struct sockaddr_in6 *)(const void *)
+		    addr)->sin6_port;
+		addr = &any.u.sa;
+		addr_len = sizeof(any.u.in);
+	}
+	memcpy(dst, addr, addr_len < size ? addr_len : size);
+	*len = addr_len;
 }
 
 void

@@ -236,6 +236,15 @@ gains_rights(int fd, const struct stat *st)
 	    0);
 }
 
+static bool
+is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 &&
+	    x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
 /*
  * Refuse what would run without the library, and take connections of fdproxy
  * for clients.  What cannot be read or is no program is execve(2)'s to refuse.
@@ -272,7 +281,7 @@ check_program(char path[PATH_MAX])
 		fail("%s: linked statically, so nothing can be preloaded; if "
 		    "it only starts the server, put fdaccept behind it", path);
 	if (*own.interpreter != '\0' &&
-	    strcmp(theirs.interpreter, own.interpreter) != 0)
+	    !is_same_file(theirs.interpreter, own.interpreter))
 		fail("%s: loaded by %s, this fdaccept by %s: the server needs "
 		    "a fdaccept that was built for its C library", path,
 		    theirs.interpreter, own.interpreter);
@@ -287,6 +296,7 @@ static bool
 find_command(const char *command, char path[PATH_MAX])
 {
 	const char *p = getenv("PATH");
+	struct stat st;
 	size_t n;
 	bool more = true;
 
@@ -297,7 +307,8 @@ find_command(const char *command, char path[PATH_MAX])
 		more = p[n] == ':';
 		if (snprintf(path, PATH_MAX, "%.*s%s%s", (int)n, p,
 		    n > 0 ? "/" : "", command) < PATH_MAX &&
-		    access(path, X_OK) == 0)
+		    access(path, X_OK) == 0 && stat(path, &st) == 0 &&
+		    S_ISREG(st.st_mode))
 			return true;
 	}
 	return false;
@@ -331,12 +342,16 @@ static int
 take_inherited(void)
 {
 	int fd = find_inherited();
+	const char *fds = getenv("LISTEN_FDS");
 
 	if (fd == -1)
 		fail("-p: no socket is named, and our starter has left none "
 		    "(LISTEN_FDS); say -p port=/path/of/socket");
 	if (!is_unix(fd))
 		fail("-p: descriptor %d (LISTEN_FDS) is no unix socket", fd);
+	if (strcmp(fds, "1") != 0)
+		fail("-p: our starter has left %s sockets (LISTEN_FDS), and "
+		    "there is one port", fds);
 	/* The server is not to take it for itself. */
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");

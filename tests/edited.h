@@ -94,15 +94,85 @@ edited_websocket(const char *p, size_t n, size_t *end)
 	return false;
 }
 
+static inline int
+edited_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = c == '\0' ? NULL : strchr(digits, c >= 'A' &&
+	    c <= 'Z' ? c | 0x20 : c);
+
+	return p == NULL ? -1 : (int)(p - digits);
+}
+
+/*
+ * A body in chunks, without trailers, into out; *used is how much of in that
+ * is, 0 if it does not end there.
+ */
+static inline size_t
+edited_chunks(const char *in, size_t n, char *out, size_t *used)
+{
+	size_t at = 0, o = 0, len;
+	unsigned long long size;
+
+	*used = 0;
+	for (;;) {
+		size = 0;
+		if (at == n || edited_digit(in[at]) < 0)
+			return o;
+		while (at < n && edited_digit(in[at]) >= 0) {
+			if (size >= 1ull << 48)
+				return o;
+			size = size * 16 + (unsigned)edited_digit(in[at]);
+			out[o++] = in[at++];
+		}
+		len = edited_line(in + at, n - at);
+		memcpy(out + o, in + at, len);
+		o += len;
+		at += len;
+		if (len == 0 || in[at - 1] != '\n')
+			return o;
+		if (size == 0)
+			break;
+		len = size < n - at ? (size_t)size : n - at;
+		memcpy(out + o, in + at, len);
+		o += len;
+		at += len;
+		if (at == n || (in[at] != '\r' && in[at] != '\n'))
+			return o;
+		len = edited_line(in + at, n - at);
+		memcpy(out + o, in + at, len);
+		o += len;
+		at += len;
+		if (in[at - 1] != '\n')
+			return o;
+	}
+	for (; at < n; at += len) {
+		len = edited_line(in + at, n - at);
+		if (in[at] != '\r' && in[at] != '\n')
+			continue;
+		if (edited_empty(in + at, len)) {
+			memcpy(out + o, in + at, len);
+			*used = at + len;
+			return o + len;
+		}
+		/* A CR alone: there is nothing more. */
+		out[o++] = in[at];
+		return o;
+	}
+	return o;
+}
+
 /*
  * The text as the server reads it, into out, which has room for n bytes and
- * EDITED_EXTRA.  Returns its length; *head is how much of it is the head, 0 if
- * that is not whole, and *socket whether it is a WebSocket's.
+ * EDITED_EXTRA.  Returns its length; *head is how much of it is the head, with
+ * the body if that comes in chunks, 0 if that is not whole, and *socket whether
+ * it is a WebSocket's.
  */
 static inline size_t
 edited(const char *in, size_t n, char *out, size_t *head, bool *socket)
 {
 	size_t at = 0, len, o = 0;
+	bool chunked = false;
 
 	*head = 0;
 	*socket = false;
@@ -127,13 +197,22 @@ edited(const char *in, size_t n, char *out, size_t *head, bool *socket)
 		if (edited_named(in + at, len, "connection") ||
 		    edited_named(in + at, len, "upgrade"))
 			continue;
+		chunked = chunked || edited_named(in + at, len,
+		    "transfer-encoding");
 		memcpy(out + o, in + at, len);
 		o += len;
-		if (edited_empty(in + at, len)) {
-			*head = o;
-			memcpy(out + o, in + at + len, n - at - len);
-			return o + n - at - len;
+		if (!edited_empty(in + at, len))
+			continue;
+		at += len;
+		if (chunked) {
+			o += edited_chunks(in + at, n - at, out + o, &len);
+			if (len == 0)
+				return o;
+			at += len;
 		}
+		*head = o;
+		memcpy(out + o, in + at, n - at);
+		return o + n - at;
 	}
 	return o;
 }

@@ -54,6 +54,9 @@ def kinds(path):
         "body": (get(ALIVE + length(body), b"POST"), body),
         "chunked": (get(ALIVE + b"Transfer-Encoding: chunked\r\n", b"POST"),
                     chunks),
+        "trailers": (get(b"Transfer-Encoding: chunked\r\n", b"POST"),
+                     b"3\r\nabc\r\n0\r\nConnection: keep-alive\r\n" +
+                     ALIVE * 2 + b"\r\n"),
         "GET with body": (get(ALIVE + length(body)), body),
         "GET chunked": (get(b"Transfer-Encoding: chunked\r\n"), chunks),
         "HEAD": (get(ALIVE, b"HEAD"), b""),

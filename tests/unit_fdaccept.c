@@ -69,6 +69,11 @@ static const char *const heads[] = {
 	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	"POST / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\nHost: a\r\n\r\n"
+	    "4\r\nabcd\r\n1A;x=y\r\nConnection: x\r\n\r\n0\r\n\r\nabcd\r\n"
+	    "0\r\nConnection: x\r\nX: y\r\n\r\nGET /2 HTTP/1.1\r\n\r\n",
+	"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "000\r\n\r\nGET /2 HTTP/1.1\r\n\r\n",
 	"GET / HTTP/1.1\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n\r\n",
 	"GET / HTTP/1.1\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\n"
 	    "\r\n",
@@ -351,6 +356,76 @@ START_TEST(cut_short)
 	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 16);
 	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 0);
 	close(pair[1]);
+}
+END_TEST
+
+/* A body in chunks that come one by one, and one that is none. */
+START_TEST(chunks)
+{
+	static const char head[] = "POST / HTTP/1.1\r\nTransfer-Encoding: "
+	    "chunked\r\n\r\n";
+	static const char *const parts[] = { "5", "\r\n", "ab", "cde\r", "\n",
+	    "0\r\nConn", "ection: x\r\n", "Y: z\r\n", "\r" };
+	static const char *const broken[] = { "x\r\n", "\r\n", " 5\r\n",
+	    "1\r\nab\r\n", "1000000000000000\r\n" };
+	int pair[2], i;
+	ssize_t n;
+
+	client(pair, true, head, strlen(head));
+	ck_assert(read(pair[1], got, sizeof(got)) == (ssize_t)strlen(head) +
+	    19);
+	for (i = 0; i < COUNT(parts); i++) {
+		ck_assert(recv(pair[1], got, 99, MSG_DONTWAIT) == -1);
+		ck_assert_int_eq(errno, EAGAIN);
+		ck_assert(send(pair[0], parts[i], strlen(parts[i]), 0) > 0);
+		ck_assert(readable(pair[1], 1000));
+		n = recv(pair[1], got, 99, MSG_DONTWAIT);
+		got[n > 0 ? n : 0] = '\0';
+		ck_assert_str_eq(got, i == 5 ? "0\r\n" : i == 6 || i == 7 ?
+		    "" : parts[i]);
+	}
+	ck_assert(send(pair[0], "\nGET", 4, 0) == 4);
+	ck_assert_int_eq(read(pair[1], got, 99), 4);
+	close_pair(pair);
+
+	for (i = 0; i < COUNT(broken); i++) {
+		client(pair, false, head, strlen(head));
+		ck_assert(send(pair[0], broken[i], strlen(broken[i]), 0) > 0);
+		ck_assert(send(pair[0], "0\r\n\r\nGET /2", 11, 0) == 11);
+		while ((n = recv(pair[1], got, sizeof(got), 0)) > 0)
+			ck_assert_ptr_null(memmem(got, (size_t)n, "GET /2",
+			    6));
+		ck_assert_int_eq(n, 0);
+		close_pair(pair);
+	}
+}
+END_TEST
+
+/* What is thrown away unread, and buffers in many pieces. */
+START_TEST(discarded)
+{
+	struct iovec iov[40];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = COUNT(iov) };
+	const char *text = heads[1];
+	size_t i, total, head, n = strlen(text);
+	bool websocket;
+	int pair[2];
+
+	client(pair, true, text, n);
+	ck_assert_int_eq(recv(pair[1], NULL, 10, MSG_TRUNC), 10);
+	ck_assert_int_eq(recv(pair[1], NULL, 1000, MSG_DONTWAIT | MSG_TRUNC),
+	    edited(text, n, want, &head, &websocket) - 10);
+	ck_assert(recv(pair[1], got, 1, MSG_DONTWAIT) == -1);
+	close_pair(pair);
+
+	n = (size_t)snprintf(message, sizeof(message), "%s%0400d", text, 0);
+	total = edited(message, n, want, &head, &websocket);
+	for (i = 0; i < 40; i++)
+		iov[i] = (struct iovec){ got + i * 20, 20 };
+	client(pair, true, message, n);
+	ck_assert_int_eq(recvmsg(pair[1], &msg, 0), total);
+	ck_assert(memcmp(got, want, total) == 0);
+	close_pair(pair);
 }
 END_TEST
 
@@ -772,7 +847,7 @@ START_TEST(port_bound)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_INET };
 	struct sock_addr addr, name;
-	int fd[3], i, on = 1, value;
+	int fd[3], i, on = 1, value, null;
 	socklen_t len;
 
 	begin_port(&addr);
@@ -809,13 +884,26 @@ START_TEST(port_bound)
 		ck_assert_int_eq(value, 1);
 	}
 	serves(&addr, fd[0]);
+	/* One cannot end it for all. */
+	ck_assert_int_eq(shutdown(fd[1], SHUT_RDWR), 0);
+	serves(&addr, fd[0]);
+	/* The number that is kept may be lost at an exec: another does. */
+	null = open("/dev/null", O_RDONLY);
+	ck_assert_int_eq(dup2(null, KEPT), KEPT);
+	close(KEPT);
+	close(null);
+	ck_assert(!fdaccept_port_is(KEPT));
+	null = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind_port(null, AF_INET, PORT) == 0);
+	ck_assert(fdaccept_port_is(null) && fdaccept_port_is(KEPT));
+	close(null);
 	for (i = 0; i < 3; i++)
 		close(fd[i]);
 	/* Closed by all, it is bound again. */
 	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
 	ck_assert(bind_port(fd[0], AF_INET, PORT) == 0);
 	serves(&addr, fd[0]);
-	/* By a number that was never bound, it is all hosts'. */
+	/* By a number that was never bound, as it was by another. */
 	fd[1] = dup2(fd[0], KEPT - 1);
 	close(fd[0]);
 	ck_assert(sock_name(fd[1], &name) == 0);
@@ -862,6 +950,46 @@ START_TEST(port_closed_meanwhile)
 	close(fd);
 	close(null);
 	end_port();
+}
+END_TEST
+
+/* Who has room for an IPv4 address gets no part of another. */
+static const struct {
+	int family;
+	socklen_t size, len;
+	int put;
+} rooms[] = {
+	{ AF_INET, 16, 16, AF_INET }, { AF_INET, 110, 16, AF_INET },
+	{ AF_INET6, 16, 16, AF_INET }, { AF_INET6, 27, 16, AF_INET },
+	{ AF_INET6, 28, 28, AF_INET6 }, { AF_INET6, 110, 28, AF_INET6 },
+	{ AF_INET6, 2, 28, AF_INET6 }
+};
+
+START_TEST(port_addresses)
+{
+	struct sockaddr_in6 from = { .sin6_family = AF_INET6,
+	    .sin6_port = htons(77), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in six = { .sin_family = AF_INET,
+	    .sin_port = htons(77), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_storage all;
+	} to;
+	bool v6 = rooms[_i].family == AF_INET6;
+	socklen_t len = 0;
+
+	ck_assert(fdaccept_port_begin("3000 4 5"));
+	memset(&to, 0, sizeof(to));
+	fdaccept_port_put(v6 ? (struct sockaddr *)&from :
+	    (struct sockaddr *)&six, v6 ? sizeof(from) : sizeof(six), &to.sa,
+	    &len, rooms[_i].size);
+	ck_assert_uint_eq(len, rooms[_i].len);
+	ck_assert_int_eq(to.sa.sa_family, rooms[_i].put);
+	if (rooms[_i].size >= 16)
+		ck_assert_int_eq(ntohs(to.in.sin_port), 77);
+	if (v6 && rooms[_i].put == AF_INET)
+		ck_assert_uint_eq(to.in.sin_addr.s_addr, 0);
 }
 END_TEST
 
@@ -945,6 +1073,8 @@ main(void)
 	tcase_add_loop_test(tc, large, 0, 3);
 	tcase_add_loop_test(tc, body, 0, 8);
 	tcase_add_test(tc, cut_short);
+	tcase_add_test(tc, chunks);
+	tcase_add_test(tc, discarded);
 	tcase_add_test(tc, errors);
 	tcase_add_test(tc, number_again);
 	tcase_add_test(tc, in_a_child);
@@ -955,6 +1085,7 @@ main(void)
 	tcase_add_test(tc, threads_and_forks);
 	tcase_add_loop_test(tc, port_described, 0, COUNT(descriptions));
 	tcase_add_test(tc, port_bound);
+	tcase_add_loop_test(tc, port_addresses, 0, COUNT(rooms));
 	tcase_add_test(tc, port_closed_meanwhile);
 	tcase_add_test(tc, port_not_meant);
 	tcase_add_test(tc, port_kept);
