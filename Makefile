@@ -120,7 +120,8 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
 	build/unit_config build/unit_status build/unit_text \
-	build/unit_conn build/unit_fdaccept
+	build/unit_conn build/unit_poller build/unit_poller_poll \
+	build/unit_fdaccept
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 	build/replay_fdaccept_head
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
@@ -222,6 +223,15 @@ U12 = tests/unit_conn.c conn.c status.c stats.c reply.c proc.c $(CONFIG) \
 	poller_epoll.c poller_kqueue.c poller_poll.c
 build/unit_conn: build/.made $(U12) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)
+
+# The contract of a poller, for the one that is configured, and for poll.
+U13 = tests/unit_poller.c poller_epoll.c poller_kqueue.c poller_poll.c
+build/unit_poller: build/.made $(U13) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U13) $(LINK_TEST)
+
+build/unit_poller_poll: build/.made $(U13) $(TEST_HDR)
+	$(TEST_CC) -UPOLLER_USE_$(POLLER) -DPOLLER_USE_poll -o $@ $(U13) \
+		$(LINK_TEST)
 
 # The library is in it as it would be in a server: its read(2) is ours.
 U11 = tests/unit_fdaccept.c $(PRELOAD_SRC)
