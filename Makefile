@@ -120,7 +120,8 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
 	build/unit_config build/unit_status build/unit_text \
-	build/unit_conn build/unit_poller build/unit_poller_poll \
+	build/unit_conn build/unit_listen build/unit_poller \
+	build/unit_poller_poll \
 	build/unit_fdaccept
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 	build/replay_fdaccept_head
@@ -223,6 +224,10 @@ U12 = tests/unit_conn.c conn.c status.c stats.c reply.c proc.c $(CONFIG) \
 	poller_epoll.c poller_kqueue.c poller_poll.c
 build/unit_conn: build/.made $(U12) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)
+
+U14 = tests/unit_listen.c listen.c proc.c $(CONFIG)
+build/unit_listen: build/.made $(U14) $(TEST_HDR)
+	$(TEST_CC) -o $@ $(U14) $(LINK_TEST)
 
 # The contract of a poller, for the one that is configured, and for poll.
 U13 = tests/unit_poller.c poller_epoll.c poller_kqueue.c poller_poll.c

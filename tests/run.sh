@@ -37,7 +37,7 @@ run() {
 units() {
 	log=build/run.units
 	for unit in http_parse route clock log sock flush fdpass config \
-	    status text poller poller_poll conn fdaccept; do
+	    status text listen poller poller_poll conn fdaccept; do
 		run unit_$unit build/unit_$unit
 	done
 	for fuzz in http_parse route config fdaccept_head; do
