@@ -13,6 +13,7 @@
 #include "child.h"
 #include "log.h"
 #include "proc.h"
+#include "super.h"
 #include "text.h"
 
 #define MANY_FDS	65536
@@ -97,19 +98,19 @@ become(char **argv, int report, bool foreground)
 	proc_default_signals();
 	proc_restore_nofile();
 	if (listener != -1) {
-		if (report == PROC_LISTEN_FD)
-			report = fcntl(report, F_DUPFD, PROC_LISTEN_FD + 1);
-		proc_leave_fd(listener, PROC_LISTEN_FD);
+		if (report == SUPER_LISTEN_FD)
+			report = fcntl(report, F_DUPFD, SUPER_LISTEN_FD + 1);
+		super_leave_fd(listener, SUPER_LISTEN_FD);
 	}
 	/* Not to be touched by what closes the rest. */
-	error = listener != -1 ? PROC_LISTEN_FD + 1 : PROC_LISTEN_FD;
+	error = listener != -1 ? SUPER_LISTEN_FD + 1 : SUPER_LISTEN_FD;
 	if (report != error) {
 		dup2(report, error);
 		report = error;
 	}
 	close_from(report + 1);
 	fcntl(report, F_SETFD, FD_CLOEXEC);
-	if (listener == -1 || proc_leave_listen_fds(1))
+	if (listener == -1 || super_leave_listen_fds(1))
 		execvp(argv[0], argv);
 	error = errno;
 	if (write(report, &error, sizeof(error)) != sizeof(error))

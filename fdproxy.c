@@ -29,6 +29,7 @@
 #include "proc.h"
 #include "sock.h"
 #include "stats.h"
+#include "super.h"
 #include "text.h"
 #include "upgrade.h"
 
@@ -426,7 +427,7 @@ stop(void)
 	}
 	server.phase = STOPPING;
 	conn_set_ready(false);
-	proc_notify("STOPPING=1");
+	super_notify("STOPPING=1");
 	log_notice("stopping; %u clients wait", conn_count());
 	watch_listeners(POLLER_NONE);
 	listen_close();
@@ -595,7 +596,7 @@ reload(void)
 	struct conn *c;
 
 	server.reload = false;
-	proc_notify_reloading();
+	super_notify_reloading();
 	if (new != NULL)
 		new->again = true;
 	if (new == NULL || !read_config(new) || !change_config(new)) {
@@ -614,7 +615,7 @@ reload(void)
 			serve(c, conn_advance(c, CONN_ANEW));
 		log_notice("the configuration has been read again");
 	}
-	proc_notify("READY=1");
+	super_notify("READY=1");
 }
 
 /* ---- another program ---- */
@@ -697,7 +698,7 @@ upgrade(void)
 		proc_hold_signals(false);
 		return;
 	}
-	proc_notify_reloading();
+	super_notify_reloading();
 	/* A watch may have changed what the next program gets (poll). */
 	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
 		watch(c, POLLER_NONE);
@@ -707,7 +708,7 @@ upgrade(void)
 	proc_hold_signals(false);
 	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
 		serve(c, conn_advance(c, CONN_ANEW));
-	proc_notify("READY=1");
+	super_notify("READY=1");
 }
 
 /* The clients that were left to us. */
@@ -960,7 +961,7 @@ adopt_listeners(struct config *c)
 	int i;
 
 	for (i = 0; i < server.adopted; i++)
-		config_inherit(c, PROC_LISTEN_FD + i);
+		config_inherit(c, SUPER_LISTEN_FD + i);
 	if (c->listeners == 0 && (server.adopted_input ||
 	    sock_inherit(STDIN_FILENO, &addr) == 0)) {
 		server.adopted_input = true;
@@ -1035,8 +1036,8 @@ start(void)
 
 	/* It has clients already: what is not vital must not end it. */
 	if (c->pid_file == NULL)
-		proc_pid_forget();
-	else if (!proc_pid_open(c->pid_file) && !server.heir)
+		super_pid_forget();
+	else if (!super_pid_open(c->pid_file) && !server.heir)
 		return false;
 	if (!listen_prepare(c, server.heir))
 		return false;
@@ -1084,16 +1085,16 @@ ready(void)
 	server.phase = SERVING;
 	watch_listeners(POLLER_ACCEPT);
 	conn_set_ready(true);
-	proc_pid_write();
+	super_pid_write();
 	announce(opt->print);
 	if (opt->print)
 		proc_null(STDOUT_FILENO, later.out);
 	if (opt->ready != NULL)
-		proc_ready(atoi(opt->ready));
-	proc_notify("READY=1");
+		super_ready(atoi(opt->ready));
+	super_notify("READY=1");
 	if (becomes_daemon()) {
 		use_logs(&later.logs);
-		proc_daemon_ready(later.null);
+		super_daemon_ready(later.null);
 	}
 	log_nonblocking(true);
 }
@@ -1140,7 +1141,7 @@ start_and_serve(void)
 	/* A daemon's parent has its messages until it is ready. */
 	if (!becomes_daemon())
 		use_logs(&later.logs);
-	proc_notify_open();
+	super_notify_open();
 	if (server.options.print)
 		later.out = proc_open_null();
 	if (becomes_daemon())
@@ -1151,7 +1152,7 @@ start_and_serve(void)
 		serve_all();
 	listen_close();
 	child_remove();
-	proc_pid_remove();
+	super_pid_remove();
 	poller_close();
 	return server.status;
 }
@@ -1345,7 +1346,7 @@ run(void)
 
 	server.heir = left == UPGRADE_OURS;
 	c->again = server.heir;
-	server.adopted = proc_listen_fds();
+	server.adopted = super_listen_fds();
 	status = read_options(c, opt);
 	if (status != -1)
 		return status;
@@ -1366,7 +1367,7 @@ run(void)
 	}
 	if (opt->ready != NULL && !is_descriptor(opt->ready))
 		return failure(2);
-	if (becomes_daemon() && !proc_daemon())
+	if (becomes_daemon() && !super_daemon())
 		return failure(1);
 	return start_and_serve();
 }

@@ -68,64 +68,6 @@ int	proc_open_null(void);
 void	proc_null(int fd, int null);
 
 /*
- * How many listening sockets, from descriptor PROC_LISTEN_FD on, the one who
- * started us left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
- * The variables are taken out of the environment.
- */
-#define PROC_LISTEN_FD	3
-int	proc_listen_fds(void);
-
-/*
- * The other way: tell the program that is executed next that there are n
- * (false without memory), and leave fd open for it, as that number.
- */
-bool	proc_leave_listen_fds(int n);
-void	proc_leave_fd(int fd, int number);
-
-/*
- * Find the supervisor in NOTIFY_SOCKET (sd_notify(3)), while its path can be
- * reached, and take it out of the environment.  proc_notify() then tells it
- * how we are: "READY=1", "STOPPING=1"; without one it does nothing.
- */
-void	proc_notify_open(void);
-void	proc_notify(const char *state);
-
-/* The same for "RELOADING=1", with the time that systemd wants to know. */
-void	proc_notify_reloading(void);
-
-/* Let the program that is executed next find it as well.  False: no memory. */
-bool	proc_notify_leave(void);
-
-/* Write a newline to fd and close it: we are ready, s6 fashion. */
-void	proc_ready(int fd);
-
-/*
- * Go on as a child in a session of its own.  The parent stays in here until
- * proc_daemon_ready(), then exits with status 0; if the child exits before,
- * with its status.  False after a message.  With ready, null becomes
- * descriptors 0 to 2 and is closed.
- */
-bool	proc_daemon(void);
-void	proc_daemon_ready(int null);
-
-/*
- * Open and lock the file, or say who holds it and return false.  Write our
- * process id; remove it, or empty it where it cannot be removed any more.
- */
-bool	proc_pid_open(const char *path);
-void	proc_pid_write(void);
-void	proc_pid_remove(void);
-
-/*
- * Its descriptor, which stays ours, or -1.  Take over fd, which the program
- * before us has locked: proc_pid_open() is content with it if it is that file.
- * Close it, if there is to be no such file.
- */
-int	proc_pid_fd(void);
-void	proc_pid_adopt(int fd);
-void	proc_pid_forget(void);
-
-/*
  * Find the file that name would be executed from, as execvp(3) does, and put
  * its path into dst.  False if it is too long, or nowhere.
  */

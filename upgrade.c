@@ -10,6 +10,7 @@
 #include "listen.h"
 #include "log.h"
 #include "proc.h"
+#include "super.h"
 #include "text.h"
 #include "upgrade.h"
 
@@ -86,7 +87,7 @@ upgrade_open(void)
 	}
 	left++;
 	while ((fd = next_number(&left)) != -1)
-		proc_pid_adopt(fd);
+		super_pid_adopt(fd);
 	left += *left == ';';
 	for (kind = 0; kind < LISTEN_KINDS; kind++) {
 		while ((fd = next_number(&left)) != -1)
@@ -172,8 +173,8 @@ fill(struct list lists[LISTS], bool all)
 	struct list *l;
 	int i;
 
-	if (all && proc_pid_fd() != -1)
-		lists[PID_FILE].fds[lists[PID_FILE].n++] = proc_pid_fd();
+	if (all && super_pid_fd() != -1)
+		lists[PID_FILE].fds[lists[PID_FILE].n++] = super_pid_fd();
 	for (i = 0; i < listen_count(); i++) {
 		l = &lists[LISTENERS + listen_kind(i)];
 		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
@@ -191,11 +192,11 @@ leave_inherited(int adopted)
 {
 	int i;
 
-	if (adopted > 0 && !proc_leave_listen_fds(adopted))
+	if (adopted > 0 && !super_leave_listen_fds(adopted))
 		return false;
 	for (i = 0; i < listen_count(); i++)
 		if (listen_number(i) != -1)
-			proc_leave_fd(listen_at(i)->fd, listen_number(i));
+			super_leave_fd(listen_at(i)->fd, listen_number(i));
 	return true;
 }
 
@@ -280,7 +281,7 @@ upgrade_exec(const char *program, char **argv, int adopted)
 	struct list lists[LISTS];
 	int saved;
 
-	if (leave(lists, true, adopted) && proc_notify_leave())
+	if (leave(lists, true, adopted) && super_notify_leave())
 		execv(program, argv);
 	saved = errno;
 	take_back(lists);

@@ -1,0 +1,248 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sock.h"
+#include "super.h"
+#include "text.h"
+
+#define LISTEN_FDS_MAX	1024	/* no one means more */
+
+int
+super_listen_fds(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	unsigned long n = 0, id;
+
+	if (pid == NULL || fds == NULL ||
+	    !text_number(pid, 10, INT_MAX, &id) || (pid_t)id != getpid() ||
+	    !text_number(fds, 10, LISTEN_FDS_MAX, &n))
+		n = 0;
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return (int)n;
+}
+
+bool
+super_leave_listen_fds(int n)
+{
+	char count[16], pid[16];
+
+	text_format(count, sizeof(count), "%d", n);
+	text_format(pid, sizeof(pid), "%ld", (long)getpid());
+	return setenv("LISTEN_FDS", count, 1) == 0 &&
+	    setenv("LISTEN_PID", pid, 1) == 0;
+}
+
+void
+super_leave_fd(int fd, int number)
+{
+	if (fd == number)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, number);
+}
+
+static int supervisor = -1;
+static char *supervisor_path;
+
+void
+super_notify_open(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sock_addr addr;
+
+	/* Others than sd_notify's put a number there: not for us. */
+	if (path == NULL || (*path != '/' && *path != '@'))
+		return;
+	if (sock_unix(&addr, path, strlen(path)))
+		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
+	supervisor_path = strdup(path);
+	unsetenv("NOTIFY_SOCKET");
+	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
+	    connect(supervisor, &addr.u.sa, addr.len) == -1) {
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+		if (supervisor != -1)
+			close(supervisor);
+		supervisor = -1;
+	}
+}
+
+void
+super_notify(const char *state)
+{
+	if (supervisor != -1 && send(supervisor, state, strlen(state),
+	    MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+}
+
+void
+super_notify_reloading(void)
+{
+	char text[64];
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	text_format(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	super_notify(text);
+}
+
+bool
+super_notify_leave(void)
+{
+	return supervisor_path == NULL ||
+	    setenv("NOTIFY_SOCKET", supervisor_path, 1) == 0;
+}
+
+void
+super_ready(int fd)
+{
+	if (write(fd, "\n", 1) != 1)
+		log_warn("cannot tell descriptor %d: %s", fd,
+		    strerror(errno));
+	close(fd);
+}
+
+static int ready_pipe = -1;
+
+bool
+super_daemon(void)
+{
+	int fd[2], status;
+	pid_t pid;
+	char c;
+
+	if (pipe(fd) == -1 || (pid = fork()) == -1) {
+		log_error("cannot become a daemon: %s", strerror(errno));
+		return false;
+	}
+	if (pid == 0) {
+		setsid();
+		close(fd[0]);
+		ready_pipe = fd[1];
+		sock_cloexec(ready_pipe);
+		return true;
+	}
+	close(fd[1]);
+	if (read(fd[0], &c, 1) == 1)
+		_exit(0);
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	_exit(1);
+}
+
+void
+super_daemon_ready(int null)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; null != -1 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null != -1)
+		close(null);
+	if (write(ready_pipe, "", 1) == -1)
+		log_warn("nobody waits for us: %s", strerror(errno));
+	close(ready_pipe);
+	ready_pipe = -1;
+}
+
+static int pid_fd = -1;
+static const char *pid_path;
+
+/* The file may have been removed by its last owner while we opened it. */
+static bool
+still_there(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 &&
+	    a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+bool
+super_pid_open(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char text[16] = "";
+
+	pid_path = path;
+	if (pid_fd != -1 && still_there(pid_fd, path))
+		return true;	/* left to us, and locked by this process */
+	do {
+		if (pid_fd != -1)
+			close(pid_fd);
+		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		if (pid_fd == -1) {
+			log_error("cannot open %s: %s", path,
+			    strerror(errno));
+			return false;
+		}
+		if (fcntl(pid_fd, F_SETLK, &lock) == -1) {
+			if (read(pid_fd, text, sizeof(text) - 1) == -1)
+				*text = '\0';
+			log_error("%s: it runs already, as process %.*s",
+			    path, (int)strcspn(text, "\n"), text);
+			close(pid_fd);
+			pid_fd = -1;
+			return false;
+		}
+	} while (!still_there(pid_fd, path));
+	return true;
+}
+
+int
+super_pid_fd(void)
+{
+	return pid_fd;
+}
+
+void
+super_pid_adopt(int fd)
+{
+	sock_cloexec(fd);
+	pid_fd = fd;
+}
+
+void
+super_pid_forget(void)
+{
+	if (pid_fd != -1)
+		close(pid_fd);
+	pid_fd = -1;
+}
+
+void
+super_pid_write(void)
+{
+	char text[16];
+	size_t n;
+
+	if (pid_fd == -1)
+		return;
+	n = text_format(text, sizeof(text), "%ld\n", (long)getpid());
+	if (pwrite(pid_fd, text, n, 0) != (ssize_t)n ||
+	    ftruncate(pid_fd, (off_t)n) == -1)
+		log_error("cannot write %s: %s", pid_path, strerror(errno));
+}
+
+void
+super_pid_remove(void)
+{
+	if (pid_fd == -1)
+		return;
+	if ((!still_there(pid_fd, pid_path) || unlink(pid_path) == -1) &&
+	    ftruncate(pid_fd, 0) == -1)
+		log_warn("cannot remove %s: %s", pid_path, strerror(errno));
+	close(pid_fd);
+	pid_fd = -1;
+}

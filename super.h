@@ -1,0 +1,70 @@
+/* See LICENSE for copyright and license details. */
+#ifndef SUPER_H
+#define SUPER_H
+
+#include <stdbool.h>
+
+/*
+ * What whoever supervises us leaves, and expects: listening sockets,
+ * readiness, a daemon, a file with the process id.
+ */
+
+/*
+ * How many listening sockets, from descriptor SUPER_LISTEN_FD on, the one who
+ * started us left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
+ * The variables are taken out of the environment.
+ */
+#define SUPER_LISTEN_FD	3
+int	super_listen_fds(void);
+
+/*
+ * The other way: tell the program that is executed next that there are n
+ * (false without memory), and leave fd open for it, as that number.
+ */
+bool	super_leave_listen_fds(int n);
+void	super_leave_fd(int fd, int number);
+
+/*
+ * Find the supervisor in NOTIFY_SOCKET (sd_notify(3)), while its path can be
+ * reached, and take it out of the environment.  super_notify() then tells it
+ * how we are: "READY=1", "STOPPING=1"; without one it does nothing.
+ */
+void	super_notify_open(void);
+void	super_notify(const char *state);
+
+/* The same for "RELOADING=1", with the time that systemd wants to know. */
+void	super_notify_reloading(void);
+
+/* Let the program that is executed next find it as well.  False: no memory. */
+bool	super_notify_leave(void);
+
+/* Write a newline to fd and close it: we are ready, s6 fashion. */
+void	super_ready(int fd);
+
+/*
+ * Go on as a child in a session of its own.  The parent stays in here until
+ * super_daemon_ready(), then exits with status 0; if the child exits before,
+ * with its status.  False after a message.  With ready, null becomes
+ * descriptors 0 to 2 and is closed.
+ */
+bool	super_daemon(void);
+void	super_daemon_ready(int null);
+
+/*
+ * Open and lock the file, or say who holds it and return false.  Write our
+ * process id; remove it, or empty it where it cannot be removed any more.
+ */
+bool	super_pid_open(const char *path);
+void	super_pid_write(void);
+void	super_pid_remove(void);
+
+/*
+ * Its descriptor, which stays ours, or -1.  Take over fd, which the program
+ * before us has locked: super_pid_open() is content with it if it is that file.
+ * Close it, if there is to be no such file.
+ */
+int	super_pid_fd(void);
+void	super_pid_adopt(int fd);
+void	super_pid_forget(void);
+
+#endif
