@@ -147,9 +147,6 @@ void		 config_inherit(struct config *config, int fd);
  */
 bool		 config_finish(struct config *config);
 
-/* Log what whoever tests a finished configuration should know besides. */
-void		 config_notes(const struct config *config);
-
 /* The socket of the command, for the targets that mean it. */
 void		 config_child(struct config *config,
 		    const struct sock_addr *addr);

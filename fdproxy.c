@@ -21,6 +21,7 @@
 #include "child.h"
 #include "clock.h"
 #include "config.h"
+#include "config_route.h"
 #include "conn.h"
 #include "health.h"
 #include "listen.h"
@@ -1331,7 +1332,7 @@ test(const struct config *c, enum upgrade_left left)
 	case UPGRADE_NOTHING:
 		break;
 	}
-	config_notes(c);
+	config_route_notes(c);
 	text_write(STDERR_FILENO, "configuration is good\n");
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "config_route.h"
 #include "log.h"
 #include "unit.h"
 
@@ -1770,7 +1771,7 @@ START_TEST(told_besides)
 	catch_stderr();
 	log_name("fdproxy");
 	log_level(LOG_L_NOTICE);
-	config_notes(config);
+	config_route_notes(config);
 	if (notes[_i].note != NULL)
 		snprintf(want, sizeof(want), "fdproxy: notice: %s has "
 		    "flusher=none, and there are other routes: its backend "

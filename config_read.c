@@ -1,0 +1,341 @@
+/* See LICENSE for copyright and license details. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config_read.h"
+#include "log.h"
+
+#define FILE_MAX_BYTES	((size_t)64 * 1024 * 1024)
+#define TIME_MAX	864000000ul	/* ms; clocks wrap later */
+
+static void
+where(const struct config_reader *r, char *dst, size_t size)
+{
+	if (r->line == 0)
+		text_format(dst, size, "%s", r->name);
+	else
+		text_format(dst, size, "%s:%u", r->name, r->line);
+}
+
+void
+config_read_error(struct config_reader *r, const char *fmt, ...)
+{
+	char line[LOG_LINE];
+	size_t n;
+	va_list ap;
+
+	where(r, line, sizeof(line) / 2);
+	n = strlen(line);
+	n += text_format(line + n, sizeof(line) - n, ": ");
+	va_start(ap, fmt);
+	text_vformat(line + n, sizeof(line) - n, fmt, ap);
+	va_end(ap);
+	r->config->errors++;
+	r->config->report(line);
+}
+
+char *
+config_read_copy(struct config_reader *r, const char *text)
+{
+	char *p = strdup(text);
+
+	if (p == NULL)
+		config_read_error(r, "out of memory");
+	return p;
+}
+
+/* Where the reader stands, for messages that come later. */
+char *
+config_read_place(struct config_reader *r)
+{
+	char place[1024];
+
+	where(r, place, sizeof(place));
+	return config_read_copy(r, place);
+}
+
+/* A path of the file as it is meant: relative ones are under its folder. */
+bool
+config_read_path(struct config_reader *r, const char *path, char *dst, size_t
+    size)
+{
+	if (text_format(dst, size, "%s%s%s", *path == '/' ? "" : r->dir,
+	    *path == '/' ? "" : "/", path) < size)
+		return true;
+	config_read_error(r, "a path is longer than %zu bytes", size - 1);
+	return false;
+}
+
+/* A decimal number from min to max; false, with a message, if not. */
+bool
+config_read_number(struct config_reader *r, const char *what, const char *text,
+    uint32_t min, uint32_t max, uint32_t *out)
+{
+	unsigned long n;
+
+	if (text_number(text, 10, max, &n) && n >= min) {
+		*out = (uint32_t)n;
+		return true;
+	}
+	config_read_error(r, "%s must be a number from %u to %u, near \"%s\"",
+	    what, min, max, text);
+	return false;
+}
+
+/* A time with ms, s (also when nothing is said) or min, in milliseconds. */
+bool
+config_read_time(struct config_reader *r, const char *what, const char *text,
+    uint32_t *ms)
+{
+	static const struct {
+		const char *name;
+		unsigned long ms;
+	} units[] = { { "", 1000 }, { "s", 1000 }, { "ms", 1 },
+	    { "min", 60000 } };
+	unsigned long n, i;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	for (i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (!isdigit((unsigned char)*text) || errno != 0 ||
+		    strcasecmp(end, units[i].name) != 0 ||
+		    n > TIME_MAX / units[i].ms)
+			continue;
+		*ms = (uint32_t)(n * units[i].ms);
+		return true;
+	}
+	config_read_error(r, "%s must be a time in ms, s or min, at most 10 "
+	    "days, near \"%s\"", what, text);
+	return false;
+}
+
+void
+config_read_string(struct config_reader *r, char **dst, const char *value)
+{
+	free(*dst);
+	*dst = config_read_copy(r, value);
+}
+
+/*
+ * Take one word off *text, in place, as Apache does: quotes at its start, or
+ * behind a '=', hold blanks; in them a backslash quotes itself and the quote.
+ * Returns NULL at the end of the line, or with *bad set: no closing quote.
+ */
+static char *
+next_word(char **text, bool *bad)
+{
+	char *in = *text, *out, *word;
+	char quote = '\0';
+
+	while (isspace((unsigned char)*in))
+		in++;
+	if (*in == '\0')
+		return NULL;
+	word = out = in;
+	for (; *in != '\0'; in++) {
+		if (quote == '\0' && isspace((unsigned char)*in))
+			break;
+		if (quote == '\0' && (*in == '"' || *in == '\'') &&
+		    (out == word || out[-1] == '=')) {
+			quote = *in;
+		} else if (quote != '\0' && *in == quote) {
+			quote = '\0';
+		} else {
+			if (quote != '\0' && *in == '\\' &&
+			    (in[1] == '\\' || in[1] == quote))
+				in++;
+			*out++ = *in;
+		}
+	}
+	*bad = quote != '\0';
+	*text = *in == '\0' ? in : in + 1;
+	*out = '\0';
+	return *bad ? NULL : word;
+}
+
+void
+config_read_line(struct config_reader *r, char *line)
+{
+	char *words[CONFIG_WORDS + 1], *word;
+	bool bad = false;
+	int n = 0;
+
+	line += strspn(line, " \t\r\n\v\f");
+	if (*line == '#')
+		return;
+	while ((word = next_word(&line, &bad)) != NULL) {
+		if (n == CONFIG_WORDS) {
+			config_read_error(r, "more than %d words",
+			    CONFIG_WORDS);
+			return;
+		}
+		words[n++] = word;
+	}
+	words[n] = NULL;
+	if (bad)
+		config_read_error(r, "a quote has no end, near \"%s\"",
+		    n > 0 ? words[n - 1] : "");
+	else if (n > 0)
+		r->run(r, words, n);
+}
+
+/*
+ * Line by line; one that ends in a backslash goes on in the next.  A line is
+ * as long as it likes: the text is taken apart in place.
+ */
+void
+config_read_lines(struct config_reader *r, char *text, size_t len)
+{
+	char *end = text + len, *out, *lf;
+	unsigned int lines;
+
+	while (text < end) {
+		char *line = text;
+
+		lines = 0;
+		out = text;
+		for (;;) {
+			lf = memchr(text, '\n', (size_t)(end - text));
+			if (lf == NULL)
+				lf = end;
+			memmove(out, text, (size_t)(lf - text));
+			out += lf - text;
+			text = lf < end ? lf + 1 : end;
+			lines++;
+			if (out > line && out[-1] == '\r')
+				out--;
+			if (out == line || out[-1] != '\\')
+				break;
+			out--;
+			if (text == end)
+				break;
+		}
+		*out = '\0';
+		if (strlen(line) != (size_t)(out - line))
+			config_read_error(r, "a NUL byte");
+		else
+			config_read_line(r, line);
+		r->line += lines;
+	}
+}
+
+/* The folder of a file, absolute, for paths that are relative to it. */
+static bool
+folder(const char *path, char *dst, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = 0;
+
+	if (*path != '/') {
+		if (getcwd(dst, size) == NULL)
+			return false;
+		n = strlen(dst);
+		if (n == 1)
+			dst[--n] = '\0';
+	}
+	if (slash == NULL)
+		return true;
+	return text_format(dst + n, size - n, "%s%.*s", *path == '/' ? "" : "/",
+	    (int)(slash - path), path) < size - n;
+}
+
+/* All of a descriptor, with room for a NUL, or NULL with errno. */
+static char *
+slurp(int fd, size_t *len)
+{
+	size_t size = 4096;
+	char *text = NULL, *more;
+	ssize_t n = 1;
+
+	for (*len = 0; n > 0 && *len < FILE_MAX_BYTES; *len += (size_t)n) {
+		if (text == NULL || *len + 1 == size) {
+			size *= 2;
+			more = realloc(text, size);
+			if (more == NULL)
+				break;
+			text = more;
+		}
+		n = read(fd, text + *len, size - 1 - *len);
+		if (n == -1)
+			break;
+	}
+	if (n == 0)
+		return text;
+	if (n > 0)
+		errno = EFBIG;
+	free(text);
+	return NULL;
+}
+
+/*
+ * A FIFO may be read at the start; later, its writer would be waited for: -1,
+ * and errno is 0.
+ */
+static int
+open_file(const struct config *c, const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (strcmp(path, "-") == 0)
+		return dup(STDIN_FILENO);
+	fd = open(path, O_RDONLY | O_CLOEXEC | (c->again ? O_NONBLOCK : 0));
+	if (fd == -1 || !c->again)
+		return fd;
+	if (fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode))
+		return fd;
+	close(fd);
+	errno = 0;
+	return -1;
+}
+
+void
+config_read_file(struct config_reader *from, const char *path)
+{
+	struct config_reader r = *from;
+	char dir[4096];
+	char *text = NULL;
+	size_t len;
+	int fd;
+
+	fd = open_file(from->config, path);
+	if (fd != -1) {
+		text = slurp(fd, &len);
+		close(fd);
+	}
+	if (text == NULL || !folder(path, dir, sizeof(dir))) {
+		config_read_error(from, "cannot read %s: %s", path, errno == 0 ?
+		    "nobody may be writing to it" : strerror(errno));
+		from->config->may_listen = true;
+		free(text);
+		return;
+	}
+	r.name = path;
+	r.dir = dir;
+	r.line = 1;
+	r.depth++;
+	config_read_lines(&r, text, len);
+	free(text);
+}
+
+/* An option: relative paths are under the current folder. */
+bool
+config_read_option(struct config_reader *r)
+{
+	static char dir[4096];
+
+	r->dir = dir;
+	if (folder("-", dir, sizeof(dir)))
+		return true;
+	config_read_error(r, "cannot find the current folder: %s",
+	    strerror(errno));
+	return false;
+}

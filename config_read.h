@@ -1,0 +1,70 @@
+/* See LICENSE for copyright and license details. */
+#ifndef CONFIG_READ_H
+#define CONFIG_READ_H
+
+#include "config.h"
+#include "text.h"
+
+/*
+ * Files, lines and words of a configuration; what the words mean is another's
+ * business.
+ */
+
+#define CONFIG_WORDS	64	/* in one directive, its name included */
+
+struct directive;
+
+/* Where the reader stands. */
+struct config_reader {
+	struct config *config;
+	/* Called with the n words of each line, and a NULL behind them. */
+	void (*run)(struct config_reader *r, char **words, int n);
+	const char *name;	/* of the file, or the option */
+	unsigned int line;	/* 0: an option, no file */
+	const char *dir;	/* that relative paths are under */
+	int depth;		/* of files that include each other */
+	const struct directive *now;
+	bool bare;		/* fd:// may be missing */
+};
+
+/* Report "where: what", and count it as an error of the configuration. */
+void	config_read_error(struct config_reader *r, const char *fmt, ...)
+	    TEXT_PRINTF(2, 3);
+
+/*
+ * A copy of a text; and of where the reader stands, for messages that come
+ * later.  The caller's; NULL after a message.
+ */
+char	*config_read_copy(struct config_reader *r, const char *text);
+char	*config_read_place(struct config_reader *r);
+
+/* Set a member to a copy of a value; what it was is freed. */
+void	config_read_string(struct config_reader *r, char **dst,
+	    const char *value);
+
+/*
+ * A path of the file as it is meant, with relative ones under its folder; a
+ * decimal number from min to max; a time with ms, s (also when nothing is said)
+ * or min, in milliseconds.  False after a message, with *out unchanged.
+ */
+bool	config_read_path(struct config_reader *r, const char *path, char *dst,
+	    size_t size);
+bool	config_read_number(struct config_reader *r, const char *what,
+	    const char *text, uint32_t min, uint32_t max, uint32_t *out);
+bool	config_read_time(struct config_reader *r, const char *what,
+	    const char *text, uint32_t *ms);
+
+/* Read a line, or len bytes of lines with room for a NUL; taken apart by it. */
+void	config_read_line(struct config_reader *r, char *line);
+void	config_read_lines(struct config_reader *r, char *text, size_t len);
+
+/* Read a file ("-": standard input), from where the other reader stands. */
+void	config_read_file(struct config_reader *from, const char *path);
+
+/*
+ * Stand at an option: relative paths are under the current folder.  False after
+ * a message.
+ */
+bool	config_read_option(struct config_reader *r);
+
+#endif

@@ -1,0 +1,573 @@
+/* See LICENSE for copyright and license details. */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config_route.h"
+#include "log.h"
+
+/* Parameters of Apache's ProxyPass that would mean nothing here, and why. */
+static const struct {
+	const char *names;	/* with blanks between them */
+	const char *hint;
+} refused[] = {
+	{ "acquire min smax ttl", "there is no pool of connections" },
+	{ "addressttl", "there is no name to resolve" },
+	{ "disablereuse", "every request has a connection of its own" },
+	{ "enablereuse peer ready track", "not built yet" },
+	{ "flushwait iobuffersize receivebuffersize",
+	    "no body passes through fdproxy" },
+	{ "interpolate", "there are no variables" },
+	{ "keepalive", "the backend is on this machine" },
+	{ "lbmethod lbset loadfactor redirect route status stickysession",
+	    "there is no balancer" },
+	{ "mapping nocanon noquery",
+	    "nothing of the URL is appended to the socket" },
+	{ "max", "bound those that wait with queue=N" },
+	{ "ping", "use wait=TIME" },
+	{ "responsefieldsize", "no response passes through fdproxy" },
+	{ "retry", "no state is kept, each request tries afresh; use "
+	    "wait=TIME" },
+	{ "secret", "this is not AJP" },
+	{ "timeout", "use connectiontimeout=TIME" },
+	{ "upgrade", "the backend has the connection and may upgrade it" }
+};
+
+/* What a ProxyPass line says, until all its words are read. */
+struct pass {
+	struct config_target t;
+	const char *flusher;
+	char headers[4096];
+	bool own_server;	/* header="Server: ..." */
+};
+
+static void
+pass_header(struct config_reader *r, struct pass *p, const char *text)
+{
+	static const char *const own[] = { "Connection", "Content-Length",
+	    "Transfer-Encoding", "Date" };
+	const char *colon = strchr(text, ':');
+	struct http_slice name, value;
+	size_t i, n = strlen(p->headers);
+
+	if (colon == NULL) {
+		config_read_error(r, "header: \"Name: value\" expected, near "
+		    "\"%s\"", text);
+		return;
+	}
+	name.p = text;
+	name.len = (size_t)(colon - text);
+	colon += 1 + strspn(colon + 1, " \t");
+	value.p = colon;
+	value.len = strlen(colon);
+	if (!http_parse_is_token(name) || !http_parse_is_value(value)) {
+		config_read_error(r, "header: the name must be a token, the "
+		    "value without control bytes, near \"%s\"", text);
+		return;
+	}
+	for (i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		if (http_parse_is(name, own[i])) {
+			config_read_error(r, "header: %s is fdproxy's own, "
+			    "near \"%s\"", own[i], text);
+			return;
+		}
+	}
+	p->own_server = p->own_server || http_parse_is(name, "Server");
+	if (n + name.len + value.len + 5 > sizeof(p->headers))
+		config_read_error(r, "header: more than %zu bytes of headers",
+		    sizeof(p->headers));
+	else
+		text_format(p->headers + n, sizeof(p->headers) - n,
+		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
+}
+
+/* End text at the first c; what stands behind that, or NULL. */
+static char *
+split(char *text, char c)
+{
+	char *p = strchr(text, c);
+
+	if (p != NULL)
+		*p++ = '\0';
+	return p;
+}
+
+/* KIND[:ARG][@n[+m]] */
+static void
+pass_fault(struct config_reader *r, struct pass *p, char *text)
+{
+	struct fault f = { .first = 1, .every = 1 };
+	size_t len = strcspn(text, ":@");
+	enum fault_takes takes;
+	char *arg = text + len + 1, *at, *plus = NULL;
+
+	if (!fault_find(text, len, &f.kind, &takes)) {
+		config_read_error(r, "fault: unknown kind, near \"%s\"", text);
+		return;
+	}
+	if ((text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
+		config_read_error(r, "fault: this kind takes %s, near \"%s\"",
+		    takes == FAULT_TAKES_NOTHING ? "no argument" :
+		    takes == FAULT_TAKES_TIME ? "a time (KIND:TIME)" :
+		    "a number of bytes (KIND:BYTES)", text);
+		return;
+	}
+	at = split(text, '@');
+	if (at != NULL) {
+		plus = split(at, '+');
+		f.every = 0;
+	}
+	if ((takes == FAULT_TAKES_TIME &&
+	    !config_read_time(r, "fault", arg, &f.arg)) ||
+	    (takes == FAULT_TAKES_BYTES &&
+	    !config_read_number(r, "fault", arg, 0, 1000000, &f.arg)) ||
+	    (at != NULL &&
+	    !config_read_number(r, "fault: @", at, 1, 1000000000, &f.first)) ||
+	    (plus != NULL &&
+	    !config_read_number(r, "fault: +", plus, 1, 1000000000, &f.every)))
+		return;
+	if (p->t.nfaults == CONFIG_FAULTS)
+		config_read_error(r, "fault: more than %d of one route",
+		    CONFIG_FAULTS);
+	else
+		p->t.faults[p->t.nfaults++] = f;
+}
+
+static void
+pass_refused(struct config_reader *r, const char *word, size_t len)
+{
+	const char *name;
+	size_t i, n;
+
+	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		for (name = refused[i].names; *name != '\0';
+		    name += n + strspn(name + n, " ")) {
+			n = strcspn(name, " ");
+			if (n != len || strncasecmp(name, word, n) != 0)
+				continue;
+			config_read_error(r, "ProxyPass: %.*s is not "
+			    "supported: %s", (int)n, name, refused[i].hint);
+			return;
+		}
+	}
+	config_read_error(r, "ProxyPass: unknown parameter, near \"%s\"%s",
+	    word, r->bare ? " (a value with a comma in it needs -c)" : "");
+}
+
+/* Whether a parameter has the one value, and not the other, if there is one. */
+static bool
+choice(struct config_reader *r, const char *name, const char *value,
+    const char *yes, const char *no)
+{
+	if (strcasecmp(value, yes) == 0)
+		return true;
+	if (no == NULL)
+		config_read_error(r, "%s: only \"%s\" is known, near \"%s\"",
+		    name, yes, value);
+	else if (strcasecmp(value, no) != 0)
+		config_read_error(r, "%s: %s or %s, near \"%s\"", name, yes, no,
+		    value);
+	return false;
+}
+
+static void
+pass_parameter(struct config_reader *r, struct pass *p, char *word)
+{
+	char *value = strchr(word, '=');
+	struct http_slice key;
+
+	key.p = word;
+	key.len = value == NULL ? strlen(word) : (size_t)(value - word);
+	if (value == NULL) {
+		pass_refused(r, word, key.len);
+		return;
+	}
+	value++;
+	if (http_parse_is(key, "flusher"))
+		p->flusher = value;
+	else if (http_parse_is(key, "header"))
+		pass_header(r, p, value);
+	else if (http_parse_is(key, "connectiontimeout"))
+		config_read_time(r, "connectiontimeout", value,
+		    &p->t.connect_ms);
+	else if (http_parse_is(key, "wait"))
+		config_read_time(r, "wait", value, &p->t.wait_ms);
+	else if (http_parse_is(key, "queue"))
+		config_read_number(r, "queue", value, 1, 1000000,
+		    &p->t.queue_max);
+	else if (http_parse_is(key, "fault"))
+		pass_fault(r, p, value);
+	else if (http_parse_is(key, "compat"))
+		p->t.compat = choice(r, "compat", value, "apache", NULL);
+	else if (http_parse_is(key, "payload"))
+		p->t.payload_head = choice(r, "payload", value, "head", NULL);
+	else if (http_parse_is(key, "flushpackets"))
+		p->t.hold = choice(r, "flushpackets", value, "off", "on");
+	else
+		pass_refused(r, word, key.len);
+}
+
+/* Whether a target is a URL, or host:port. */
+static bool
+is_address(const char *target)
+{
+	const char *colon = strrchr(target, ':');
+
+	if (strncasecmp(target, "http", 4) == 0 &&
+	    strstr(target, "://") != NULL)
+		return true;
+	return colon != NULL && strchr(target, '/') == NULL &&
+	    colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] ==
+	    '\0';
+}
+
+/* What -r says of a text that is hardly meant as a file's name, or NULL. */
+static const char *
+no_file(const char *target)
+{
+	if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
+		return "parameters stand behind commas here";
+	if (strncasecmp(target, "unix:", 5) == 0)
+		return "the path of the socket stands alone, without unix:";
+	if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)
+		return "it ends in a colon; a socket of that name is ./NAME";
+	if (strcmp(target, "child") == 0)
+		return "it is :child; a socket of that name is ./child";
+	if (isalpha((unsigned char)*target) && target[strspn(target,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789+-.")] == ':')
+		return "no such target is known; a socket of that name is "
+		    "./NAME";
+	return NULL;
+}
+
+/* "fd:///absolute" or "fd://relative"; a '/' at the end means a folder. */
+static bool
+pass_target(struct config_reader *r, struct pass *p, const char *target)
+{
+	char path[4096];
+
+	if (strcmp(target, "!") == 0) {
+		p->t.kind = CONFIG_EXCLUDED;
+		return true;
+	}
+	if (strcmp(target, "status:") == 0 || strcmp(target, "ready:") == 0) {
+		p->t.kind = *target == 's' ? CONFIG_STATUS : CONFIG_READY;
+		return true;
+	}
+	if (strcmp(target, ":child") == 0) {
+		p->t.kind = CONFIG_SOCKET;
+		p->t.child = r->config->child = true;
+		return true;
+	}
+	if (strncasecmp(target, "fd://", 5) == 0) {
+		target += 5;
+	} else if (is_address(target)) {
+		config_read_error(r, "ProxyPass: a backend has a unix socket, "
+		    "and no address: run the server by fdaccept -p "
+		    "PORT=SOCKET, and name SOCKET here, near \"%s\"", target);
+		return false;
+	} else if (r->bare && strncasecmp(target, "fd:", 3) != 0 &&
+	    no_file(target) != NULL) {
+		config_read_error(r, "ProxyPass: %s, near \"%s\"",
+		    no_file(target), target);
+		return false;
+	} else if (!r->bare || strncasecmp(target, "fd:", 3) == 0) {
+		config_read_error(r, "ProxyPass: the target must be fd://PATH, "
+		    ":child, status:, ready: or !, near \"%s\"", target);
+		return false;
+	}
+	if (*target == '@')	/* no file: an abstract name */
+		text_format(path, sizeof(path), "%s", target);
+	else if (!config_read_path(r, target, path, sizeof(path)))
+		return false;
+	if (*target == '\0' || strcmp(target, "/") == 0) {
+		config_read_error(r, "ProxyPass: the target names no socket");
+		return false;
+	}
+	p->t.path_len = strlen(path);
+	if (!sock_unix(&p->t.addr, path, p->t.path_len)) {
+		config_read_error(r, "ProxyPass: the path of the socket is "
+		    "longer than %zu bytes, or no name, near \"%s\"",
+		    sizeof(p->t.addr.u.un.sun_path) - 1, path);
+		return false;
+	}
+	p->t.kind = *path == '/' && path[p->t.path_len - 1] == '/' ?
+	    CONFIG_DIRECTORY : CONFIG_SOCKET;
+	return true;
+}
+
+static void
+free_flush(struct config_flush *f)
+{
+	flush_free(f->flush);
+	free(f->name);
+	free(f->headers);
+	free(f->where);
+	free(f);
+}
+
+/* The flusher is made at the end, when ServerTokens is known. */
+static bool
+pass_flusher(struct config_reader *r, struct pass *p)
+{
+	struct config_flush *f, **last = &r->config->flushes;
+	const char *name = p->flusher;
+	char path[4096];
+
+	if (strncmp(name, "file:", 5) == 0 && name[5] != '/') {
+		text_format(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
+		name = path;
+	}
+	for (; (f = *last) != NULL; last = &f->next) {
+		if (strcmp(f->name, name) == 0 &&
+		    strcmp(f->headers, p->headers) == 0) {
+			p->t.made = f;
+			return true;
+		}
+	}
+	f = calloc(1, sizeof(*f));
+	if (f == NULL) {
+		config_read_error(r, "out of memory");
+		return false;
+	}
+	f->name = config_read_copy(r, name);
+	f->headers = config_read_copy(r, p->headers);
+	f->where = config_read_place(r);
+	f->own_server = p->own_server;
+	if (f->name == NULL || f->headers == NULL || f->where == NULL) {
+		free_flush(f);
+		return false;
+	}
+	*last = p->t.made = f;
+	return true;
+}
+
+static void
+add_target(struct config_reader *r, const char *path, struct config_target *t)
+{
+	struct config *c = r->config;
+	struct config_target *all = c->targets;
+
+	/* Room is doubled at each power of two. */
+	if ((c->ntargets & (c->ntargets - 1)) == 0) {
+		all = realloc(all, (c->ntargets == 0 ? 1 : c->ntargets * 2) *
+		    sizeof(*all));
+		if (all == NULL) {
+			config_read_error(r, "out of memory");
+			return;
+		}
+		c->targets = all;
+	}
+	t->path = config_read_copy(r, path);
+	t->where = config_read_place(r);
+	all[c->ntargets] = *t;
+	if (route_add(c->routes, path) != (int)c->ntargets)
+		config_read_error(r, "out of memory");
+	c->ntargets++;
+}
+
+void
+config_route_set(struct config_reader *r, char **words)
+{
+	struct pass p = { .flusher = "flush", .t.connect_ms = 5000 };
+	int i, before = r->config->errors;
+	bool passes;
+
+	if (*words[1] != '/')
+		config_read_error(r, "ProxyPass: the path must begin with '/', "
+		    "near \"%s\"", words[1]);
+	else if (strpbrk(words[1], "?#") != NULL)
+		config_read_error(r, "ProxyPass: a path has no '?' or '#', "
+		    "near \"%s\"", words[1]);
+	if (!pass_target(r, &p, words[2]))
+		return;
+	for (i = 3; words[i] != NULL; i++)
+		pass_parameter(r, &p, words[i]);
+	passes = p.t.kind == CONFIG_SOCKET || p.t.kind == CONFIG_DIRECTORY;
+	if (!passes && words[3] != NULL)
+		config_read_error(r, "ProxyPass: \"%s\" takes no parameters",
+		    words[2]);
+	if (passes && !pass_flusher(r, &p))
+		return;
+	if (p.t.hold && strcmp(p.flusher, "none") == 0)
+		config_read_error(r, "ProxyPass: flushpackets=off has no "
+		    "effect with flusher=none");
+	/* Faults are seen best where nothing is joined. */
+	if (p.t.compat || p.t.nfaults > 0)
+		p.t.hold = false;
+	if (r->config->errors == before)
+		add_target(r, words[1], &p.t);
+}
+
+static int
+by_socket(const void *a, const void *b)
+{
+	const struct config_target *const *x = a, *const *y = b;
+
+	/* Not strcmp: an abstract name begins with a NUL. */
+	return memcmp((*x)->addr.u.un.sun_path, (*y)->addr.u.un.sun_path,
+	    sizeof((*x)->addr.u.un.sun_path));
+}
+
+/* One number for each different socket path. */
+static bool
+number_queues(struct config *c)
+{
+	struct config_target **sorted, *t;
+	bool seen = false;	/* a socket with this path */
+	uint32_t i;
+
+	sorted = calloc(c->ntargets + 1, sizeof(*sorted));
+	if (sorted == NULL)
+		return false;
+	for (i = 0; i < c->ntargets; i++)
+		sorted[i] = &c->targets[i];
+	qsort(sorted, c->ntargets, sizeof(*sorted), by_socket);
+	c->nqueues = 0;
+	for (i = 0; i < c->ntargets; i++) {
+		t = sorted[i];
+		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0) {
+			c->nqueues++;
+			seen = false;
+		}
+		t->queue = c->nqueues - 1;
+		t->first = t->kind == CONFIG_SOCKET && !seen;
+		seen = seen || t->first;
+	}
+	free(sorted);
+	return true;
+}
+
+/* Whether a route's path has been written as it would stand in a request. */
+static bool
+is_escaped(const char *path)
+{
+	for (; (path = strchr(path, '%')) != NULL; path++)
+		if (isxdigit((unsigned char)path[1]) &&
+		    isxdigit((unsigned char)path[2]))
+			return true;
+	return false;
+}
+
+void
+config_route_warn(struct config *c)
+{
+	struct config_target *t;
+	char normal[4096];
+	size_t len, rest;
+	uint32_t i;
+	int first;
+
+	for (i = 0; i < c->ntargets; i++) {
+		t = &c->targets[i];
+		len = strlen(t->path);
+		first = route_match(c->routes, t->path, len, &rest);
+		t->hidden = first >= 0 && (uint32_t)first < i;
+		if (t->hidden)
+			log_warn("%s: %s is never reached: %s (%s) comes "
+			    "first", t->where, t->path,
+			    c->targets[first].path, c->targets[first].where);
+		if (is_escaped(t->path))
+			log_warn("%s: %s matches no escapes: those of request "
+			    "paths are undone before", t->where, t->path);
+		/* A request has its backslash escaped. */
+		if (strpbrk(t->path, "%\\") == NULL &&
+		    (route_normalize(t->path, len, normal, sizeof(normal),
+		    &rest) != 0 || rest != len))
+			log_warn("%s: %s never matches: request paths have no "
+			    "empty or dot segments", t->where, t->path);
+	}
+}
+
+/* Whether the backend reads the client's requests by itself. */
+static bool
+is_raw(const struct config_target *t)
+{
+	return (t->kind == CONFIG_SOCKET || t->kind == CONFIG_DIRECTORY) &&
+	    !flush_consumes(t->flush);
+}
+
+void
+config_route_notes(const struct config *config)
+{
+	const struct config_target *t, *other;
+	uint32_t i, j;
+
+	for (i = 0; i < config->ntargets; i++) {
+		t = &config->targets[i];
+		for (j = 0; is_raw(t) && j < config->ntargets; j++) {
+			other = &config->targets[j];
+			if (other->kind == CONFIG_STATUS ||
+			    other->kind == CONFIG_READY ||
+			    (other->kind != CONFIG_EXCLUDED &&
+			    by_socket(&t, &other) == 0))
+				continue;
+			log_notice("%s: %s has flusher=none, and there are "
+			    "other routes: its backend must close after each "
+			    "request, as servers do under fdaccept, or a "
+			    "connection that is kept goes round them",
+			    t->where, t->path);
+			return;
+		}
+	}
+}
+
+static void
+make_flushes(struct config *c)
+{
+	struct config_reader r = { .config = c, .name = "", .dir = "" };
+	struct flush_own own;
+	struct config_flush *f;
+	const char *error = NULL;
+	uint32_t i;
+
+	for (f = c->flushes; f != NULL; f = f->next) {
+		own = c->own;
+		if (f->own_server)
+			own.server = "";
+		f->flush = flush_new(f->name, f->headers, &own, &error);
+		r.name = f->where;
+		if (f->flush == NULL)
+			config_read_error(&r, "ProxyPass: %s%s%s, near \"%s\"",
+			    error, errno == 0 ? "" : ": ", errno == 0 ? "" :
+			    strerror(errno), f->name);
+	}
+	for (i = 0; i < c->ntargets; i++)
+		if (c->targets[i].made != NULL)
+			c->targets[i].flush = c->targets[i].made->flush;
+}
+
+void
+config_route_finish(struct config_reader *r)
+{
+	struct config *config = r->config;
+
+	make_flushes(config);
+	if (!number_queues(config))
+		config_read_error(r, "out of memory");
+	if (config->nqueues > CONFIG_SOCKETS)
+		config_read_error(r, "more than %d different sockets",
+		    CONFIG_SOCKETS);
+}
+
+void
+config_route_free(struct config *config)
+{
+	struct config_flush *f, *next;
+	uint32_t i;
+
+	for (f = config->flushes; f != NULL; f = next) {
+		next = f->next;
+		free_flush(f);
+	}
+	for (i = 0; i < config->ntargets; i++) {
+		free(config->targets[i].path);
+		free(config->targets[i].where);
+	}
+	free(config->targets);
+	route_free(config->routes);
+}
