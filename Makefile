@@ -15,21 +15,21 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 # In this order: a module includes and calls only what stands before it.
 ORDER = http_parse text stats clock log sock route health poller_epoll \
 	poller_kqueue poller_poll fdpass flush fault reply config_read \
-	config_route config status proc super conn listen child upgrade \
+	config_route config status proc super slot conn listen child upgrade \
 	fdproxy fdexec fdaccept_head fdaccept_port fdaccept_run
 
 HDR = child.h clock.h config.h config_read.h config_route.h conn.h fault.h \
 	fdaccept.h fdpass.h flush.h health.h http_parse.h listen.h log.h \
-	poller.h proc.h reply.h route.h sock.h stats.h status.h super.h text.h \
-	upgrade.h
+	poller.h proc.h reply.h route.h slot.h sock.h stats.h status.h \
+	super.h text.h upgrade.h
 SRC = fdproxy.c child.c clock.c config.c config_read.c config_route.c conn.c \
 	fault.c fdpass.c flush.c health.c http_parse.c listen.c log.c \
 	poller_epoll.c poller_kqueue.c poller_poll.c proc.c reply.c route.c \
-	sock.c stats.c status.c super.c text.c upgrade.c
+	slot.c sock.c stats.c status.c super.c text.c upgrade.c
 OBJ = fdproxy.o child.o clock.o config.o config_read.o config_route.o conn.o \
 	fault.o fdpass.o flush.o health.o http_parse.o listen.o log.o \
 	poller_epoll.o poller_kqueue.o poller_poll.o proc.o reply.o route.o \
-	sock.o stats.o status.o super.o text.o upgrade.o
+	slot.o sock.o stats.o status.o super.o text.o upgrade.o
 EXEC_SRC = fdexec.c clock.c fdpass.c http_parse.c log.c proc.c sock.c text.c
 EXEC_OBJ = fdexec.o clock.o fdpass.o http_parse.o log.o proc.o sock.o text.o
 RUN_SRC = fdaccept_run.c sock.c text.c
@@ -221,8 +221,8 @@ U10 = tests/unit_text.c text.c
 build/unit_text: build/.made $(U10) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
 
-U12 = tests/unit_conn.c conn.c status.c stats.c reply.c proc.c $(CONFIG) \
-	poller_epoll.c poller_kqueue.c poller_poll.c
+U12 = tests/unit_conn.c conn.c slot.c status.c stats.c reply.c proc.c \
+	$(CONFIG) poller_epoll.c poller_kqueue.c poller_poll.c
 build/unit_conn: build/.made $(U12) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)
 

@@ -32,9 +32,6 @@
 #define LINGER_BYTES	(256 * 1024)
 #define SENDS_MAX	3	/* of one hand-off in one turn */
 
-#define NOBODY		UINT32_MAX
-#define NO_LIST		UINT16_MAX
-
 /*
  * The lists: of all heads, of all that linger, of those whose routes have
  * changed, then the queues.
@@ -47,13 +44,11 @@ enum {
 };
 
 /*
- * Slots in order.  A queue holds those that wait for one socket path; its
- * first client is probed for, with growing delays.
+ * A queue holds those that wait for one socket path; its first client is
+ * probed for, with growing delays.
  */
 struct list {
-	uint32_t first;
-	uint32_t last;
-	uint32_t count;
+	struct slot_list in;
 	uint32_t delay;		/* of the last probe */
 	uint64_t key;		/* a found socket: hash of its path */
 	enum fdpass_state state;	/* what its last probe found */
@@ -74,13 +69,6 @@ static struct config *config;
 static struct config *previous;	/* of clients that are old */
 static uint32_t outdated;	/* how many these are */
 static bool serving;		/* for ready: */
-static struct conn *slots;
-static uint32_t nslots;
-static uint32_t unused;		/* slots from here on were never taken */
-static uint32_t free_slots;
-static uint32_t freed_slots;	/* in this turn */
-static uint32_t count;
-static uint32_t count_max;
 static uint32_t first_id;
 static struct list *lists;
 static uint32_t nlists;
@@ -102,7 +90,7 @@ new_lists(uint32_t n)
 	uint32_t i;
 
 	for (i = 0; l != NULL && i < n; i++)
-		l[i] = (struct list){ .first = NOBODY, .last = NOBODY,
+		l[i] = (struct list){ .in = { SLOT_NONE, SLOT_NONE, 0 },
 		    .error = EAGAIN };
 	return l;
 }
@@ -137,90 +125,36 @@ bool
 conn_open(struct config *c, uint32_t max, uint32_t arrivals, uint32_t id)
 {
 	config = c;
-	count_max = max;
-	/* The spare ones let a client be evicted and another kept in the same
-	   turn, although a slot that was freed is not used again before the
-	   next one: events of the turn may still name it. */
-	nslots = max + arrivals;
-	unused = count = 0;
-	free_slots = freed_slots = NOBODY;
 	first_id = id;
 	nlists = count_lists(c);
-	slots = calloc(nslots, sizeof(*slots));
 	lists = new_lists(nlists);
-	return slots != NULL && lists != NULL && new_scratch(c) &&
-	    deadline_open(first_id + nslots + nlists);
+	return slot_open(max, arrivals) && lists != NULL && new_scratch(c) &&
+	    deadline_open(first_id + slot_total() + nlists);
 }
 
 void
 conn_release(void)
 {
-	free(slots);
+	slot_release();
 	free(lists);
 	free(scratch);
 	free(path);
-	slots = NULL;
 	lists = NULL;
 	scratch = path = NULL;
 	scratch_size = 0;
 }
 
-int64_t
-conn_index(const struct conn *c)
-{
-	uintptr_t p = (uintptr_t)c, base = (uintptr_t)slots;
-
-	if (p < base || p >= base + nslots * sizeof(*slots))
-		return -1;
-	return c - slots;
-}
-
-struct conn *
-conn_at(uint32_t index)
-{
-	return &slots[index];
-}
-
-uint32_t
-conn_slots(void)
-{
-	return nslots;
-}
-
-uint32_t
-conn_count(void)
-{
-	return count;
-}
-
 uint32_t
 conn_lingering(void)
 {
-	return lists[LIST_LINGER].count;
-}
-
-struct conn *
-conn_next(const struct conn *c)
-{
-	uint32_t i = c == NULL ? 0 : (uint32_t)(c - slots) + 1;
-
-	while (i < unused && slots[i].state == CONN_FREE)
-		i++;
-	return i < unused ? &slots[i] : NULL;
+	return lists[LIST_LINGER].in.count;
 }
 
 void
 conn_turn(void)
 {
-	uint32_t i, next;
-
 	now.of = NULL;
-	for (i = freed_slots; i != NOBODY; i = next) {
-		next = slots[i].next;
-		slots[i].next = free_slots;
-		free_slots = i;
-	}
-	freed_slots = NOBODY;
+	slot_turn();
 }
 
 /* ---- lists ---- */
@@ -228,49 +162,28 @@ conn_turn(void)
 static uint32_t
 list_id(uint32_t list)
 {
-	return first_id + nslots + list;
+	return first_id + slot_total() + list;
 }
 
 static void
-unlink_slot(struct conn *c)
+leave_list(struct conn *c)
 {
-	struct list *l;
-
-	if (c->list == NO_LIST)
+	if (c->list == SLOT_NO_LIST)
 		return;
-	l = &lists[c->list];
-	if (c->prev == NOBODY)
-		l->first = c->next;
-	else
-		slots[c->prev].next = c->next;
-	if (c->next == NOBODY)
-		l->last = c->prev;
-	else
-		slots[c->next].prev = c->prev;
-	if (--l->count == 0 && c->list >= LIST_QUEUES)
+	slot_unlink(&lists[c->list].in, c);
+	if (lists[c->list].in.count == 0 && c->list >= LIST_QUEUES)
 		deadline_clear(list_id(c->list));
-	c->list = NO_LIST;
+	c->list = SLOT_NO_LIST;
 }
 
-/* Before another slot, or at the end before NOBODY. */
 static void
-link_slot(struct conn *c, uint32_t list, uint32_t before)
+enter_list(struct conn *c, uint32_t list, uint32_t before)
 {
 	struct list *l = &lists[list];
-	uint32_t i = (uint32_t)conn_index(c);
 
 	c->list = (uint16_t)list;
-	c->next = before;
-	c->prev = before == NOBODY ? l->last : slots[before].prev;
-	if (c->prev == NOBODY)
-		l->first = i;
-	else
-		slots[c->prev].next = i;
-	if (c->next == NOBODY)
-		l->last = i;
-	else
-		slots[c->next].prev = i;
-	if (l->count++ == 0 && list >= LIST_QUEUES) {
+	slot_link(&l->in, c, before);
+	if (l->in.count == 1 && list >= LIST_QUEUES) {
 		l->delay = 1;
 		deadline_set(list_id(list), clock_ms() + 1);
 	}
@@ -305,25 +218,25 @@ hash_path(const struct sock_addr *addr)
 /*
  * The queue of the socket in now.addr.  For a found socket, and for one that
  * has no number in this configuration, it is one that has the same path, or
- * else one that is empty; NO_LIST if all are in use.
+ * else one that is empty; SLOT_NO_LIST if all are in use.
  */
 static uint32_t
 find_queue(const struct conn *c)
 {
 	const struct config_target *t = target_of(c);
-	uint32_t i, empty = NO_LIST;
+	uint32_t i, empty = SLOT_NO_LIST;
 	uint64_t key;
 
 	if (t->kind == CONFIG_SOCKET && !c->old)
 		return LIST_QUEUES + t->queue;
 	key = hash_path(&now.addr);
 	for (i = LIST_QUEUES + config->nqueues; i < nlists; i++) {
-		if (lists[i].count == 0)
+		if (lists[i].in.count == 0)
 			empty = i;
 		else if (lists[i].key == key)
 			return i;
 	}
-	if (empty != NO_LIST)
+	if (empty != SLOT_NO_LIST)
 		lists[empty].key = key;
 	return empty;
 }
@@ -333,23 +246,23 @@ queue_max(const struct config_target *t)
 {
 	if (t->queue_max > 0)
 		return t->queue_max;
-	return count_max / 4 > 0 ? count_max / 4 : 1;
+	return slot_max() / 4 > 0 ? slot_max() / 4 : 1;
 }
 
 static bool
 in_queue(const struct conn *c)
 {
-	return c->list != NO_LIST && c->list >= LIST_QUEUES;
+	return c->list != SLOT_NO_LIST && c->list >= LIST_QUEUES;
 }
 
 /* The first in line behind those that have their head already. */
 static uint32_t
 first_uncommitted(const struct list *l)
 {
-	uint32_t i = l->first;
+	uint32_t i = l->in.first;
 
-	while (i != NOBODY && slots[i].state == CONN_COMMITTED)
-		i = slots[i].next;
+	while (i != SLOT_NONE && slot_at(i)->state == CONN_COMMITTED)
+		i = slot_at(i)->next;
 	return i;
 }
 
@@ -377,7 +290,7 @@ queue_back_off(uint32_t list)
 {
 	struct list *l = &lists[list];
 
-	if (l->count == 0)
+	if (l->in.count == 0)
 		return;
 	l->delay = l->delay * 2 < PROBE_MAX_MS ? l->delay * 2 : PROBE_MAX_MS;
 	deadline_set(list_id(list), clock_ms() + l->delay);
@@ -685,8 +598,8 @@ count_waiting(struct status_view *v)
 	const struct conn *c;
 
 	/* The lowest free one is always taken, so none is far above. */
-	v->descriptors = sock_count(2 * nslots + 1024);
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+	v->descriptors = sock_count(2 * slot_total() + 1024);
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		if (c->state == CONN_HEAD)
 			v->waiting_head++;
 		else if (c->state == CONN_QUEUED || c->state == CONN_COMMITTED)
@@ -700,7 +613,7 @@ static enum conn_want
 write_status(struct conn *c)
 {
 	struct status_view view = { .config = config_of(c),
-	    .max_connections = count_max };
+	    .max_connections = slot_max() };
 	enum flush_result result = FLUSH_DONE;
 	uint32_t offset;
 	size_t len;
@@ -823,16 +736,16 @@ out_of_reach(struct conn *c, uint32_t queue, enum fdpass_state state, int error)
 	if (!c->waited) {
 		c->waited = true;
 		c->u.wait.since = clock_ms();
-		if (limit > 0 && (queue == NO_LIST ||
-		    lists[queue].count >= queue_max(t))) {
+		if (limit > 0 && (queue == SLOT_NO_LIST ||
+		    lists[queue].in.count >= queue_max(t))) {
 			log_warn("%s: too many wait for it", backend_text(c));
 			return answer(c, t->compat ? 500 : 503, error);
 		}
 	}
 	c->deadline = c->u.wait.since + limit;
-	if (queue != NO_LIST)
+	if (queue != SLOT_NO_LIST)
 		queue_learn(queue, state, error);
-	if (limit == 0 || queue == NO_LIST ||
+	if (limit == 0 || queue == SLOT_NO_LIST ||
 	    !clock_before(clock_ms(), c->deadline)) {
 		if (limit == 0)
 			queue_open(c);	/* nor have those behind to wait */
@@ -909,7 +822,7 @@ reach(struct conn *c, bool probing)
 	choose_fault(c);
 	if (pretends(c))
 		return pretend(c);
-	if (!probing && queue != NO_LIST && lists[queue].count > 0)
+	if (!probing && queue != SLOT_NO_LIST && lists[queue].in.count > 0)
 		return behind(c, queue);
 	fd = fdpass_connect(&now.addr);
 	if (fd == -1) {
@@ -1325,11 +1238,11 @@ failed(struct conn *c, int error)
 
 	log_info("cannot pass to %s: %s", backend_text(c), strerror(error));
 	event(c, "error", ",\"errno\":%d", error);
-	if (queue != NO_LIST)
+	if (queue != SLOT_NO_LIST)
 		queue_back_off(queue);
 	if (!flush_consumes(t->flush))
 		return out_of_reach(c, queue, FDPASS_FULL, error);
-	if (queue == NO_LIST)
+	if (queue == SLOT_NO_LIST)
 		return reset(c, "too many wait for their backends", error);
 	/* It was there a moment ago, and what sendmsg(2) says is no answer to
 	   a connect: full, unless it is missing by now. */
@@ -1458,8 +1371,8 @@ event_accepted(const struct conn *c)
 static void
 init(struct conn *c, int fd, bool local)
 {
-	*c = (struct conn){ .fd = fd, .other = -1, .next = NOBODY,
-	    .prev = NOBODY, .list = NO_LIST, .state = CONN_HEAD,
+	*c = (struct conn){ .fd = fd, .other = -1, .next = SLOT_NONE,
+	    .prev = SLOT_NONE, .list = SLOT_NO_LIST, .state = CONN_HEAD,
 	    .local = local, .begun = clock_ms(),
 	    .deadline = clock_ms() + config->head_ms };
 }
@@ -1586,7 +1499,7 @@ conn_advance(struct conn *c, unsigned int why)
 void
 conn_close(struct conn *c)
 {
-	int64_t i = conn_index(c);
+	int64_t i = slot_index(c);
 
 	if (c->reset)
 		sock_reset(c->fd);
@@ -1598,44 +1511,21 @@ conn_close(struct conn *c)
 	if (i == -1)
 		return;
 	renew(c);
-	unlink_slot(c);
+	leave_list(c);
 	deadline_clear(first_id + (uint32_t)i);
-	c->state = CONN_FREE;
-	c->next = freed_slots;
-	freed_slots = (uint32_t)i;
-	count--;
-}
-
-struct conn *
-conn_keep(struct conn *c)
-{
-	uint32_t i;
-
-	if (count == count_max)
-		return NULL;
-	if (free_slots != NOBODY) {
-		i = free_slots;
-		free_slots = slots[i].next;
-	} else if (unused < nslots) {
-		i = unused++;
-	} else {
-		return NULL;
-	}
-	slots[i] = *c;
-	count++;
-	return &slots[i];
+	slot_free(c);
 }
 
 struct conn *
 conn_victim(void)
 {
-	uint32_t i = lists[LIST_LINGER].first;
+	uint32_t i = lists[LIST_LINGER].in.first;
 
-	if (free_slots == NOBODY && unused == nslots)
+	if (!slot_spare())
 		return NULL;	/* what it frees is for the next turn */
-	if (i == NOBODY)
-		i = lists[LIST_HEAD].first;
-	return i == NOBODY ? NULL : &slots[i];
+	if (i == SLOT_NONE)
+		i = lists[LIST_HEAD].in.first;
+	return i == SLOT_NONE ? NULL : slot_at(i);
 }
 
 /* What goes out now, and no lingering: the slot is wanted. */
@@ -1701,7 +1591,7 @@ conn_refuse(struct conn *c)
 void
 conn_settle(struct conn *c)
 {
-	uint32_t list = NO_LIST;
+	uint32_t list = SLOT_NO_LIST;
 
 	if (c->state == CONN_HEAD)
 		list = LIST_HEAD;
@@ -1712,13 +1602,13 @@ conn_settle(struct conn *c)
 	if (c->list != list) {
 		if (c->state == CONN_FLUSH)
 			queue_open(c);
-		unlink_slot(c);
-		if (list != NO_LIST)
-			link_slot(c, list, c->state == CONN_COMMITTED ?
-			    first_uncommitted(&lists[list]) : NOBODY);
+		leave_list(c);
+		if (list != SLOT_NO_LIST)
+			enter_list(c, list, c->state == CONN_COMMITTED ?
+			    first_uncommitted(&lists[list]) : SLOT_NONE);
 	}
 	if (c->state != CONN_HEAD || !c->resting)
-		deadline_set(first_id + (uint32_t)conn_index(c), c->deadline);
+		deadline_set(first_id + (uint32_t)slot_index(c), c->deadline);
 }
 
 /* ---- another configuration ---- */
@@ -1742,19 +1632,19 @@ leave_queues(struct list *from, uint32_t n)
 	uint32_t i, next, id;
 
 	for (i = LIST_QUEUES; i < n; i++) {
-		for (id = from[i].first; id != NOBODY; id = next) {
-			c = &slots[id];
+		for (id = from[i].in.first; id != SLOT_NONE; id = next) {
+			c = slot_at(id);
 			next = c->next;
-			c->list = NO_LIST;
+			c->list = SLOT_NO_LIST;
 			if (c->state == CONN_QUEUED) {
 				c->fault = 0;
 				c->routed = false;	/* not in here */
-				link_slot(c, LIST_ANEW, NOBODY);
+				enter_list(c, LIST_ANEW, SLOT_NONE);
 				continue;
 			}
 			recall(c);
 			c->u.wait.queue = find_queue(c);
-			if (c->u.wait.queue == NO_LIST)
+			if (c->u.wait.queue == SLOT_NO_LIST)
 				c->deadline = clock_ms();
 			conn_settle(c);
 		}
@@ -1788,7 +1678,7 @@ conn_reload(struct config *next)
 
 	to = new_lists(to_n);
 	if (to == NULL || !new_scratch(next) ||
-	    !deadline_grow(first_id + nslots + to_n)) {
+	    !deadline_grow(first_id + slot_total() + to_n)) {
 		free(to);
 		return false;
 	}
@@ -1797,7 +1687,7 @@ conn_reload(struct config *next)
 	carry_counters(config, next);
 	previous = config;
 	config = next;
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		if (unfinished(c)) {
 			c->old = true;
 			outdated++;
@@ -1814,12 +1704,12 @@ conn_reload(struct config *next)
 struct conn *
 conn_unrouted(void)
 {
-	uint32_t i = lists[LIST_ANEW].first;
+	uint32_t i = lists[LIST_ANEW].in.first;
 
-	if (i == NOBODY)
+	if (i == SLOT_NONE)
 		return NULL;
-	unlink_slot(&slots[i]);
-	return &slots[i];
+	leave_list(slot_at(i));
+	return slot_at(i);
 }
 
 uint32_t
@@ -1834,7 +1724,7 @@ conn_unfinished(void)
 	const struct conn *c;
 	uint32_t n = 0;
 
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
 		n += unfinished(c);
 	return n;
 }
@@ -1876,7 +1766,7 @@ conn_rest(struct conn *c, bool blind)
 	when = clock_ms() + ms;
 	if (clock_before(c->deadline, when))
 		when = c->deadline;
-	deadline_set(first_id + (uint32_t)conn_index(c), when);
+	deadline_set(first_id + (uint32_t)slot_index(c), when);
 }
 
 struct conn *
@@ -1886,18 +1776,18 @@ conn_due(uint32_t id, unsigned int *why)
 	struct list *l;
 
 	id -= first_id;
-	if (id < nslots) {
-		c = &slots[id];
+	if (id < slot_total()) {
+		c = slot_at(id);
 		*why = c->resting && clock_before(clock_ms(), c->deadline) ?
 		    CONN_WAKE : CONN_LATE;
 		return c;
 	}
-	l = &lists[id - nslots];
-	if (l->count == 0)
+	l = &lists[id - slot_total()];
+	if (l->in.count == 0)
 		return NULL;
 	stats_get()->retries++;
 	/* Should the client turn out to be gone, the next is not forgotten. */
 	deadline_set(id + first_id, clock_ms() + l->delay);
 	*why = CONN_PROBE;
-	return &slots[l->first];
+	return slot_at(l->in.first);
 }

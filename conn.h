@@ -2,34 +2,22 @@
 #ifndef CONN_H
 #define CONN_H
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "config.h"
+#include "slot.h"
 
 /*
  * One client, from accept to hand-off.  conn_advance() moves a client on until
  * it would block and says what to wait for; who waits, and how, is not known
  * here.  A client begins on the caller's stack and takes a slot only if it
- * must wait, by conn_keep().
+ * must wait, by slot_keep().
  *
  * In every state that waits, the request head is still unread in the kernel:
  * it is peeked at into one scratch buffer for all, and read again by whoever
  * resumes the client, so that a slot holds no bytes of it.
  */
-
-enum conn_state {
-	CONN_FREE,
-	CONN_HEAD,		/* waits for the rest of its head */
-	CONN_QUEUED,		/* waits for a backend; nothing is written */
-	CONN_FLUSH,		/* connected; waits to take its head */
-	CONN_COMMITTED,		/* has its head; the backend failed after */
-	CONN_TAIL,		/* is gone; the backend takes its payload */
-	CONN_REPLY,		/* waits to take an answer of our own */
-	CONN_STATUS,		/* waits to take more of the status page */
-	CONN_LINGER		/* has it; what it still sends is dropped */
-};
 
 /* What conn_advance() and conn_pass() want done. */
 enum conn_want {
@@ -51,56 +39,6 @@ enum {
 	CONN_LATE = 32,		/* its time is over */
 	CONN_ANEW = 64		/* the routes have changed */
 };
-
-struct conn {
-	int fd;			/* -1: free */
-	int other;		/* FLUSH: the backend; COMMITTED, TAIL,
-				   STATUS: bytes that wait, in a socket;
-				   else -1 */
-	uint32_t next;		/* in a list, or of the free slots */
-	uint32_t prev;
-	uint32_t deadline;
-	uint32_t route;
-	uint32_t begun;		/* when it was accepted */
-	uint32_t number;	/* as which, for the log */
-	union {
-		struct {
-			struct http_scan scan;
-			uint8_t looks;
-			uint8_t naps;
-		} head;		/* HEAD */
-		struct {
-			uint32_t queue;
-			uint32_t since;
-		} wait;		/* QUEUED, COMMITTED; since when, if waited */
-		struct {
-			uint32_t offset;
-			uint32_t wall;
-		} out;		/* FLUSH, REPLY, STATUS */
-		struct {
-			uint32_t drained;
-			uint32_t end;
-		} linger;	/* LINGER */
-	} u;
-	uint16_t list;		/* that it is in, or UINT16_MAX */
-	uint16_t status;	/* of its answer */
-	uint8_t state;
-	uint8_t watched;	/* for the caller: how it is watched now */
-	bool local : 1;		/* an AF_UNIX client */
-	bool head_only : 1;	/* an answer has no body (HEAD) */
-	bool resting : 1;
-	bool arrived : 1;	/* something did, while resting */
-	bool tired : 1;		/* looked at very often for one head */
-	bool waited : 1;	/* for a backend */
-	bool routed : 1;	/* route is set */
-	bool old : 1;		/* goes by the previous configuration */
-	bool reset : 1;		/* close it with a reset */
-	unsigned int fault : 4;	/* which of its route's, from 1 on; one behind
-				   the last: none; 0: not asked yet */
-};
-
-static_assert(CONFIG_FAULTS + 1 < 16, "fault has four bits");
-static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 /*
  * Allocate for config: slots for max clients that wait, lists, scratch.  At
@@ -138,9 +76,6 @@ void		 conn_set_ready(bool ready);
  */
 uint32_t	 conn_unfinished(void);
 
-/* How many slots there are now. */
-uint32_t	 conn_slots(void);
-
 /* A turn of the loop begins: slots freed in the last one may be used again. */
 void		 conn_turn(void);
 
@@ -160,17 +95,11 @@ enum conn_want	 conn_pass(struct conn *c);
 /* Close what is open, free the slot if it has one. */
 void		 conn_close(struct conn *c);
 
-/* A slot's number, or -1 for a client on the stack; and back. */
-int64_t		 conn_index(const struct conn *c);
-struct conn	*conn_at(uint32_t index);
-
 /*
- * Move a client from the stack into a free slot: the slot, or NULL if there is
- * none.  Then conn_victim() names the client that should make room (the oldest
- * that lingers, else the one that has waited longest for its head), or NULL;
- * conn_evict() tells it so.  The caller closes both.
+ * Without a free slot, conn_victim() names the client that should make room
+ * (the oldest that lingers, else the one that has waited longest for its head),
+ * or NULL; conn_evict() tells it so.  The caller closes it.
  */
-struct conn	*conn_keep(struct conn *c);
 struct conn	*conn_victim(void);
 void		 conn_evict(struct conn *c);
 
@@ -198,12 +127,8 @@ bool		 conn_tired(struct conn *c);
  */
 struct conn	*conn_due(uint32_t id, unsigned int *why);
 
-/* How many clients wait, and how many of them have had their answer. */
-uint32_t	 conn_count(void);
+/* How many of those that wait have had their answer. */
 uint32_t	 conn_lingering(void);
-
-/* The client in the next slot behind that of c (NULL: the first), or NULL. */
-struct conn	*conn_next(const struct conn *c);
 
 /* It has ms milliseconds from its accept on, no more, to say something. */
 void		 conn_hurry(struct conn *c, uint32_t ms);

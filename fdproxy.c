@@ -158,7 +158,7 @@ watch(struct conn *c, enum poller_want want)
 {
 	if (want == POLLER_NONE && c->watched == POLLER_NONE)
 		return true;
-	return change_watch(c->fd, ID_SLOTS + (uint32_t)conn_index(c),
+	return change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
 	    &c->watched, want);
 }
 
@@ -173,7 +173,7 @@ end(struct conn *c)
 static struct conn *
 take_slot(struct conn *c)
 {
-	struct conn *kept = conn_keep(c), *victim;
+	struct conn *kept = slot_keep(c), *victim;
 
 	if (kept != NULL)
 		return kept;
@@ -181,7 +181,7 @@ take_slot(struct conn *c)
 	if (victim != NULL) {
 		conn_evict(victim);
 		end(victim);
-		kept = conn_keep(c);
+		kept = slot_keep(c);
 	}
 	if (kept == NULL) {
 		conn_refuse(c);
@@ -193,7 +193,7 @@ take_slot(struct conn *c)
 static void
 wait_for(struct conn *c, enum conn_want want)
 {
-	uint32_t id = ID_SLOTS + (uint32_t)conn_index(c);
+	uint32_t id = ID_SLOTS + (uint32_t)slot_index(c);
 	bool watched, blind;
 
 	switch (want) {
@@ -239,7 +239,7 @@ serve(struct conn *c, enum conn_want want)
 		end(c);
 		return;
 	}
-	if (conn_index(c) == -1) {
+	if (slot_index(c) == -1) {
 		c = take_slot(c);
 		if (c == NULL)
 			return;
@@ -368,7 +368,7 @@ end_clients(bool all)
 {
 	struct conn *c;
 
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c)) {
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		if (all) {
 			conn_refuse(c);
 			end(c);
@@ -429,7 +429,7 @@ stop(void)
 	server.phase = STOPPING;
 	conn_set_ready(false);
 	super_notify("STOPPING=1");
-	log_notice("stopping; %u clients wait", conn_count());
+	log_notice("stopping; %u clients wait", slot_used());
 	watch_listeners(POLLER_NONE);
 	listen_close();
 	deadline_clear(TIMER_PAUSE);
@@ -459,7 +459,7 @@ log_stats(void)
 	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
 	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
 	    s->gone, s->timeouts, s->evicted, s->retries, s->paused,
-	    conn_count());
+	    slot_used());
 }
 
 /* ---- another configuration ---- */
@@ -701,13 +701,13 @@ upgrade(void)
 	}
 	super_notify_reloading();
 	/* A watch may have changed what the next program gets (poll). */
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
 		watch(c, POLLER_NONE);
 	upgrade_exec(server.program, server.argv, server.adopted);
 	log_error("no upgrade: cannot execute %s: %s", server.program,
 	    strerror(errno));
 	proc_hold_signals(false);
-	for (c = conn_next(NULL); c != NULL; c = conn_next(c))
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
 		serve(c, conn_advance(c, CONN_ANEW));
 	super_notify("READY=1");
 }
@@ -807,7 +807,7 @@ take_event(const struct poller_event *event)
 	} else if (event->id == ID_SIGNALS) {
 		take_signals();
 	} else {
-		c = conn_at(event->id - ID_SLOTS);
+		c = slot_at(event->id - ID_SLOTS);
 		serve(c, conn_advance(c, reasons(event->what)));
 	}
 }
@@ -895,7 +895,7 @@ between_turns(void)
 	if (server.phase == SERVING && counted())
 		stop();
 	/* Who has had an answer need not keep a command from its end. */
-	busy = conn_count();
+	busy = slot_used();
 	if (child_runs())
 		busy -= conn_lingering();
 	if (server.phase == STOPPING && busy == 0)
@@ -1010,7 +1010,7 @@ allocate(void)
 	}
 	/* The system gives the lowest free number, but those that we were
 	   started with may be any. */
-	room = RESERVE + 2 * conn_slots();
+	room = RESERVE + 2 * slot_total();
 	if (room < FEW_FDS)
 		room = FEW_FDS;
 	if (poller_open(room < limit ? room : limit) == -1) {

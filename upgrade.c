@@ -169,7 +169,7 @@ keep_open(const struct list *l, int flags)
 static void
 fill(struct list lists[LISTS], bool all)
 {
-	const struct conn *c = all ? conn_next(NULL) : NULL;
+	const struct conn *c = all ? slot_next(NULL) : NULL;
 	struct list *l;
 	int i;
 
@@ -180,7 +180,7 @@ fill(struct list lists[LISTS], bool all)
 		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
 			l->fds[l->n++] = listen_at(i)->fd;
 	}
-	for (; c != NULL; c = conn_next(c)) {
+	for (; c != NULL; c = slot_next(c)) {
 		l = &lists[c->state == CONN_LINGER ? LINGERING : CLIENTS];
 		l->fds[l->n++] = c->fd;
 	}
@@ -208,7 +208,7 @@ leave_inherited(int adopted)
 static bool
 leave(struct list lists[LISTS], bool all, int adopted)
 {
-	size_t i, n, room = CONFIG_LISTENERS + (all ? conn_count() : 0);
+	size_t i, n, room = CONFIG_LISTENERS + (all ? slot_used() : 0);
 	int *fds = calloc(LISTS * room, sizeof(*fds));
 	char *text = malloc(LISTS * 2 + 32 + LISTS * room * NUMBER);
 	bool done = false;

@@ -377,11 +377,12 @@ S
 # The port is no other's: fdaccept makes a unix socket of each.
 port=3000
 
-# launch NAME COMMAND ...: the command, with fdaccept.
+# launch NAME COMMAND ...: the command, with fdaccept; in a group of its own,
+# since Apache ends its whole group.
 launch() {
 	name=$1
 	shift
-	"$top/fdaccept" "$@" >$name.err 2>&1 &
+	setsid "$top/fdaccept" "$@" >$name.err 2>&1 &
 	pids="$pids $!"
 	echo $! >$name.started
 }

@@ -103,7 +103,7 @@ teardown(void)
 	struct conn *c;
 	char text[160];
 
-	while ((c = conn_next(NULL)) != NULL)
+	while ((c = slot_next(NULL)) != NULL)
 		conn_close(c);
 	conn_release();
 	deadline_close();
@@ -134,7 +134,7 @@ start(int pair[2], const char *text, enum conn_want *want)
 static struct conn *
 keep(struct conn *c)
 {
-	struct conn *kept = conn_keep(c);
+	struct conn *kept = slot_keep(c);
 
 	ck_assert(kept != NULL);
 	conn_settle(kept);
@@ -219,7 +219,7 @@ pass(struct conn *c)
 static uint32_t
 id_of(const struct conn *c)
 {
-	return FIRST_ID + (uint32_t)conn_index(c);
+	return FIRST_ID + (uint32_t)slot_index(c);
 }
 
 /* The client's deadline, as if it had come. */
@@ -292,7 +292,7 @@ START_TEST(head_in_pieces)
 	}
 	pass(c);
 	expect_client(backend, "");
-	ck_assert_uint_eq(conn_count(), 0);
+	ck_assert_uint_eq(slot_used(), 0);
 	close(pair[0]);
 }
 END_TEST
@@ -631,9 +631,9 @@ START_TEST(room)
 	c[0] = start_waiting(pair[0], "", CONN_READ, CONN_HEAD);
 	c[1] = start_waiting(pair[1], "GET", CONN_READ, CONN_HEAD);
 	c[2] = start_waiting(pair[2], GET("/no"), CONN_READ, CONN_LINGER);
-	ck_assert_uint_eq(conn_count(), SLOTS);
+	ck_assert_uint_eq(slot_used(), SLOTS);
 	new = start(pair[3], "", &want);
-	ck_assert(conn_keep(new) == NULL);
+	ck_assert(slot_keep(new) == NULL);
 	ck_assert(conn_victim() == c[2]);
 	conn_evict(c[2]);
 	conn_close(c[2]);
