@@ -9,7 +9,7 @@
 #
 #	browser.sh [rounds]
 set -eu
-rounds=${1:-4}
+rounds=${1:-6}
 top=$(pwd)
 dir=$(mktemp -d)
 pids=

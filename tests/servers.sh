@@ -688,8 +688,11 @@ done
 
 # ---- plain loops around accept, which end at any error of it ----
 
+# (That a client has left is an error of reading or writing, on any system.)
+
 cat >loop.pl <<'S'
 use IO::Socket::UNIX;
+$SIG{PIPE} = 'IGNORE';
 my $l = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 128) or die;
 while (my $c = $l->accept) {
     sysread $c, my $head, 4096;
@@ -712,9 +715,12 @@ require 'socket'
 l = UNIXServer.new(ARGV[0])
 loop do
   c = l.accept
-  c.readpartial(4096)
-  c.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved")
-  c.close
+  begin
+    c.readpartial(4096)
+    c.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved")
+    c.close
+  rescue SystemCallError, EOFError
+  end
 end
 S
 cat >loop.py <<'S'
@@ -724,9 +730,12 @@ l.bind(sys.argv[1])
 l.listen(128)
 while True:
     c, _ = l.accept()
-    c.recv(4096)
-    c.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved')
-    c.close()
+    try:
+        c.recv(4096)
+        c.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nserved')
+        c.close()
+    except OSError:
+        pass
 S
 cat >probes.py <<'S'
 import socket, sys
