@@ -151,7 +151,7 @@ static bool
 begin_line(struct fdaccept_head *head, struct cursor *c)
 {
 	size_t n = (size_t)(c->in_end - c->in);
-	int connection, upgrade;
+	int connection, upgrade, coding;
 
 	if (*c->in == '\r' || *c->in == '\n') {
 		head->stage = STAGE_LAST;
@@ -159,13 +159,13 @@ begin_line(struct fdaccept_head *head, struct cursor *c)
 			*c->out++ = *c->in++;
 		return true;
 	}
-	if (is_field(c->in, n, "transfer-encoding") == 1)
-		head->chunked = true;
+	coding = is_field(c->in, n, "transfer-encoding");
+	head->chunked = head->chunked || coding == 1;
 	connection = is_field(c->in, n, "connection");
 	upgrade = is_field(c->in, n, "upgrade");
 	if (connection == 1 || upgrade == 1)
 		head->stage = STAGE_DROPPED;
-	else if (connection == 0 && upgrade == 0)
+	else if (connection == 0 && upgrade == 0 && coding != -1)
 		head->stage = STAGE_FIELD;
 	return head->stage != STAGE_LINE;
 }
@@ -181,8 +181,6 @@ next_stage(const struct fdaccept_head *head)
 		return head->chunk > 0 ? STAGE_DATA : STAGE_TRAILER;
 	case STAGE_OMITTED:
 		return STAGE_TRAILER;
-	case STAGE_DATA_END:
-		return STAGE_SIZE;
 	default:
 		return STAGE_LINE;
 	}
@@ -273,6 +271,22 @@ put_data(struct fdaccept_head *head, struct cursor *c)
 	}
 }
 
+/* CRLF behind a chunk, or LF; matched says that the CR has been read. */
+static void
+put_data_end(struct fdaccept_head *head, struct cursor *c)
+{
+	if (*c->in == '\n') {
+		head->stage = STAGE_SIZE;
+		head->matched = 0;
+	} else if (*c->in == '\r' && !head->matched) {
+		head->matched = 1;
+	} else {
+		head->stage = STAGE_BROKEN;
+		return;
+	}
+	*c->out++ = *c->in++;
+}
+
 void
 fdaccept_head_start(struct fdaccept_head *head)
 {
@@ -319,11 +333,7 @@ fdaccept_head_edit(struct fdaccept_head *head, char *out, const char *in,
 			}
 			break;
 		case STAGE_DATA_END:
-			if (*c.in != '\r' && *c.in != '\n') {
-				head->stage = STAGE_BROKEN;
-				break;
-			}
-			put_line(head, &c);
+			put_data_end(head, &c);
 			break;
 		case STAGE_REQUEST:
 		case STAGE_FIELD:

@@ -137,14 +137,11 @@ edited_chunks(const char *in, size_t n, char *out, size_t *used)
 		memcpy(out + o, in + at, len);
 		o += len;
 		at += len;
-		if (at == n || (in[at] != '\r' && in[at] != '\n'))
+		if (at < n && in[at] == '\r')
+			out[o++] = in[at++];
+		if (at == n || in[at] != '\n')
 			return o;
-		len = edited_line(in + at, n - at);
-		memcpy(out + o, in + at, len);
-		o += len;
-		at += len;
-		if (in[at - 1] != '\n')
-			return o;
+		out[o++] = in[at++];
 	}
 	for (; at < n; at += len) {
 		len = edited_line(in + at, n - at);
