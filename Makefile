@@ -6,7 +6,7 @@
 include config.mk
 
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
-OWN_CPPFLAGS = -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
+OWN_CPPFLAGS = -I. -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
 	-D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
 	-DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
@@ -16,11 +16,12 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 ORDER = http_parse text stats clock log sock route health poller_epoll \
 	poller_kqueue poller_poll fdpass flush fault reply config_read \
 	config_route config status proc super slot conn listen child upgrade \
-	fdproxy fdexec fdaccept_head fdaccept_port fdaccept_run
+	fdproxy companions/fdexec companions/fdaccept_head \
+	companions/fdaccept_port companions/fdaccept_run
 
 HDR = child.h clock.h config.h config_read.h config_route.h conn.h fault.h \
-	fdaccept.h fdpass.h flush.h health.h http_parse.h listen.h log.h \
-	poller.h proc.h reply.h route.h slot.h sock.h stats.h status.h \
+	companions/fdaccept.h fdpass.h flush.h health.h http_parse.h listen.h \
+	log.h poller.h proc.h reply.h route.h slot.h sock.h stats.h status.h \
 	super.h text.h upgrade.h
 SRC = fdproxy.c child.c clock.c config.c config_read.c config_route.c conn.c \
 	fault.c fdpass.c flush.c health.c http_parse.c listen.c log.c \
@@ -30,11 +31,15 @@ OBJ = fdproxy.o child.o clock.o config.o config_read.o config_route.o conn.o \
 	fault.o fdpass.o flush.o health.o http_parse.o listen.o log.o \
 	poller_epoll.o poller_kqueue.o poller_poll.o proc.o reply.o route.o \
 	slot.o sock.o stats.o status.o super.o text.o upgrade.o
-EXEC_SRC = fdexec.c clock.c fdpass.c http_parse.c log.c proc.c sock.c text.c
-EXEC_OBJ = fdexec.o clock.o fdpass.o http_parse.o log.o proc.o sock.o text.o
-RUN_SRC = fdaccept_run.c sock.c text.c
-RUN_OBJ = fdaccept_run.o sock.o text.o
-PRELOAD_SRC = fdaccept.c fdaccept_head.c fdaccept_port.c fdpass.c sock.c text.c
+EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
+	sock.c text.c
+EXEC_OBJ = companions/fdexec.o clock.o fdpass.o http_parse.o log.o proc.o \
+	sock.o text.o
+RUN_SRC = companions/fdaccept_run.c sock.c text.c
+RUN_OBJ = companions/fdaccept_run.o sock.o text.o
+PRELOAD_SRC = companions/fdaccept.c companions/fdaccept_head.c \
+	companions/fdaccept_port.c fdpass.c sock.c text.c
+PRELOAD_OBJ = companions/fdaccept_head.o companions/fdaccept_port.o
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
@@ -61,7 +66,7 @@ libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
 
 # Every object depends on every header and on the flags, the linker's too: a
 # list by hand for each would be shorter in the running and wrong in the end.
-$(OBJ) $(EXEC_OBJ) $(RUN_OBJ) fdaccept_head.o fdaccept_port.o: $(HDR) .flags
+$(OBJ) $(EXEC_OBJ) $(RUN_OBJ) $(PRELOAD_OBJ): $(HDR) .flags
 
 .flags: FORCE
 	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS)' \
@@ -109,7 +114,8 @@ uninstall:
 
 clean:
 	rm -rf build
-	rm -f *.o .flags .flags.new fdproxy fdexec fdaccept libfdaccept.so
+	rm -f *.o companions/*.o .flags .flags.new
+	rm -f fdproxy fdexec fdaccept libfdaccept.so
 
 # ---- tests ----
 
@@ -131,7 +137,7 @@ E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_fdexec build/e2e_fdaccept \
 	build/e2e_child build/e2e_fault build/e2e_harness
 
-TEST_CC = $(COMPILE) -I. -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
+TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
 LINK_TEST = $(LDFLAGS) $(CHECK_LDLIBS) $(LDLIBS)
 TEST_HDR = $(HDR) tests/world.h tests/unit.h .flags
@@ -156,7 +162,7 @@ build/fdproxy-torture: build/.made $(SRC) $(HDR) .flags
 	$(COMPILE) -DTORTURE $(SANITIZE) -o $@ $(SRC) $(LINK)
 
 build/fdproxy-noalloc: build/.made tests/noalloc.c $(SRC) $(HDR) .flags
-	$(COMPILE) -I. -o $@ tests/noalloc.c $(SRC) $(WRAP) $(LINK)
+	$(COMPILE) -o $@ tests/noalloc.c $(SRC) $(WRAP) $(LINK)
 
 build/fdexec-test: build/.made $(EXEC_SRC) $(HDR) .flags
 	$(COMPILE) $(SANITIZE) -o $@ $(EXEC_SRC) $(LINK)
@@ -175,7 +181,7 @@ build/accepter: build/.made tests/accepter.c .flags
 	$(COMPILE) -o $@ tests/accepter.c $(LINK)
 
 build/accepter-test: build/.made tests/accepter.c $(PRELOAD_SRC) $(HDR) .flags
-	$(COMPILE) -I. $(SANITIZE) -o $@ tests/accepter.c $(PRELOAD_SRC) $(LINK)
+	$(COMPILE) $(SANITIZE) -o $@ tests/accepter.c $(PRELOAD_SRC) $(LINK)
 
 # Each links its module and what lies below it, nothing else.
 U1 = tests/unit_http_parse.c http_parse.c
@@ -257,7 +263,8 @@ R3 = tests/fuzz_main.c tests/fuzz_config.c $(CONFIG)
 build/replay_config: build/.made $(R3) $(HDR) .flags
 	$(TEST_CC) -o $@ $(R3) $(LINK)
 
-R4 = tests/fuzz_main.c tests/fuzz_fdaccept_head.c fdaccept_head.c
+R4 = tests/fuzz_main.c tests/fuzz_fdaccept_head.c \
+	companions/fdaccept_head.c
 build/replay_fdaccept_head: build/.made $(R4) tests/edited.h $(HDR) .flags
 	$(TEST_CC) -o $@ $(R4) $(LINK)
 
@@ -327,26 +334,28 @@ build/fdproxy-musl: build/.made $(SRC) $(HDR) .flags
 
 # ---- for developers ----
 
-FUZZ = $(FUZZ_CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) -g -O1 -I. \
+FUZZ = $(FUZZ_CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) -g -O1 \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 fuzz: build/.made
 	$(FUZZ) -o build/fuzz_http_parse tests/fuzz_http_parse.c http_parse.c
 	$(FUZZ) -o build/fuzz_route tests/fuzz_route.c route.c
 	$(FUZZ) -o build/fuzz_config tests/fuzz_config.c $(CONFIG)
-	$(FUZZ) -Itests -o build/fuzz_fdaccept_head \
-		tests/fuzz_fdaccept_head.c fdaccept_head.c
+	$(FUZZ) -Icompanions -Itests -o build/fuzz_fdaccept_head \
+		tests/fuzz_fdaccept_head.c companions/fdaccept_head.c
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 
-depcheck: all fdaccept_head.o fdaccept_port.o
+depcheck: all $(PRELOAD_OBJ)
 	sh tests/depcheck.sh $(ORDER)
 
 lint:
 	mandoc -T lint -W warning man/*.[158]
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 		--enable=warning,performance,portability \
-		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) *.c
-	clang-tidy --quiet --warnings-as-errors='*' *.c -- $(OWN_CPPFLAGS) \
+		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) \
+		*.c companions/*.c
+	clang-tidy --quiet --warnings-as-errors='*' \
+		*.c companions/*.c -- $(OWN_CPPFLAGS) \
 		-std=c11
 
 DIST = fdproxy-$(VERSION)
@@ -355,7 +364,7 @@ dist:
 	rm -rf $(DIST)
 	mkdir $(DIST)
 	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
-		*.c *.h .ci bench contrib examples man tests $(DIST)
+		*.c *.h .ci bench companions contrib examples man tests $(DIST)
 	find $(DIST) -name '*.pyc' -exec rm -f {} +
 	find $(DIST) -name __pycache__ -exec rmdir {} +
 	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz

@@ -335,7 +335,8 @@ fi
 # ---- an image ----
 
 mkdir build image root
-cp "$top"/*.c "$top"/*.h "$top"/Makefile "$top"/config.mk build
+cp -R "$top"/*.c "$top"/*.h "$top"/companions "$top"/Makefile \
+    "$top"/config.mk build
 make -s -C build static >make.log 2>&1 || die "make static: $(cat make.log)"
 musl-gcc -Os -static -s -o image/child "$top/contrib/child.c"
 cp build/fdproxy image

@@ -1,12 +1,13 @@
 #!/bin/sh
 # See LICENSE for copyright and license details.
 #
-# depcheck.sh module ...: none includes the header of, or calls into, one that
-# stands after it.
+# depcheck.sh module ...: none, named with its folder if it has one, includes
+# the header of, or calls into, one that stands after it.
 status=0
 below=" "
-for m; do
-	for h in $(sed -n 's/^#include "\(.*\)\.h"$/\1/p' $m.c $m.h \
+for file; do
+	m=${file##*/}
+	for h in $(sed -n 's/^#include "\(.*\)\.h"$/\1/p' $file.c $file.h \
 	    2>/dev/null | sort -u); do
 		case $m in $h | ${h}_*) continue ;; esac
 		case "$below" in *" $h "*) continue ;; esac

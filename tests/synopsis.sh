@@ -19,7 +19,8 @@ for program in fdproxy fdexec fdaccept; do
 	source=$program.c
 	case $program in
 	fdproxy) page=man/fdproxy.8 ;;
-	fdaccept) source=fdaccept_run.c ;;
+	fdexec) source=companions/fdexec.c ;;
+	fdaccept) source=companions/fdaccept_run.c ;;
 	esac
 	getopt=$(tr '\n' ' ' <$source |
 	    sed -n 's/.*getopt([^"]*"+*\([^"]*\)").*/\1/p' | tr -d ':')
