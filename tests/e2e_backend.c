@@ -358,7 +358,7 @@ START_TEST(fails_after_the_head)
 	large_flusher();
 	snprintf(route, sizeof(route),
 	    "/app=s,flusher=file:f,connectiontimeout=%s%s",
-	    _i < 2 ? "300ms" : "1min", more);
+	    _i < 2 ? "2s" : "1min", more);
 	world_proxy("-r", route, NULL);
 	client = client_open_small();
 	send_text(client, head);

@@ -345,7 +345,7 @@ START_TEST(committed)
 
 	large_flusher();
 	snprintf(route, sizeof(route), "/app=s,flusher=file:f,payload=head,"
-	    "connectiontimeout=%s", _i == 0 ? "200ms" : "1min");
+	    "connectiontimeout=%s", _i == 0 ? "2s" : "1min");
 	world_proxy("-c", "CustomLog x", "-r", route, NULL);
 	client = client_open_small();
 	send_text(client, GET);
