@@ -366,6 +366,7 @@ dist:
 	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
 		*.c *.h .ci bench companions contrib examples man tests $(DIST)
 	find $(DIST) -name '*.pyc' -exec rm -f {} +
+	find $(DIST) -name '*.o' -exec rm -f {} +
 	find $(DIST) -name __pycache__ -exec rmdir {} +
 	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz
 	rm -rf $(DIST)
