@@ -427,7 +427,7 @@ receive_websocket(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
 
 	if (head->left > 0) {
 		n = receive_into(receive, fd, iov, slice(msg, 0, head->left,
-		    iov, SEGMENTS), flags & ~(MSG_WAITALL | MSG_TRUNC));
+		    iov, SEGMENTS), flags & ~MSG_WAITALL);
 		if (n > 0 && (flags & MSG_PEEK) == 0)
 			head->left = (uint16_t)(head->left - n);
 		return n;
@@ -466,16 +466,16 @@ receive_rest(fdaccept_recvmsg *receive, int fd, const struct msghdr *msg,
  */
 static ssize_t
 receive_edited(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
-    int flags)
+    int asked)
 {
 	char buf[FDACCEPT_EXTRA + FDACCEPT_WINDOW], *raw = buf + FDACCEPT_EXTRA;
-	bool peeks = (flags & MSG_PEEK) != 0, drops = (flags & MSG_TRUNC) != 0;
+	bool peeks = (asked & MSG_PEEK) != 0, drops = (asked & MSG_TRUNC) != 0;
+	int flags = asked & ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
 	struct iovec iov;
 	struct fdaccept_head head;
 	size_t room = size_of(msg), got = 0, len, taken;
 	ssize_t n;
 
-	flags &= ~(MSG_WAITALL | MSG_PEEK | MSG_TRUNC);
 	for (;;) {
 		iov = (struct iovec){ raw, FDACCEPT_WINDOW };
 		n = receive_into(receive, fd, &iov, 1, flags | MSG_PEEK);
@@ -489,14 +489,14 @@ receive_edited(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
 		got += len;
 		if (head.stage == STAGE_WEBSOCKET && taken == 0) {
 			heads[fd] = head;
-			return receive_websocket(receive, fd, msg, flags |
-			    (peeks ? MSG_PEEK : 0));
+			return receive_websocket(receive, fd, msg, asked);
 		}
 		if (peeks && (got > 0 || taken == 0)) {
 			len = head.stage == STAGE_NONE ? (size_t)n - taken : 0;
 			if (len > room - got)
 				len = room - got;
-			scatter(msg, got, raw + taken, len);
+			if (!drops)
+				scatter(msg, got, raw + taken, len);
 			return (ssize_t)(got + len);
 		}
 		iov.iov_len = taken;

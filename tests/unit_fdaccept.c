@@ -82,6 +82,10 @@ static const char *const heads[] = {
 	    "Connection:\r\nConnection: a\r\n\r\n"
 };
 
+/* One that asks for a WebSocket. */
+#define ASKS	"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-"	\
+		"alive, Upgrade\r\nupgrade: \tWebSocket \r\nX: y\r\n\r\n"
+
 /* How a server reads. */
 enum call { READ, RECV, RECVFROM, READV, RECVMSG, CALLS };
 
@@ -418,6 +422,21 @@ START_TEST(discarded)
 	ck_assert(recv(pair[1], got, 1, MSG_DONTWAIT) == -1);
 	close_pair(pair);
 
+	/* Looked at without a buffer: how much there is, with its body. */
+	client(pair, true, heads[6], strlen(heads[6]));
+	total = edited(heads[6], strlen(heads[6]), want, &head, &websocket);
+	ck_assert_int_eq(recv(pair[1], NULL, 1000, MSG_PEEK | MSG_TRUNC),
+	    total);
+	ck_assert_int_eq(read(pair[1], got, sizeof(got)), total);
+	ck_assert(memcmp(got, want, total) == 0);
+	close_pair(pair);
+	client(pair, true, ASKS "\x81", strlen(ASKS) + 1);
+	ck_assert_int_eq(recv(pair[1], NULL, 10, MSG_TRUNC), 10);
+	ck_assert_int_eq(recv(pair[1], NULL, 1000, MSG_TRUNC),
+	    strlen(ASKS) - 10);
+	ck_assert_int_eq(read(pair[1], got, 9), 0);
+	close_pair(pair);
+
 	n = (size_t)snprintf(message, sizeof(message), "%s%0400d", text, 0);
 	total = edited(message, n, want, &head, &websocket);
 	for (i = 0; i < 40; i++)
@@ -508,9 +527,6 @@ START_TEST(in_a_child)
 END_TEST
 
 /* ---- WebSockets ---- */
-
-#define ASKS	"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-"	\
-		"alive, Upgrade\r\nupgrade: \tWebSocket \r\nX: y\r\n\r\n"
 
 enum sending { WRITE, SEND, SENDTO, WRITEV, SENDMSG, SENDINGS };
 
