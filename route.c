@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "route.h"
+#include "text.h"
 
 /*
  * Every route lies in one hash table under its path as it was written.  A
@@ -165,18 +166,6 @@ route_match(const struct route_table *table, const char *path, size_t len,
 	return best;
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 unreserved(int c)
 {
@@ -200,9 +189,10 @@ decode(const char *in, size_t len, char *out, size_t *outlen, bool all)
 		out[n++] = in[i];
 		if (in[i] != '%')
 			continue;
-		if (i + 2 >= len || hex(in[i + 1]) < 0 || hex(in[i + 2]) < 0)
+		if (i + 2 >= len || text_hex(in[i + 1]) < 0 ||
+		    text_hex(in[i + 2]) < 0)
 			return 400;
-		c = hex(in[i + 1]) * 16 + hex(in[i + 2]);
+		c = text_hex(in[i + 1]) * 16 + text_hex(in[i + 2]);
 		if (c == '/' || c == '\0')
 			status = 404;
 		if (all || unreserved(c)) {

@@ -39,4 +39,17 @@ void	text_write(int fd, const char *fmt, ...) TEXT_PRINTF(2, 3);
 bool	text_number(const char *text, int base, unsigned long max,
 	    unsigned long *n);
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int
+text_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 #endif

@@ -54,7 +54,7 @@ struct fdaccept_head {
 	uint16_t left;		/* of a WebSocket's head: bytes not yet read */
 	uint64_t chunk : 56;	/* of a chunk: bytes not yet read; its size */
 	bool chunked : 1;	/* the body comes in chunks */
-	bool in_body : 1;	/* the head has been read, they follow */
+	bool in_body : 1;	/* the head has been read */
 };
 
 /* recvmsg(2), as the library finds it below itself. */

@@ -6,23 +6,22 @@
 #include <sys/uio.h>
 
 #include "fdaccept.h"
+#include "text.h"
 
 enum stage {
 	STAGE_NONE,		/* the head has been read */
 	STAGE_FRONT,		/* before the request line */
 	STAGE_REQUEST,		/* in the request line */
 	STAGE_CLOSE,		/* behind it, in what is put in */
-	STAGE_LINE,		/* at the start of a field line */
+	STAGE_LINE,		/* at the start of a field line, or a trailer */
 	STAGE_FIELD,		/* in a field line that stays */
-	STAGE_DROPPED,		/* in one that is left out */
+	STAGE_DROPPED,		/* in one that is left out, as all trailers */
 	STAGE_LAST,		/* between CR and LF of the empty line */
 	STAGE_WEBSOCKET,	/* in a head that stays, or behind it */
 	STAGE_SIZE,		/* in the digits of a chunk's size */
 	STAGE_EXTENSION,	/* behind them, in the same line */
 	STAGE_DATA,		/* in a chunk */
 	STAGE_DATA_END,		/* behind it */
-	STAGE_TRAILER,		/* at the start of a trailer's line */
-	STAGE_OMITTED,		/* in one, all of which are left out */
 	STAGE_BROKEN		/* no chunk: there is nothing more to be read */
 };
 
@@ -114,6 +113,25 @@ struct cursor {
 	char *out, *out_end;
 };
 
+/* How much is in sight and has room. */
+static size_t
+ahead(const struct cursor *c)
+{
+	size_t sight = (size_t)(c->in_end - c->in);
+	size_t room = (size_t)(c->out_end - c->out);
+
+	return sight < room ? sight : room;
+}
+
+/* Hand out len bytes as they are, of which out may be in front. */
+static void
+put(struct cursor *c, size_t len)
+{
+	memmove(c->out, c->in, len);
+	c->in += len;
+	c->out += len;
+}
+
 /* Before the request line: pass over an empty line; false if it is cut. */
 static bool
 pass_empty(struct fdaccept_head *head, struct cursor *c)
@@ -156,7 +174,11 @@ begin_line(struct fdaccept_head *head, struct cursor *c)
 	if (*c->in == '\r' || *c->in == '\n') {
 		head->stage = STAGE_LAST;
 		if (*c->in == '\r')
-			*c->out++ = *c->in++;
+			put(c, 1);
+		return true;
+	}
+	if (head->in_body) {
+		head->stage = STAGE_DROPPED;
 		return true;
 	}
 	coding = is_field(c->in, n, "transfer-encoding");
@@ -170,82 +192,54 @@ begin_line(struct fdaccept_head *head, struct cursor *c)
 	return head->stage != STAGE_LINE;
 }
 
-/* What follows a line of this stage. */
-static enum stage
-next_stage(const struct fdaccept_head *head)
-{
-	switch ((enum stage)head->stage) {
-	case STAGE_REQUEST:
-		return STAGE_CLOSE;
-	case STAGE_EXTENSION:
-		return head->chunk > 0 ? STAGE_DATA : STAGE_TRAILER;
-	case STAGE_OMITTED:
-		return STAGE_TRAILER;
-	default:
-		return STAGE_LINE;
-	}
-}
-
 /* As much of a line as is in sight and has room, with its end. */
 static void
 put_line(struct fdaccept_head *head, struct cursor *c)
 {
-	size_t len = (size_t)(c->in_end - c->in);
-	const char *lf;
-	enum stage stage = (enum stage)head->stage;
+	bool drops = head->stage == STAGE_DROPPED;
+	size_t len = drops ? (size_t)(c->in_end - c->in) : ahead(c);
+	const char *lf = memchr(c->in, '\n', len);
 
-	if (stage != STAGE_DROPPED && stage != STAGE_OMITTED &&
-	    len > (size_t)(c->out_end - c->out))
-		len = (size_t)(c->out_end - c->out);
-	lf = memchr(c->in, '\n', len);
 	if (lf != NULL) {
 		len = (size_t)(lf + 1 - c->in);
-		head->stage = next_stage(head);
+		if (head->stage == STAGE_REQUEST)
+			head->stage = STAGE_CLOSE;
+		else if (head->stage == STAGE_EXTENSION && head->chunk > 0)
+			head->stage = STAGE_DATA;
+		else
+			head->stage = STAGE_LINE;
 	}
-	if (stage != STAGE_DROPPED && stage != STAGE_OMITTED) {
-		memmove(c->out, c->in, len);
-		c->out += len;
-	}
-	c->in += len;
+	if (drops)
+		c->in += len;
+	else
+		put(c, len);
 }
 
 /* The LF of the empty line: of the head, or of the trailers behind chunks. */
 static void
 put_last(struct fdaccept_head *head, struct cursor *c)
 {
-	bool again = head->chunked && !head->in_body;
-
 	if (*c->in != '\n') {
 		head->stage = head->in_body ? STAGE_BROKEN : STAGE_FIELD;
 		return;
 	}
-	*c->out++ = *c->in++;
-	head->in_body = head->in_body || again;
-	head->stage = again ? STAGE_SIZE : STAGE_NONE;
+	put(c, 1);
+	head->stage = head->chunked && !head->in_body ? STAGE_SIZE :
+	    STAGE_NONE;
+	head->in_body = true;
 	head->matched = 0;
-	head->chunk = 0;
-}
-
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
 }
 
 /* A chunk's size (RFC 9112 7.1); matched says that there was a digit. */
 static void
 put_size(struct fdaccept_head *head, struct cursor *c)
 {
-	int value = digit(*c->in);
+	int value = text_hex(*c->in);
 
 	if (value >= 0 && head->chunk < CHUNK_MAX) {
 		head->chunk = head->chunk * 16 + (uint64_t)value;
 		head->matched = 1;
-		*c->out++ = *c->in++;
+		put(c, 1);
 	} else {
 		head->stage = value < 0 && head->matched ? STAGE_EXTENSION :
 		    STAGE_BROKEN;
@@ -255,15 +249,11 @@ put_size(struct fdaccept_head *head, struct cursor *c)
 static void
 put_data(struct fdaccept_head *head, struct cursor *c)
 {
-	size_t len = (size_t)(c->in_end - c->in);
+	size_t len = ahead(c);
 
-	if (len > (size_t)(c->out_end - c->out))
-		len = (size_t)(c->out_end - c->out);
 	if (len > head->chunk)
 		len = (size_t)head->chunk;
-	memmove(c->out, c->in, len);
-	c->in += len;
-	c->out += len;
+	put(c, len);
 	head->chunk -= len;
 	if (head->chunk == 0) {
 		head->stage = STAGE_DATA_END;
@@ -284,16 +274,13 @@ put_data_end(struct fdaccept_head *head, struct cursor *c)
 		head->stage = STAGE_BROKEN;
 		return;
 	}
-	*c->out++ = *c->in++;
+	put(c, 1);
 }
 
 void
 fdaccept_head_start(struct fdaccept_head *head)
 {
-	uint32_t inode = head->inode;
-
 	memset(head, 0, sizeof(*head));
-	head->inode = inode;
 	head->stage = STAGE_FRONT;
 }
 
@@ -324,14 +311,6 @@ fdaccept_head_edit(struct fdaccept_head *head, char *out, const char *in,
 		case STAGE_DATA:
 			put_data(head, &c);
 			break;
-		case STAGE_TRAILER:
-			head->stage = *c.in == '\n' ? STAGE_LAST :
-			    STAGE_OMITTED;
-			if (*c.in == '\r') {
-				head->stage = STAGE_LAST;
-				*c.out++ = *c.in++;
-			}
-			break;
 		case STAGE_DATA_END:
 			put_data_end(head, &c);
 			break;
@@ -339,7 +318,6 @@ fdaccept_head_edit(struct fdaccept_head *head, char *out, const char *in,
 		case STAGE_FIELD:
 		case STAGE_DROPPED:
 		case STAGE_EXTENSION:
-		case STAGE_OMITTED:
 			put_line(head, &c);
 			break;
 		case STAGE_NONE:
@@ -525,8 +503,8 @@ fdaccept_head_begin(int fd)
 		errno = EMFILE;
 		return -1;
 	}
-	heads[fd].inode = (uint32_t)st.st_ino;
 	fdaccept_head_start(&heads[fd]);
+	heads[fd].inode = (uint32_t)st.st_ino;
 	return 0;
 }
 
