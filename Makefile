@@ -35,8 +35,8 @@ EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
 	sock.c text.c
 EXEC_OBJ = companions/fdexec.o clock.o fdpass.o http_parse.o log.o proc.o \
 	sock.o text.o
-RUN_SRC = companions/fdaccept_run.c sock.c text.c
-RUN_OBJ = companions/fdaccept_run.o sock.o text.o
+RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
+RUN_OBJ = companions/fdaccept_run.o clock.o log.o proc.o sock.o super.o text.o
 PRELOAD_SRC = companions/fdaccept.c companions/fdaccept_head.c \
 	companions/fdaccept_port.c fdpass.c sock.c text.c
 PRELOAD_OBJ = companions/fdaccept_head.o companions/fdaccept_port.o

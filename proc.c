@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -306,17 +307,20 @@ bool
 proc_find_program(const char *name, char *dst, size_t size)
 {
 	const char *path = getenv("PATH");
+	struct stat st;
+	bool more = true;
 	size_t n;
 
 	if (strchr(name, '/') != NULL)
 		return text_format(dst, size, "%s", name) < size;
-	for (; path != NULL && *path != '\0'; path += path[n] == ':') {
+	for (path = path == NULL ? "/bin:/usr/bin" : path; more;
+	    path += n + 1) {
 		n = strcspn(path, ":");
+		more = path[n] == ':';
 		if (text_format(dst, size, "%.*s%s%s", (int)n, path,
-		    n > 0 ? "/" : "", name) < size && access(dst, X_OK) == 0)
+		    n > 0 ? "/" : "", name) < size && access(dst, X_OK) == 0 &&
+		    stat(dst, &st) == 0 && S_ISREG(st.st_mode))
 			return true;
-		path += n;
-		n = 0;
 	}
 	return false;
 }

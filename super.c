@@ -17,19 +17,28 @@
 #define LISTEN_FDS_MAX	1024	/* no one means more */
 
 int
-super_listen_fds(void)
+super_count_listen_fds(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	unsigned long n = 0, id;
+	unsigned long n, id;
 
 	if (pid == NULL || fds == NULL ||
 	    !text_number(pid, 10, INT_MAX, &id) || (pid_t)id != getpid() ||
 	    !text_number(fds, 10, LISTEN_FDS_MAX, &n))
-		n = 0;
+		return 0;
+	return (int)n;
+}
+
+int
+super_listen_fds(void)
+{
+	int n = super_count_listen_fds();
+
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	return (int)n;
+	unsetenv("LISTEN_PIDFDID");
+	return n;
 }
 
 bool

@@ -12,9 +12,10 @@
 /*
  * How many listening sockets, from descriptor SUPER_LISTEN_FD on, the one who
  * started us left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
- * The variables are taken out of the environment.
+ * super_listen_fds() also takes the variables out of the environment.
  */
 #define SUPER_LISTEN_FD	3
+int	super_count_listen_fds(void);
 int	super_listen_fds(void);
 
 /*

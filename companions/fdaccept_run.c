@@ -21,7 +21,9 @@
 #endif
 
 #include "fdaccept.h"
+#include "proc.h"
 #include "sock.h"
+#include "super.h"
 #include "text.h"
 
 #define LIBRARY	"libfdaccept.so"
@@ -291,44 +293,7 @@ check_program(char path[PATH_MAX])
 		    "set-user-ID bit or capabilities away", path);
 }
 
-/* As execvp(3) finds the command; false if it does not. */
-static bool
-find_command(const char *command, char path[PATH_MAX])
-{
-	const char *p = getenv("PATH");
-	struct stat st;
-	size_t n;
-	bool more = true;
-
-	if (strchr(command, '/') != NULL)
-		return snprintf(path, PATH_MAX, "%s", command) < PATH_MAX;
-	for (p = p == NULL ? "/bin:/usr/bin" : p; more; p += n + 1) {
-		n = strcspn(p, ":");
-		more = p[n] == ':';
-		if (snprintf(path, PATH_MAX, "%.*s%s%s", (int)n, p,
-		    n > 0 ? "/" : "", command) < PATH_MAX &&
-		    access(path, X_OK) == 0 && stat(path, &st) == 0 &&
-		    S_ISREG(st.st_mode))
-			return true;
-	}
-	return false;
-}
-
 /* ---- the port ---- */
-
-/* The first socket that our starter has left, or -1 (sd_listen_fds(3)). */
-static int
-find_inherited(void)
-{
-	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	unsigned long n;
-
-	if (pid == NULL || fds == NULL || !text_number(pid, 10, INT_MAX, &n) ||
-	    n != (unsigned long)getpid() || !text_number(fds, 10, INT_MAX,
-	    &n) || n == 0)
-		return -1;
-	return 3;
-}
 
 static bool
 is_unix(int fd)
@@ -338,26 +303,22 @@ is_unix(int fd)
 	return sock_name(fd, &addr) == 0 && addr.u.sa.sa_family == AF_UNIX;
 }
 
+/* The one socket that our starter has left; the server does not see it. */
 static int
 take_inherited(void)
 {
-	int fd = find_inherited();
-	const char *fds = getenv("LISTEN_FDS");
+	int n = super_listen_fds();
 
-	if (fd == -1)
+	if (n == 0)
 		fail("-p: no socket is named, and our starter has left none "
 		    "(LISTEN_FDS); say -p port=/path/of/socket");
-	if (!is_unix(fd))
-		fail("-p: descriptor %d (LISTEN_FDS) is no unix socket", fd);
-	if (fds != NULL && strcmp(fds, "1") != 0)
-		fail("-p: our starter has left %s sockets (LISTEN_FDS), and "
-		    "there is one port", fds);
-	/* The server is not to take it for itself. */
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
-	unsetenv("LISTEN_PIDFDID");
-	return fd;
+	if (!is_unix(SUPER_LISTEN_FD))
+		fail("-p: descriptor %d (LISTEN_FDS) is no unix socket",
+		    SUPER_LISTEN_FD);
+	if (n > 1)
+		fail("-p: our starter has left %d sockets (LISTEN_FDS), and "
+		    "there is one port", n);
+	return SUPER_LISTEN_FD;
 }
 
 static int
@@ -366,7 +327,7 @@ listen_on(const char *path)
 	struct sock_addr addr;
 	int fd;
 
-	if (find_inherited() != -1 && is_unix(find_inherited()))
+	if (super_count_listen_fds() > 0 && is_unix(SUPER_LISTEN_FD))
 		fail("-p: our starter has left a socket (LISTEN_FDS, :child), "
 		    "which nobody would serve; say -p port alone");
 	if (!sock_unix(&addr, path, strlen(path)))
@@ -477,7 +438,7 @@ prepare(const char *self, const char *command, char *port)
 		fail("a path with a colon, a space or a dollar sign cannot be "
 		    "preloaded: %s", library);
 #ifdef __linux__
-	if (find_command(command, path))
+	if (proc_find_program(command, path, sizeof(path)))
 		check_program(path);
 	if (port != NULL)
 		give_port(port);

@@ -876,6 +876,13 @@ START_TEST(refused)
 	ck_assert_int_eq(launch(launcher, "p", NULL, NULL), 125);
 	setenv("PATH", path, 1);
 	ck_contains(said, "p: written in Go");
+	/* A folder of that name is no program. */
+	ck_assert_int_eq(system("mkdir -p first/p"), 0);
+	snprintf(copy, sizeof(copy), "%s/first:%s", world_dir(), world_dir());
+	setenv("PATH", copy, 1);
+	ck_assert_int_eq(launch(launcher, "p", NULL, NULL), 125);
+	setenv("PATH", path, 1);
+	ck_contains(said, "p: written in Go");
 	snprintf(copy, sizeof(copy), "#! %s/p -x\n", world_dir());
 	write_file("script", copy);
 	ck_assert_int_eq(chmod("script", 0755), 0);
