@@ -132,10 +132,13 @@ is_expected(int conn, bool *named)
 {
 	struct sock_addr addr;
 
-	if (sock_name(conn, &addr) == -1 || addr.u.sa.sa_family != AF_UNIX)
+	if (*named)
+		return true;
+	if ((has_port() && *given.names == '\0') ||
+	    sock_name(conn, &addr) == -1 || addr.u.sa.sa_family != AF_UNIX)
 		return false;
-	*named = *named || is_named(&addr);
-	return *named || (*given.names == '\0' && !has_port());
+	*named = is_named(&addr);
+	return *named || *given.names == '\0';
 }
 
 /* Whether there is a message, or the end, in time; signals take none of it. */
@@ -488,29 +491,24 @@ own_accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 
 #ifdef __linux__
 
+static struct msghdr
+messages(const struct iovec *iov, int n)
+{
+	struct msghdr msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.msg_iov = (struct iovec *)iov;
+	msg.msg_iovlen = (unsigned int)n;
+	return msg;
+}
+
 /* A message of one buffer. */
 static struct msghdr
 message(struct iovec *iov, const void *buf, size_t n)
 {
-	struct msghdr msg;
-
 	iov->iov_base = (void *)buf;
 	iov->iov_len = n;
-	memset(&msg, 0, sizeof(msg));
-	msg.msg_iov = iov;
-	msg.msg_iovlen = 1;
-	return msg;
-}
-
-static struct msghdr
-messages(const struct iovec *iov, int n)
-{
-	struct iovec unused;
-	struct msghdr msg = message(&unused, NULL, 0);
-
-	msg.msg_iov = (struct iovec *)iov;
-	msg.msg_iovlen = (unsigned int)n;
-	return msg;
+	return messages(iov, 1);
 }
 
 static ssize_t
