@@ -252,20 +252,21 @@ build/unit_fdaccept: build/.made $(U11) tests/edited.h $(TEST_HDR)
 
 # The fuzzers' seeds, with any compiler.
 R1 = tests/fuzz_main.c tests/fuzz_http_parse.c http_parse.c
-build/replay_http_parse: build/.made $(R1) $(HDR) .flags
+build/replay_http_parse: build/.made $(R1) tests/fuzz.h $(HDR) .flags
 	$(TEST_CC) -o $@ $(R1) $(LINK)
 
 R2 = tests/fuzz_main.c tests/fuzz_route.c route.c
-build/replay_route: build/.made $(R2) $(HDR) .flags
+build/replay_route: build/.made $(R2) tests/fuzz.h $(HDR) .flags
 	$(TEST_CC) -o $@ $(R2) $(LINK)
 
 R3 = tests/fuzz_main.c tests/fuzz_config.c $(CONFIG)
-build/replay_config: build/.made $(R3) $(HDR) .flags
+build/replay_config: build/.made $(R3) tests/fuzz.h $(HDR) .flags
 	$(TEST_CC) -o $@ $(R3) $(LINK)
 
 R4 = tests/fuzz_main.c tests/fuzz_fdaccept_head.c \
 	companions/fdaccept_head.c
-build/replay_fdaccept_head: build/.made $(R4) tests/edited.h $(HDR) .flags
+build/replay_fdaccept_head: build/.made $(R4) tests/edited.h tests/fuzz.h \
+	$(HDR) .flags
 	$(TEST_CC) -o $@ $(R4) $(LINK)
 
 # End to end: these link nothing of fdproxy.
@@ -341,7 +342,7 @@ fuzz: build/.made
 	$(FUZZ) -o build/fuzz_http_parse tests/fuzz_http_parse.c http_parse.c
 	$(FUZZ) -o build/fuzz_route tests/fuzz_route.c route.c
 	$(FUZZ) -o build/fuzz_config tests/fuzz_config.c $(CONFIG)
-	$(FUZZ) -Icompanions -Itests -o build/fuzz_fdaccept_head \
+	$(FUZZ) -Icompanions -o build/fuzz_fdaccept_head \
 		tests/fuzz_fdaccept_head.c companions/fdaccept_head.c
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 

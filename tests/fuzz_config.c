@@ -1,28 +1,16 @@
 /* See LICENSE for copyright and license details. */
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config.h"
+#include "fuzz.h"
 #include "log.h"
 
 /*
  * The first byte picks how the rest is read: as a file, or as one of the
  * options.  Nothing may be opened: what names a file is left out.
  */
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			fprintf(stderr, "%d: %s\n", __LINE__, #cond);	\
-			abort();					\
-		}							\
-	} while (0)
 
 static int reports;
 

@@ -1,26 +1,13 @@
 /* See LICENSE for copyright and license details. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "edited.h"
 #include "fdaccept.h"
+#include "fuzz.h"
 
 /*
  * The first two bytes say how much is in sight and how much room there is for
  * each look at the rest, which is a head and what follows it.  However it is
  * cut, the server reads the same; until it has read all, something is left.
  */
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			fprintf(stderr, "%d: %s\n", __LINE__, #cond);	\
-			abort();					\
-		}							\
-	} while (0)
 
 static size_t
 smaller(size_t a, size_t b)

@@ -1,26 +1,14 @@
 /* See LICENSE for copyright and license details. */
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "http_parse.h"
 
 /*
  * The first byte picks the limits, the second where the head is cut; the head
  * is all that follows.
  */
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			fprintf(stderr, "%d: %s\n", __LINE__, #cond);	\
-			abort();					\
-		}							\
-	} while (0)
 
 static const struct http_limits all_limits[] = {
 	{ 8190, 8190, 100, 16384 },

@@ -1,17 +1,14 @@
 /* See LICENSE for copyright and license details. */
 #include <dirent.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
+
+#include "fuzz.h"
 
 /*
  * A plain main() for the fuzz targets: gives the files that are named, and all
  * files of folders that are named, to the target once, so that the corpus can
  * be run with any compiler.
  */
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SIZE_MAX_BYTES	((size_t)1024 * 1024)
 

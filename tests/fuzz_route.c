@@ -1,10 +1,8 @@
 /* See LICENSE for copyright and license details. */
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "route.h"
 
 /*
@@ -12,17 +10,7 @@
  * normal and looked up, and so is it as it stands, if it is normal.
  */
 
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define ROUTES_MAX	64
-
-#define MUST(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			fprintf(stderr, "%d: %s\n", __LINE__, #cond);	\
-			abort();					\
-		}							\
-	} while (0)
 
 static char *routes[ROUTES_MAX];
 static int nroutes;

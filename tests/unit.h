@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,21 @@ unit_fenced(const char *p, size_t len)
 	MUST(len <= UNIT_FENCE);
 	return len == 0 ? unit_fence() :
 	    memcpy(unit_fence() - len, p, len);
+}
+
+/*
+ * How many descriptors below n are open: after each test as many as before,
+ * whatever has happened in it.
+ */
+static inline int
+unit_count_open(unsigned int n)
+{
+	unsigned int fd;
+	int open = 0;
+
+	for (fd = 0; fd < n; fd++)
+		open += fcntl((int)fd, F_GETFD) != -1;
+	return open;
 }
 
 /* The same numbers on every machine and in every run. */

@@ -1775,8 +1775,8 @@ START_TEST(told_besides)
 	if (notes[_i].note != NULL)
 		snprintf(want, sizeof(want), "fdproxy: notice: %s has "
 		    "flusher=none, and there are other routes: its backend "
-		    "must close after each request, as servers do under fdaccept, "
-		    "or a connection that is kept goes round them\n",
+		    "must close after each request, as servers do under "
+		    "fdaccept, or a connection that is kept goes round them\n",
 		    notes[_i].note);
 	ck_assert_str_eq(caught(), want);
 }

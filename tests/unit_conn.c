@@ -28,16 +28,6 @@ static struct config *config;
 static int open_before, backend;
 static struct conn on_stack;
 
-static int
-count_open(void)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < FDS_MAX; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 static void
 report(const char *line)
 {
@@ -65,7 +55,7 @@ setup(void)
 	FILE *f;
 	int i;
 
-	open_before = count_open();
+	open_before = unit_count_open(FDS_MAX);
 	strcpy(dir, "/tmp/unit_conn.XXXXXX");
 	ck_assert(mkdtemp(dir) != NULL);
 	snprintf(text, sizeof(text), "%s/large", dir);
@@ -111,7 +101,7 @@ teardown(void)
 	close(backend);
 	snprintf(text, sizeof(text), "rm -r %s", dir);
 	ck_assert(system(text) == 0);
-	ck_assert_int_eq(count_open(), open_before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
 
 /* ---- as the loop does it ---- */

@@ -30,26 +30,16 @@
 static int open_before;
 static char message[MESSAGE_MAX], want[MESSAGE_MAX], got[MESSAGE_MAX];
 
-static int
-count_open(void)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < FDS_MAX; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 static void
 setup(void)
 {
-	open_before = count_open();
+	open_before = unit_count_open(FDS_MAX);
 }
 
 static void
 teardown(void)
 {
-	ck_assert_int_eq(count_open(), open_before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
 
 /* Heads, and what comes behind them at once. */

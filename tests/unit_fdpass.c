@@ -14,20 +14,10 @@ static struct sock_addr addr;
 static int pair[2];
 static int open_before;
 
-static int
-count_open(void)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < FDS_MAX; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 static void
 setup(void)
 {
-	open_before = count_open();
+	open_before = unit_count_open(FDS_MAX);
 	strcpy(dir, "/tmp/unit_fdpass.XXXXXX");
 	ck_assert(mkdtemp(dir) != NULL);
 	snprintf(path, sizeof(path), "%s/s", dir);
@@ -45,7 +35,7 @@ teardown(void)
 		close(pair[0]);
 	if (pair[1] != -1)
 		close(pair[1]);
-	ck_assert_int_eq(count_open(), open_before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
 
 /* Bytes and n descriptors in one message, as any program may send them. */
@@ -204,13 +194,13 @@ START_TEST(surplus)
 	}
 	close(fds[0]);
 	fds[0] = dup(pair[0]);
-	before = count_open();
+	before = unit_count_open(FDS_MAX);
 	send_many(pair[0], "", 1, fds, (size_t)n);
 	ck_assert_int_eq(fdpass_recv(pair[1], &byte, 1, &fd), 1);
 	ck_assert_int_ne(fd, -1);
 	ck_assert(same_file(fd, pair[0]));
 	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-	ck_assert_int_eq(count_open(), before + 1);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), before + 1);
 	close(fd);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
@@ -319,7 +309,7 @@ START_TEST(backlog)
 
 	listener = sock_listen(&addr, 1, false, -1);
 	ck_assert(listener != -1);
-	before = count_open();
+	before = unit_count_open(FDS_MAX);
 	for (n = 0; n < COUNT(fds); n++) {
 		fds[n] = fdpass_connect(&addr);
 		if (fds[n] == -1)
@@ -329,7 +319,7 @@ START_TEST(backlog)
 	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_FULL);
 	ck_assert(n > 0 && n < COUNT(fds));
 	/* A refused try leaves no descriptor. */
-	ck_assert_int_eq(count_open(), before + n);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), before + n);
 	while (n > 0)
 		close(fds[--n]);
 	close(listener);
@@ -340,12 +330,12 @@ END_TEST
 static void
 refused(int error, enum fdpass_state state)
 {
-	int before = count_open();
+	int before = unit_count_open(FDS_MAX);
 
 	ck_assert_int_eq(fdpass_connect(&addr), -1);
 	ck_assert_int_eq(errno, error);
 	ck_assert_int_eq(fdpass_state(error, &addr), state);
-	ck_assert_int_eq(count_open(), before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), before);
 }
 
 START_TEST(absent)

@@ -17,16 +17,6 @@ static char dir[64], text[1024];
 static struct config *configs[8];
 static int nconfigs, open_before;
 
-static int
-count_open(void)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < FDS_MAX; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 static void
 report(const char *line)
 {
@@ -36,7 +26,7 @@ report(const char *line)
 static void
 setup(void)
 {
-	open_before = count_open();
+	open_before = unit_count_open(FDS_MAX);
 	strcpy(dir, "/tmp/unit_listen.XXXXXX");
 	ck_assert(mkdtemp(dir) != NULL);
 	log_level(LOG_L_ERROR);
@@ -53,7 +43,7 @@ teardown(void)
 	for (i = 0; i < nconfigs; i++)
 		config_free(configs[i]);
 	ck_assert_int_eq(rmdir(dir), 0);
-	ck_assert_int_eq(count_open(), open_before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
 
 /* A configuration; "%s" in it is the folder. */
@@ -163,7 +153,7 @@ START_TEST(from_one_to_the_next)
 	ck_assert_int_eq(listen_at(2)->fd, tcp);
 	ck_assert(answers(0) && answers(1) && answers(2));
 	ck_assert(!is_there("a") && is_there("b") && is_there("c"));
-	ck_assert_int_eq(count_open(), open_before + 3);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 3);
 }
 END_TEST
 
@@ -183,14 +173,14 @@ START_TEST(all_or_nothing)
 	ck_assert_int_eq(listen_at(0)->fd, fd);
 	ck_assert(answers(0) && answers(1));
 	ck_assert(!is_there("b"));
-	ck_assert_int_eq(count_open(), open_before + 2);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
 	/* Called off by the caller. */
 	c = read_config("Listen unix:%s/b\n" ROUTE);
 	ck_assert(listen_prepare(c, false));
 	ck_assert(is_there("b"));
 	listen_abort();
 	ck_assert(!is_there("b") && is_there("a"));
-	ck_assert_int_eq(count_open(), open_before + 2);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
 }
 END_TEST
 
@@ -298,7 +288,7 @@ START_TEST(left)
 	ck_assert_int_eq(listen_at(1)->fd, fd[0]);
 	ck_assert(answers(0) && answers(1));
 	ck_assert(!is_there("b"));
-	ck_assert_int_eq(count_open(), open_before + 2);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
 }
 END_TEST
 

@@ -15,20 +15,10 @@ static struct sock_addr addr;
 static int open_before;
 static mode_t mask_before;
 
-static unsigned int
-count_open(unsigned int n)
-{
-	unsigned int fd, open = 0;
-
-	for (fd = 0; fd < n; fd++)
-		open += fcntl((int)fd, F_GETFD) != -1;
-	return open;
-}
-
 static void
 setup(void)
 {
-	open_before = (int)count_open(FDS_MAX);
+	open_before = unit_count_open(FDS_MAX);
 	mask_before = umask(022);
 	strcpy(dir, "/tmp/unit_sock.XXXXXX");
 	ck_assert(mkdtemp(dir) != NULL);
@@ -44,7 +34,7 @@ teardown(void)
 {
 	unlink(path);
 	ck_assert_int_eq(rmdir(dir), 0);
-	ck_assert_int_eq((int)count_open(FDS_MAX), open_before);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 	/* Nor is the umask changed. */
 	ck_assert_int_eq(umask(mask_before), 022);
 }
@@ -758,18 +748,18 @@ START_TEST(counted)
 	int i;
 
 	for (n = 0; n <= FDS_MAX; n++)
-		ck_assert_uint_eq(sock_count(n), count_open(n));
+		ck_assert_uint_eq(sock_count(n), unit_count_open(n));
 	for (i = 0; i < COUNT(at); i++) {
 		if (at[i] >= sysconf(_SC_OPEN_MAX) ||
 		    fcntl(at[i], F_GETFD) != -1)
 			continue;
 		ck_assert_int_eq(dup2(STDOUT_FILENO, at[i]), at[i]);
 		for (n = 0; n <= FDS_MAX; n++)
-			ck_assert_uint_eq(sock_count(n), count_open(n));
+			ck_assert_uint_eq(sock_count(n), unit_count_open(n));
 		close(at[i]);
 	}
 	/* More than there can be; what is not open costs nothing. */
-	ck_assert_uint_eq(sock_count(100000), count_open(100000));
+	ck_assert_uint_eq(sock_count(100000), unit_count_open(100000));
 	/* Where poll(2) takes fewer at a time than are asked about. */
 	ck_assert(getrlimit(RLIMIT_NOFILE, &saved) == 0);
 	limit = saved;
@@ -777,7 +767,7 @@ START_TEST(counted)
 	ck_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	n = sock_count(300);
 	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
-	ck_assert_uint_eq(n, count_open(300));
+	ck_assert_uint_eq(n, unit_count_open(300));
 }
 END_TEST
 
