@@ -9,33 +9,6 @@
 #include "config_route.h"
 #include "log.h"
 
-/* Parameters of Apache's ProxyPass that would mean nothing here, and why. */
-static const struct {
-	const char *names;	/* with blanks between them */
-	const char *hint;
-} refused[] = {
-	{ "acquire min smax ttl", "there is no pool of connections" },
-	{ "addressttl", "there is no name to resolve" },
-	{ "disablereuse", "every request has a connection of its own" },
-	{ "enablereuse peer ready track", "not built yet" },
-	{ "flushwait iobuffersize receivebuffersize",
-	    "no body passes through fdproxy" },
-	{ "interpolate", "there are no variables" },
-	{ "keepalive", "the backend is on this machine" },
-	{ "lbmethod lbset loadfactor redirect route status stickysession",
-	    "there is no balancer" },
-	{ "mapping nocanon noquery",
-	    "nothing of the URL is appended to the socket" },
-	{ "max", "bound those that wait with queue=N" },
-	{ "ping", "use wait=TIME" },
-	{ "responsefieldsize", "no response passes through fdproxy" },
-	{ "retry", "no state is kept, each request tries afresh; use "
-	    "wait=TIME" },
-	{ "secret", "this is not AJP" },
-	{ "timeout", "use connectiontimeout=TIME" },
-	{ "upgrade", "the backend has the connection and may upgrade it" }
-};
-
 /* What a ProxyPass line says, until all its words are read. */
 struct pass {
 	struct config_target t;
@@ -44,8 +17,62 @@ struct pass {
 	bool own_server;	/* header="Server: ..." */
 };
 
+/* A parameter; or several that are refused for the same reason. */
+struct parameter {
+	const char *names;	/* with blanks between them */
+	/* Called with the value, which a parameter must have; NULL: refused. */
+	void (*set)(struct config_reader *r, struct pass *p,
+	    const struct parameter *which, const char *value);
+	size_t offset;		/* of the member of struct pass that is set */
+	const char *yes;	/* the value for true; or why it is refused */
+	const char *no;		/* the value for false, or NULL */
+};
+
 static void
-pass_header(struct config_reader *r, struct pass *p, const char *text)
+set_flusher(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	(void)r;
+	(void)which;
+	p->flusher = value;
+}
+
+static void
+set_time(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	config_read_time(r, which->names, value,
+	    (void *)((char *)p + which->offset));
+}
+
+static void
+set_number(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	config_read_number(r, which->names, value, 1, 1000000,
+	    (void *)((char *)p + which->offset));
+}
+
+static void
+set_choice(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	bool *dst = (void *)((char *)p + which->offset);
+
+	*dst = strcasecmp(value, which->yes) == 0;
+	if (*dst)
+		return;
+	if (which->no == NULL)
+		config_read_error(r, "%s: only \"%s\" is known, near \"%s\"",
+		    which->names, which->yes, value);
+	else if (strcasecmp(value, which->no) != 0)
+		config_read_error(r, "%s: %s or %s, near \"%s\"", which->names,
+		    which->yes, which->no, value);
+}
+
+static void
+set_header(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *text)
 {
 	static const char *const own[] = { "Connection", "Content-Length",
 	    "Transfer-Encoding", "Date" };
@@ -53,6 +80,7 @@ pass_header(struct config_reader *r, struct pass *p, const char *text)
 	struct http_slice name, value;
 	size_t i, n = strlen(p->headers);
 
+	(void)which;
 	if (colon == NULL) {
 		config_read_error(r, "header: \"Name: value\" expected, near "
 		    "\"%s\"", text);
@@ -84,130 +112,75 @@ pass_header(struct config_reader *r, struct pass *p, const char *text)
 		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
 }
 
-/* End text at the first c; what stands behind that, or NULL. */
-static char *
-split(char *text, char c)
-{
-	char *p = strchr(text, c);
+#define AT(member)	offsetof(struct pass, member)
 
-	if (p != NULL)
-		*p++ = '\0';
-	return p;
-}
+/* Those of Apache's ProxyPass that would mean nothing here are told why. */
+static const struct parameter parameters[] = {
+	{ "compat", set_choice, AT(t.compat), "apache", NULL },
+	{ "connectiontimeout", set_time, AT(t.connect_ms), NULL, NULL },
+	{ "flusher", set_flusher, 0, NULL, NULL },
+	{ "flushpackets", set_choice, AT(t.hold), "off", "on" },
+	{ "header", set_header, 0, NULL, NULL },
+	{ "payload", set_choice, AT(t.payload_head), "head", NULL },
+	{ "queue", set_number, AT(t.queue_max), NULL, NULL },
+	{ "wait", set_time, AT(t.wait_ms), NULL, NULL },
 
-/* KIND[:ARG][@n[+m]] */
-static void
-pass_fault(struct config_reader *r, struct pass *p, char *text)
-{
-	struct fault f = { .first = 1, .every = 1 };
-	size_t len = strcspn(text, ":@");
-	enum fault_takes takes;
-	char *arg = text + len + 1, *at, *plus = NULL;
+	{ "acquire min smax ttl", NULL, 0,
+	    "there is no pool of connections", NULL },
+	{ "addressttl", NULL, 0, "there is no name to resolve", NULL },
+	{ "disablereuse", NULL, 0,
+	    "every request has a connection of its own", NULL },
+	{ "enablereuse peer ready track", NULL, 0, "not built yet", NULL },
+	{ "fault", NULL, 0,
+	    "put fdfault(1) between fdproxy and the backend", NULL },
+	{ "flushwait iobuffersize receivebuffersize", NULL, 0,
+	    "no body passes through fdproxy", NULL },
+	{ "interpolate", NULL, 0, "there are no variables", NULL },
+	{ "keepalive", NULL, 0, "the backend is on this machine", NULL },
+	{ "lbmethod lbset loadfactor redirect route status stickysession",
+	    NULL, 0, "there is no balancer", NULL },
+	{ "mapping nocanon noquery", NULL, 0,
+	    "nothing of the URL is appended to the socket", NULL },
+	{ "max", NULL, 0, "bound those that wait with queue=N", NULL },
+	{ "ping", NULL, 0, "use wait=TIME", NULL },
+	{ "responsefieldsize", NULL, 0,
+	    "no response passes through fdproxy", NULL },
+	{ "retry", NULL, 0, "no state is kept, each request tries afresh; use "
+	    "wait=TIME", NULL },
+	{ "secret", NULL, 0, "this is not AJP", NULL },
+	{ "timeout", NULL, 0, "use connectiontimeout=TIME", NULL },
+	{ "upgrade", NULL, 0,
+	    "the backend has the connection and may upgrade it", NULL }
+};
 
-	if (!fault_find(text, len, &f.kind, &takes)) {
-		config_read_error(r, "fault: unknown kind, near \"%s\"", text);
-		return;
-	}
-	if ((text[len] == ':') != (takes != FAULT_TAKES_NOTHING)) {
-		config_read_error(r, "fault: this kind takes %s, near \"%s\"",
-		    takes == FAULT_TAKES_NOTHING ? "no argument" :
-		    takes == FAULT_TAKES_TIME ? "a time (KIND:TIME)" :
-		    "a number of bytes (KIND:BYTES)", text);
-		return;
-	}
-	at = split(text, '@');
-	if (at != NULL) {
-		plus = split(at, '+');
-		f.every = 0;
-	}
-	if ((takes == FAULT_TAKES_TIME &&
-	    !config_read_time(r, "fault", arg, &f.arg)) ||
-	    (takes == FAULT_TAKES_BYTES &&
-	    !config_read_number(r, "fault", arg, 0, 1000000, &f.arg)) ||
-	    (at != NULL &&
-	    !config_read_number(r, "fault: @", at, 1, 1000000000, &f.first)) ||
-	    (plus != NULL &&
-	    !config_read_number(r, "fault: +", plus, 1, 1000000000, &f.every)))
-		return;
-	if (p->t.nfaults == CONFIG_FAULTS)
-		config_read_error(r, "fault: more than %d of one route",
-		    CONFIG_FAULTS);
-	else
-		p->t.faults[p->t.nfaults++] = f;
-}
+#undef AT
 
 static void
-pass_refused(struct config_reader *r, const char *word, size_t len)
+pass_parameter(struct config_reader *r, struct pass *p, const char *word)
 {
+	const struct parameter *which;
 	const char *name;
-	size_t i, n;
+	size_t i, n, len = strcspn(word, "=");
 
-	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
-		for (name = refused[i].names; *name != '\0';
+	for (i = 0; i < sizeof(parameters) / sizeof(*parameters); i++) {
+		which = &parameters[i];
+		for (name = which->names; *name != '\0';
 		    name += n + strspn(name + n, " ")) {
 			n = strcspn(name, " ");
 			if (n != len || strncasecmp(name, word, n) != 0)
 				continue;
-			config_read_error(r, "ProxyPass: %.*s is not "
-			    "supported: %s", (int)n, name, refused[i].hint);
+			if (which->set == NULL)
+				config_read_error(r, "ProxyPass: %.*s is not "
+				    "supported: %s", (int)n, name, which->yes);
+			else if (word[len] != '=')
+				break;
+			else
+				which->set(r, p, which, word + len + 1);
 			return;
 		}
 	}
 	config_read_error(r, "ProxyPass: unknown parameter, near \"%s\"%s",
 	    word, r->bare ? " (a value with a comma in it needs -c)" : "");
-}
-
-/* Whether a parameter has the one value, and not the other, if there is one. */
-static bool
-choice(struct config_reader *r, const char *name, const char *value,
-    const char *yes, const char *no)
-{
-	if (strcasecmp(value, yes) == 0)
-		return true;
-	if (no == NULL)
-		config_read_error(r, "%s: only \"%s\" is known, near \"%s\"",
-		    name, yes, value);
-	else if (strcasecmp(value, no) != 0)
-		config_read_error(r, "%s: %s or %s, near \"%s\"", name, yes, no,
-		    value);
-	return false;
-}
-
-static void
-pass_parameter(struct config_reader *r, struct pass *p, char *word)
-{
-	char *value = strchr(word, '=');
-	struct http_slice key;
-
-	key.p = word;
-	key.len = value == NULL ? strlen(word) : (size_t)(value - word);
-	if (value == NULL) {
-		pass_refused(r, word, key.len);
-		return;
-	}
-	value++;
-	if (http_parse_is(key, "flusher"))
-		p->flusher = value;
-	else if (http_parse_is(key, "header"))
-		pass_header(r, p, value);
-	else if (http_parse_is(key, "connectiontimeout"))
-		config_read_time(r, "connectiontimeout", value,
-		    &p->t.connect_ms);
-	else if (http_parse_is(key, "wait"))
-		config_read_time(r, "wait", value, &p->t.wait_ms);
-	else if (http_parse_is(key, "queue"))
-		config_read_number(r, "queue", value, 1, 1000000,
-		    &p->t.queue_max);
-	else if (http_parse_is(key, "fault"))
-		pass_fault(r, p, value);
-	else if (http_parse_is(key, "compat"))
-		p->t.compat = choice(r, "compat", value, "apache", NULL);
-	else if (http_parse_is(key, "payload"))
-		p->t.payload_head = choice(r, "payload", value, "head", NULL);
-	else if (http_parse_is(key, "flushpackets"))
-		p->t.hold = choice(r, "flushpackets", value, "off", "on");
-	else
-		pass_refused(r, word, key.len);
 }
 
 /* Whether a target is a URL, or host:port. */
@@ -396,8 +369,7 @@ config_route_set(struct config_reader *r, char **words)
 	if (p.t.hold && strcmp(p.flusher, "none") == 0)
 		config_read_error(r, "ProxyPass: flushpackets=off has no "
 		    "effect with flusher=none");
-	/* Faults are seen best where nothing is joined. */
-	if (p.t.compat || p.t.nfaults > 0)
+	if (p.t.compat)		/* Apache joins nothing */
 		p.t.hold = false;
 	if (r->config->errors == before)
 		add_target(r, words[1], &p.t);

@@ -137,8 +137,6 @@ static const char *const goods[] = {
 	"ProxyPass /a :child flusher=none",
 	"ProxyPass /a ready:",
 	"ProxyPass /a fd://s compat=apache",
-	("ProxyPass /a fd://s fault=drop fault=cut:20@2 "
-	    "fault=delay-pass:100ms@3+4"),
 	"StartTimeout 0",
 	"StartTimeout 500ms",
 	"StopTimeout 1min",
@@ -310,34 +308,9 @@ static const struct {
 	    "ProxyPass: \"ready:\" takes no parameters" },
 	{ "ProxyPass /a fd://s compat=nginx",
 	    "compat: only \"apache\" is known, near \"nginx\"" },
-	{ "ProxyPass /a fd://s fault=",
-	    "fault: unknown kind, near \"\"" },
-	{ "ProxyPass /a fd://s fault=dro",
-	    "fault: unknown kind, near \"dro\"" },
-	{ "ProxyPass /a fd://s fault=drop:1",
-	    "fault: this kind takes no argument, near \"drop:1\"" },
-	{ "ProxyPass /a fd://s fault=cut",
-	    "fault: this kind takes a number of bytes (KIND:BYTES), near "
-	    "\"cut\"" },
-	{ "ProxyPass /a fd://s fault=delay-pass",
-	    "fault: this kind takes a time (KIND:TIME), near "
-	    "\"delay-pass\"" },
-	{ "ProxyPass /a fd://s fault=cut:1x",
-	    "fault must be a number from 0 to 1000000, near \"1x\"" },
-	{ "ProxyPass /a fd://s fault=delay-pass:x",
-	    "fault must be a time in ms, s or min, at most 10 days, near "
-	    "\"x\"" },
-	{ "ProxyPass /a fd://s fault=drop@0",
-	    "fault: @ must be a number from 1 to 1000000000, near \"0\"" },
-	{ "ProxyPass /a fd://s fault=drop@1+",
-	    "fault: + must be a number from 1 to 1000000000, near \"\"" },
-	{ "ProxyPass /a fd://s fault=drop@1+0",
-	    "fault: + must be a number from 1 to 1000000000, near \"0\"" },
-	{ "ProxyPass /a fd://s fault=drop@1x",
-	    "fault: @ must be a number from 1 to 1000000000, near \"1x\"" },
-	{ "ProxyPass /a fd://s fault=two fault=two fault=two fault=two "
-	    "fault=two",
-	    "fault: more than 4 of one route" },
+	{ "ProxyPass /a fd://s fault=drop@2",
+	    "ProxyPass: fault is not supported: put fdfault(1) between "
+	    "fdproxy and the backend" },
 	{ "StartTimeout never",
 	    "StartTimeout must be a time in ms, s or min, at most 10 "
 	    "days, near \"never\"" },
@@ -1021,7 +994,7 @@ END_TEST
 START_TEST(refused_parameters)
 {
 	static const char *const names[] = { "acquire", "addressttl",
-	    "disablereuse", "enablereuse", "flushwait",
+	    "disablereuse", "enablereuse", "fault", "flushwait",
 	    "interpolate", "iobuffersize", "keepalive", "lbmethod", "lbset",
 	    "loadfactor", "mapping", "max", "min", "nocanon", "noquery",
 	    "peer", "ping", "ready", "receivebuffersize", "redirect",
