@@ -45,7 +45,7 @@ struct config_target {
 	uint32_t connect_ms;	/* how long to try a full backend */
 	uint32_t wait_ms;	/* how long to try a missing one */
 	uint32_t queue_max;	/* how many may wait; 0: a quarter of all */
-	struct config_flush *made;	/* what flush is of, until it is made */
+	struct config_flush *flush_spec;	/* what flush is made from */
 	char *path;		/* as configured, and where, for messages */
 	char *where;
 	bool first;		/* of the routes to its socket */

@@ -183,38 +183,43 @@ pass_parameter(struct config_reader *r, struct pass *p, const char *word)
 	    word, r->bare ? " (a value with a comma in it needs -c)" : "");
 }
 
-/* Whether a target is a URL, or host:port. */
+/*
+ * Whether a target without fd:// is one of -r, where the path of the socket
+ * stands alone.  False after a message: it is the address of a server, a name
+ * that is hardly meant as a file's, or anything, if the target is a file's.
+ */
 static bool
-is_address(const char *target)
+is_path(struct config_reader *r, const char *target)
 {
-	const char *colon = strrchr(target, ':');
+	const char *colon = strrchr(target, ':'), *error = NULL;
+	size_t scheme = strspn(target, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
 
-	if (strncasecmp(target, "http", 4) == 0 &&
-	    strstr(target, "://") != NULL)
-		return true;
-	return colon != NULL && strchr(target, '/') == NULL &&
-	    colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] ==
-	    '\0';
-}
-
-/* What -r says of a text that is hardly meant as a file's name, or NULL. */
-static const char *
-no_file(const char *target)
-{
-	if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
-		return "parameters stand behind commas here";
-	if (strncasecmp(target, "unix:", 5) == 0)
-		return "the path of the socket stands alone, without unix:";
-	if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)
-		return "it ends in a colon; a socket of that name is ./NAME";
-	if (strcmp(target, "child") == 0)
-		return "it is :child; a socket of that name is ./child";
-	if (isalpha((unsigned char)*target) && target[strspn(target,
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789+-.")] == ':')
-		return "no such target is known; a socket of that name is "
+	if ((strncasecmp(target, "http", 4) == 0 &&
+	    strstr(target, "://") != NULL) ||
+	    (colon != NULL && strchr(target, '/') == NULL &&
+	    colon[1] != '\0' &&
+	    colon[1 + strspn(colon + 1, "0123456789")] == '\0'))
+		error = "a backend has a unix socket, and no address: run the "
+		    "server by fdaccept -p PORT=SOCKET, and name SOCKET here";
+	else if (!r->bare || strncasecmp(target, "fd:", 3) == 0)
+		error = "the target must be fd://PATH, :child, status:, "
+		    "ready: or !";
+	else if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
+		error = "parameters stand behind commas here";
+	else if (strncasecmp(target, "unix:", 5) == 0)
+		error = "the path of the socket stands alone, without unix:";
+	else if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)
+		error = "it ends in a colon; a socket of that name is ./NAME";
+	else if (strcmp(target, "child") == 0)
+		error = "it is :child; a socket of that name is ./child";
+	else if (isalpha((unsigned char)*target) && target[scheme] == ':')
+		error = "no such target is known; a socket of that name is "
 		    "./NAME";
-	return NULL;
+	if (error != NULL)
+		config_read_error(r, "ProxyPass: %s, near \"%s\"", error,
+		    target);
+	return error == NULL;
 }
 
 /* "fd:///absolute" or "fd://relative"; a '/' at the end means a folder. */
@@ -236,23 +241,10 @@ pass_target(struct config_reader *r, struct pass *p, const char *target)
 		p->t.child = r->config->child = true;
 		return true;
 	}
-	if (strncasecmp(target, "fd://", 5) == 0) {
+	if (strncasecmp(target, "fd://", 5) == 0)
 		target += 5;
-	} else if (is_address(target)) {
-		config_read_error(r, "ProxyPass: a backend has a unix socket, "
-		    "and no address: run the server by fdaccept -p "
-		    "PORT=SOCKET, and name SOCKET here, near \"%s\"", target);
+	else if (!is_path(r, target))
 		return false;
-	} else if (r->bare && strncasecmp(target, "fd:", 3) != 0 &&
-	    no_file(target) != NULL) {
-		config_read_error(r, "ProxyPass: %s, near \"%s\"",
-		    no_file(target), target);
-		return false;
-	} else if (!r->bare || strncasecmp(target, "fd:", 3) == 0) {
-		config_read_error(r, "ProxyPass: the target must be fd://PATH, "
-		    ":child, status:, ready: or !, near \"%s\"", target);
-		return false;
-	}
 	if (*target == '@')	/* no file: an abstract name */
 		text_format(path, sizeof(path), "%s", target);
 	else if (!config_read_path(r, target, path, sizeof(path)))
@@ -298,7 +290,7 @@ pass_flusher(struct config_reader *r, struct pass *p)
 	for (; (f = *last) != NULL; last = &f->next) {
 		if (strcmp(f->name, name) == 0 &&
 		    strcmp(f->headers, p->headers) == 0) {
-			p->t.made = f;
+			p->t.flush_spec = f;
 			return true;
 		}
 	}
@@ -315,7 +307,7 @@ pass_flusher(struct config_reader *r, struct pass *p)
 		free_flush(f);
 		return false;
 	}
-	*last = p->t.made = f;
+	*last = p->t.flush_spec = f;
 	return true;
 }
 
@@ -414,21 +406,11 @@ number_queues(struct config *c)
 	return true;
 }
 
-/* Whether a route's path has been written as it would stand in a request. */
-static bool
-is_escaped(const char *path)
-{
-	for (; (path = strchr(path, '%')) != NULL; path++)
-		if (isxdigit((unsigned char)path[1]) &&
-		    isxdigit((unsigned char)path[2]))
-			return true;
-	return false;
-}
-
 void
 config_route_warn(struct config *c)
 {
 	struct config_target *t;
+	const char *escape;
 	char normal[4096];
 	size_t len, rest;
 	uint32_t i;
@@ -443,7 +425,11 @@ config_route_warn(struct config *c)
 			log_warn("%s: %s is never reached: %s (%s) comes "
 			    "first", t->where, t->path,
 			    c->targets[first].path, c->targets[first].where);
-		if (is_escaped(t->path))
+		escape = strchr(t->path, '%');
+		while (escape != NULL && (text_hex(escape[1]) < 0 ||
+		    text_hex(escape[2]) < 0))
+			escape = strchr(escape + 1, '%');
+		if (escape != NULL)
 			log_warn("%s: %s matches no escapes: those of request "
 			    "paths are undone before", t->where, t->path);
 		/* A request has its backslash escaped. */
@@ -455,14 +441,6 @@ config_route_warn(struct config *c)
 	}
 }
 
-/* Whether the backend reads the client's requests by itself. */
-static bool
-is_raw(const struct config_target *t)
-{
-	return (t->kind == CONFIG_SOCKET || t->kind == CONFIG_DIRECTORY) &&
-	    !flush_consumes(t->flush);
-}
-
 void
 config_route_notes(const struct config *config)
 {
@@ -471,7 +449,11 @@ config_route_notes(const struct config *config)
 
 	for (i = 0; i < config->ntargets; i++) {
 		t = &config->targets[i];
-		for (j = 0; is_raw(t) && j < config->ntargets; j++) {
+		/* Its backend reads the client's requests by itself. */
+		if ((t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) ||
+		    flush_consumes(t->flush))
+			continue;
+		for (j = 0; j < config->ntargets; j++) {
 			other = &config->targets[j];
 			if (other->kind == CONFIG_STATUS ||
 			    other->kind == CONFIG_READY ||
@@ -488,37 +470,31 @@ config_route_notes(const struct config *config)
 	}
 }
 
-static void
-make_flushes(struct config *c)
+void
+config_route_finish(struct config_reader *r)
 {
-	struct config_reader r = { .config = c, .name = "", .dir = "" };
+	struct config *config = r->config;
+	struct config_reader at = *r;
 	struct flush_own own;
 	struct config_flush *f;
 	const char *error = NULL;
 	uint32_t i;
 
-	for (f = c->flushes; f != NULL; f = f->next) {
-		own = c->own;
+	for (f = config->flushes; f != NULL; f = f->next) {
+		own = config->own;
 		if (f->own_server)
 			own.server = "";
 		f->flush = flush_new(f->name, f->headers, &own, &error);
-		r.name = f->where;
+		at.name = f->where;
 		if (f->flush == NULL)
-			config_read_error(&r, "ProxyPass: %s%s%s, near \"%s\"",
-			    error, errno == 0 ? "" : ": ", errno == 0 ? "" :
-			    strerror(errno), f->name);
+			config_read_error(&at, "ProxyPass: %s%s%s, near "
+			    "\"%s\"", error, errno == 0 ? "" : ": ",
+			    errno == 0 ? "" : strerror(errno), f->name);
 	}
-	for (i = 0; i < c->ntargets; i++)
-		if (c->targets[i].made != NULL)
-			c->targets[i].flush = c->targets[i].made->flush;
-}
-
-void
-config_route_finish(struct config_reader *r)
-{
-	struct config *config = r->config;
-
-	make_flushes(config);
+	for (i = 0; i < config->ntargets; i++)
+		if (config->targets[i].flush_spec != NULL)
+			config->targets[i].flush =
+			    config->targets[i].flush_spec->flush;
 	if (!number_queues(config))
 		config_read_error(r, "out of memory");
 	if (config->nqueues > CONFIG_SOCKETS)

@@ -168,7 +168,7 @@ check(const struct config *c, bool fine)
 		MUST(t->nfaults == 0);
 		MUST(!t->child || (t->kind == CONFIG_SOCKET && c->child));
 		if (t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) {
-			MUST(t->flush == NULL && t->made == NULL);
+			MUST(t->flush == NULL && t->flush_spec == NULL);
 			MUST(t->path_len == 0 && t->addr.len == 0);
 			continue;
 		}
