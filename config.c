@@ -18,8 +18,8 @@ struct directive {
 	int min;		/* number of arguments */
 	int max;
 	void (*set)(struct config_reader *r, char **words);
-	/* If all it does is to set one member of struct config. */
-	size_t at;
+	/* Of a directive that sets one member of struct config: */
+	size_t offset;		/* of that member */
 	uint32_t from;		/* the least value */
 	uint32_t to;		/* the greatest, of a number */
 };
@@ -47,14 +47,14 @@ add_listener(struct config_reader *r, const struct config_listen *one)
 static void *
 member(const struct config_reader *r)
 {
-	return (char *)r->config + r->now->at;
+	return (char *)r->config + r->directive->offset;
 }
 
 static void
 set_number(struct config_reader *r, char **words)
 {
-	config_read_number(r, words[0], words[1], r->now->from, r->now->to,
-	    member(r));
+	config_read_number(r, words[0], words[1], r->directive->from,
+	    r->directive->to, member(r));
 }
 
 static void
@@ -64,7 +64,7 @@ set_time(struct config_reader *r, char **words)
 
 	if (!config_read_time(r, words[0], words[1], &ms))
 		return;
-	if (ms < r->now->from)
+	if (ms < r->directive->from)
 		config_read_error(r, "%s: must be more than 0", words[0]);
 	else
 		*dst = ms;
@@ -76,7 +76,7 @@ set_word(struct config_reader *r, char **words)
 	config_read_string(r, member(r), words[1]);
 }
 
-/* A file of the configuration's folder. */
+/* A relative path is under the folder of the configuration's file. */
 static void
 set_file(struct config_reader *r, char **words)
 {
@@ -113,49 +113,19 @@ set_log(struct config_reader *r, char **words)
 
 /* ---- all others ---- */
 
-/* What belongs to a socket file; and the protocol, as Apache has it. */
-static bool
-listen_word(struct config_reader *r, struct config_listen *l, const char *word)
-{
-	bool file = sock_is_file(&l->addr);
-	unsigned long mode;
-
-	if (strcasecmp(word, "http") == 0)
-		return true;
-	if (file && strncmp(word, "mode=", 5) == 0) {
-		if (text_number(word + 5, 8, 0777, &mode)) {
-			l->mode = (int)mode;
-			return true;
-		}
-		config_read_error(r, "Listen: mode= must be an octal number up "
-		    "to 777, near \"%s\"", word);
-		return false;
-	}
-	if (file && strncmp(word, "owner=", 6) == 0 && word[6] != '\0') {
-		config_read_string(r, &l->owner, word + 6);
-		return true;
-	}
-	if (file && strncmp(word, "group=", 6) == 0 && word[6] != '\0') {
-		config_read_string(r, &l->group, word + 6);
-		return true;
-	}
-	config_read_error(r, "Listen: only http, and for unix: mode=, owner= "
-	    "and group= can follow, near \"%s\"", word);
-	return false;
-}
-
 static void
 set_listen(struct config_reader *r, char **words)
 {
 	struct config_listen one = { .inherited = -1, .mode = -1 };
 	struct sock_addr addr[2];
-	const char *error;
+	const char *error, *word;
+	unsigned long mode;
 	uint32_t fd;
-	int i, got = 1;
-	bool good = true;
+	int i, got = 1, before = r->config->errors;
+	bool file;
 
 	memset(addr, 0, sizeof(addr));
-	r->config->may_listen = true;	/* it was to, even if it is wrong */
+	r->config->listen_seen = true;
 	if (strncmp(words[1], "fd:", 3) == 0) {
 		if (!config_read_number(r, "Listen fd:", words[1] + 3, 0,
 		    INT_MAX, &fd))
@@ -167,9 +137,29 @@ set_listen(struct config_reader *r, char **words)
 		return;
 	}
 	one.addr = addr[0];
-	for (i = 2; words[i] != NULL; i++)
-		good = listen_word(r, &one, words[i]) && good;
-	if (!good || !add_listener(r, &one)) {
+	file = sock_is_file(&one.addr);
+	for (i = 2; words[i] != NULL; i++) {
+		word = words[i];
+		if (file && strncmp(word, "mode=", 5) == 0) {
+			if (text_number(word + 5, 8, 0777, &mode))
+				one.mode = (int)mode;
+			else
+				config_read_error(r, "Listen: mode= must be an "
+				    "octal number up to 777, near \"%s\"",
+				    word);
+		} else if (file && strncmp(word, "owner=", 6) == 0 &&
+		    word[6] != '\0') {
+			config_read_string(r, &one.owner, word + 6);
+		} else if (file && strncmp(word, "group=", 6) == 0 &&
+		    word[6] != '\0') {
+			config_read_string(r, &one.group, word + 6);
+		} else if (strcasecmp(word, "http") != 0) {
+			config_read_error(r, "Listen: only http, and for unix: "
+			    "mode=, owner= and group= can follow, near \"%s\"",
+			    word);
+		}
+	}
+	if (r->config->errors > before || !add_listener(r, &one)) {
 		free(one.owner);
 		free(one.group);
 	} else if (got == 2) {
@@ -357,7 +347,7 @@ config_directive_name(size_t i)
 }
 
 static void
-run(struct config_reader *r, char **words, int n)
+run_directive(struct config_reader *r, char **words, int n)
 {
 	const struct directive *d;
 	size_t i;
@@ -367,7 +357,7 @@ run(struct config_reader *r, char **words, int n)
 		if (strcasecmp(words[0], d->name) != 0)
 			continue;
 		words[0] = (char *)d->name;
-		r->now = d;
+		r->directive = d;
 		if (n - 1 < d->min)
 			config_read_error(r, "%s: too few arguments", d->name);
 		else if (n - 1 > d->max)
@@ -383,7 +373,7 @@ run(struct config_reader *r, char **words, int n)
 static struct config_reader
 reader(struct config *config, const char *name)
 {
-	return (struct config_reader){ .config = config, .run = run,
+	return (struct config_reader){ .config = config, .run = run_directive,
 	    .name = name, .dir = "" };
 }
 
@@ -435,7 +425,7 @@ config_listen(struct config *config, const char *address)
 	struct config_reader r = reader(config, "-l");
 
 	if (config_read_option(&r))
-		run(&r, words, 2);
+		run_directive(&r, words, 2);
 }
 
 void
@@ -476,7 +466,7 @@ config_route(struct config *config, const char *route)
 
 	if (!config_read_option(&r))
 		return;
-	r.bare = true;
+	r.from_option_r = true;
 	own = config_read_copy(&r, route);
 	if (own == NULL)
 		return;
@@ -492,7 +482,7 @@ config_route(struct config *config, const char *route)
 		config_read_error(&r, "PATH=SOCKET expected, near \"%s\"",
 		    route);
 	else
-		run(&r, words, n);
+		run_directive(&r, words, n);
 	free(own);
 }
 
@@ -563,7 +553,7 @@ config_finish(struct config *config)
 {
 	struct config_reader r = reader(config, "configuration");
 
-	if (config->listeners == 0 && !config->may_listen)
+	if (config->listeners == 0 && !config->listen_seen)
 		config_read_error(&r, "nothing to listen on: give Listen or "
 		    "-l");
 	config_route_finish(&r);

@@ -105,7 +105,8 @@ struct config {
 	char *group;
 	char *chroot;		/* or NULL */
 	int files;		/* included */
-	bool may_listen;	/* a Listen was given, or may have been */
+	bool listen_seen;	/* a Listen, even a wrong one, or a file that
+				   cannot be read and may have one */
 	int errors;
 	bool again;		/* the loop waits: nothing may block */
 	void (*report)(const char *line);

@@ -16,7 +16,7 @@
 #define TIME_MAX	864000000ul	/* ms; clocks wrap later */
 
 static void
-where(const struct config_reader *r, char *dst, size_t size)
+write_place(const struct config_reader *r, char *dst, size_t size)
 {
 	if (r->line == 0)
 		text_format(dst, size, "%s", r->name);
@@ -31,7 +31,7 @@ config_read_error(struct config_reader *r, const char *fmt, ...)
 	size_t n;
 	va_list ap;
 
-	where(r, line, sizeof(line) / 2);
+	write_place(r, line, sizeof(line) / 2);
 	n = strlen(line);
 	n += text_format(line + n, sizeof(line) - n, ": ");
 	va_start(ap, fmt);
@@ -51,20 +51,18 @@ config_read_copy(struct config_reader *r, const char *text)
 	return p;
 }
 
-/* Where the reader stands, for messages that come later. */
 char *
 config_read_place(struct config_reader *r)
 {
 	char place[1024];
 
-	where(r, place, sizeof(place));
+	write_place(r, place, sizeof(place));
 	return config_read_copy(r, place);
 }
 
-/* A path of the file as it is meant: relative ones are under its folder. */
 bool
-config_read_path(struct config_reader *r, const char *path, char *dst, size_t
-    size)
+config_read_path(struct config_reader *r, const char *path, char *dst,
+    size_t size)
 {
 	if (text_format(dst, size, "%s%s%s", *path == '/' ? "" : r->dir,
 	    *path == '/' ? "" : "/", path) < size)
@@ -73,7 +71,6 @@ config_read_path(struct config_reader *r, const char *path, char *dst, size_t
 	return false;
 }
 
-/* A decimal number from min to max; false, with a message, if not. */
 bool
 config_read_number(struct config_reader *r, const char *what, const char *text,
     uint32_t min, uint32_t max, uint32_t *out)
@@ -89,7 +86,6 @@ config_read_number(struct config_reader *r, const char *what, const char *text,
 	return false;
 }
 
-/* A time with ms, s (also when nothing is said) or min, in milliseconds. */
 bool
 config_read_time(struct config_reader *r, const char *what, const char *text,
     uint32_t *ms)
@@ -188,8 +184,8 @@ config_read_line(struct config_reader *r, char *line)
 }
 
 /*
- * Line by line; one that ends in a backslash goes on in the next.  A line is
- * as long as it likes: the text is taken apart in place.
+ * A line that ends in a backslash goes on in the next.  Lines are as long as
+ * they like: the text is taken apart in place.
  */
 void
 config_read_lines(struct config_reader *r, char *text, size_t len)
@@ -247,14 +243,31 @@ folder(const char *path, char *dst, size_t size)
 	    (int)(slash - path), path) < size - n;
 }
 
-/* All of a descriptor, with room for a NUL, or NULL with errno. */
+/*
+ * The bytes of a file ("-": standard input), with room for a NUL behind them,
+ * or NULL with errno.  A FIFO may be read at the start; later, its writer would
+ * be waited for, so it is refused: errno is 0.
+ */
 static char *
-slurp(int fd, size_t *len)
+read_all(const struct config *c, const char *path, size_t *len)
 {
+	bool given = strcmp(path, "-") == 0;
 	size_t size = 4096;
 	char *text = NULL, *more;
+	struct stat st;
 	ssize_t n = 1;
+	int fd;
 
+	fd = given ? dup(STDIN_FILENO) :
+	    open(path, O_RDONLY | O_CLOEXEC | (c->again ? O_NONBLOCK : 0));
+	if (fd == -1)
+		return NULL;
+	if (c->again && !given &&
+	    (fstat(fd, &st) == -1 || S_ISFIFO(st.st_mode))) {
+		close(fd);
+		errno = 0;
+		return NULL;
+	}
 	for (*len = 0; n > 0 && *len < FILE_MAX_BYTES; *len += (size_t)n) {
 		if (text == NULL || *len + 1 == size) {
 			size *= 2;
@@ -267,6 +280,7 @@ slurp(int fd, size_t *len)
 		if (n == -1)
 			break;
 	}
+	sock_drop(fd);
 	if (n == 0)
 		return text;
 	if (n > 0)
@@ -275,46 +289,18 @@ slurp(int fd, size_t *len)
 	return NULL;
 }
 
-/*
- * A FIFO may be read at the start; later, its writer would be waited for: -1,
- * and errno is 0.
- */
-static int
-open_file(const struct config *c, const char *path)
-{
-	struct stat st;
-	int fd;
-
-	if (strcmp(path, "-") == 0)
-		return dup(STDIN_FILENO);
-	fd = open(path, O_RDONLY | O_CLOEXEC | (c->again ? O_NONBLOCK : 0));
-	if (fd == -1 || !c->again)
-		return fd;
-	if (fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode))
-		return fd;
-	close(fd);
-	errno = 0;
-	return -1;
-}
-
 void
 config_read_file(struct config_reader *from, const char *path)
 {
 	struct config_reader r = *from;
 	char dir[4096];
-	char *text = NULL;
 	size_t len;
-	int fd;
+	char *text = read_all(from->config, path, &len);
 
-	fd = open_file(from->config, path);
-	if (fd != -1) {
-		text = slurp(fd, &len);
-		close(fd);
-	}
 	if (text == NULL || !folder(path, dir, sizeof(dir))) {
 		config_read_error(from, "cannot read %s: %s", path, errno == 0 ?
 		    "nobody may be writing to it" : strerror(errno));
-		from->config->may_listen = true;
+		from->config->listen_seen = true;
 		free(text);
 		return;
 	}
@@ -326,7 +312,6 @@ config_read_file(struct config_reader *from, const char *path)
 	free(text);
 }
 
-/* An option: relative paths are under the current folder. */
 bool
 config_read_option(struct config_reader *r)
 {

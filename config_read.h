@@ -23,8 +23,8 @@ struct config_reader {
 	unsigned int line;	/* 0: an option, no file */
 	const char *dir;	/* that relative paths are under */
 	int depth;		/* of files that include each other */
-	const struct directive *now;
-	bool bare;		/* fd:// may be missing */
+	const struct directive *directive;	/* whose words these are */
+	bool from_option_r;	/* fd:// may be missing before a path */
 };
 
 /* Report "where: what", and count it as an error of the configuration. */

@@ -180,7 +180,8 @@ pass_parameter(struct config_reader *r, struct pass *p, const char *word)
 		}
 	}
 	config_read_error(r, "ProxyPass: unknown parameter, near \"%s\"%s",
-	    word, r->bare ? " (a value with a comma in it needs -c)" : "");
+	    word, r->from_option_r ?
+	    " (a value with a comma in it needs -c)" : "");
 }
 
 /*
@@ -202,7 +203,7 @@ is_path(struct config_reader *r, const char *target)
 	    colon[1 + strspn(colon + 1, "0123456789")] == '\0'))
 		error = "a backend has a unix socket, and no address: run the "
 		    "server by fdaccept -p PORT=SOCKET, and name SOCKET here";
-	else if (!r->bare || strncasecmp(target, "fd:", 3) == 0)
+	else if (!r->from_option_r || strncasecmp(target, "fd:", 3) == 0)
 		error = "the target must be fd://PATH, :child, status:, "
 		    "ready: or !";
 	else if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
