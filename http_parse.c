@@ -158,20 +158,6 @@ is_number(struct http_slice s, uint64_t min, uint64_t max)
 	return s.len > 0 && n >= min;
 }
 
-/* An address in brackets: what inet_pton(3) takes, without zone. */
-static bool
-is_ipv6(struct http_slice s)
-{
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr addr;
-
-	if (s.len >= sizeof(text) || memchr(s.p, '\0', s.len) != NULL)
-		return false;
-	memcpy(text, s.p, s.len);
-	text[s.len] = '\0';
-	return inet_pton(AF_INET6, text, &addr) == 1;
-}
-
 /*
  * Four numbers without leading zeros (RFC 3986 7.4), between single dots.
  * Whether each fits a byte is left open, as Apache does: it names nothing here.
@@ -225,13 +211,22 @@ static bool
 is_authority(struct http_slice s)
 {
 	const char *end = s.p + s.len, *colon;
-	bool good;
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr addr;
+	size_t len;
 
 	if (s.len > 0 && s.p[0] == '[') {
+		/* In brackets: what inet_pton(3) takes, without zone. */
 		colon = memchr(s.p, ']', s.len);
 		if (colon == NULL)
 			return false;
-		good = is_ipv6(slice(s.p + 1, colon));
+		len = (size_t)(colon - s.p) - 1;
+		if (len >= sizeof(text) || memchr(s.p + 1, '\0', len) != NULL)
+			return false;
+		memcpy(text, s.p + 1, len);
+		text[len] = '\0';
+		if (inet_pton(AF_INET6, text, &addr) != 1)
+			return false;
 		colon++;
 		if (colon < end && *colon != ':')
 			return false;
@@ -239,11 +234,10 @@ is_authority(struct http_slice s)
 		colon = s.len > 0 ? memchr(s.p, ':', s.len) : NULL;
 		if (colon == NULL)
 			colon = end;
-		good = is_name(slice(s.p, colon));
+		if (!is_name(slice(s.p, colon)))
+			return false;
 	}
-	if (!good || colon >= end - 1)
-		return good;
-	return is_number(slice(colon + 1, end), 1, 65535);
+	return colon >= end - 1 || is_number(slice(colon + 1, end), 1, 65535);
 }
 
 /*
@@ -283,34 +277,10 @@ parse_target(struct http_head *head)
 	return 0;
 }
 
-/* HTTP-version (RFC 9112 2.3): eight bytes, one digit on either side. */
-static int
-parse_version(struct http_slice s, int *minor)
-{
-	if (s.len != 8 || memcmp(s.p, "HTTP/", 5) != 0 || !is(s.p[5], DIGIT) ||
-	    s.p[6] != '.' || !is(s.p[7], DIGIT) || s.p[5] == '0')
-		return 400;
-	*minor = s.p[7] - '0';
-	return s.p[5] == '1' ? 0 : 505;
-}
-
-/*
- * Any byte that no method can have refuses the connection at once: what talks
- * TLS or SSH to this port may never send an LF.
- */
-static int
-check_method(const char *p, const char *end)
-{
-	const char *stop = span(p, end, TCHAR);
-
-	return stop == end || (stop > p && *stop == ' ') ? 0 : 400;
-}
-
 static int
 parse_request_line(const char *p, const char *end, struct http_head *head)
 {
 	const char *sp;
-	int status;
 
 	sp = span(p, end, TCHAR);
 	if (sp == p || sp == end || *sp != ' ')
@@ -323,9 +293,14 @@ parse_request_line(const char *p, const char *end, struct http_head *head)
 		return 400;
 	head->target = slice(p, sp);
 
-	status = parse_version(slice(sp + 1, end), &head->minor);
-	if (status != 0)
-		return status;
+	/* HTTP-version (RFC 9112 2.3): eight bytes, a digit on either side. */
+	p = sp + 1;
+	if (end - p != 8 || memcmp(p, "HTTP/", 5) != 0 || !is(p[5], DIGIT) ||
+	    p[6] != '.' || !is(p[7], DIGIT) || p[5] == '0')
+		return 400;
+	head->minor = p[7] - '0';
+	if (p[5] != '1')
+		return 505;
 	if (equal(head->method, "CONNECT"))
 		return 405;
 	return parse_target(head);
@@ -357,11 +332,21 @@ is_coding(struct http_slice list)
 	return chunked;
 }
 
-/* A field that the proxy must understand; all others are the backend's. */
+/*
+ * field-name ":" OWS field-value OWS; no folding (RFC 9112 5.1 and 5.2).  Only
+ * four fields are fdproxy's to understand; all others are the backend's.
+ */
 static int
-parse_known(struct http_slice name, struct http_slice value,
-    struct tally *tally)
+parse_field_line(const char *p, const char *end, struct tally *tally)
 {
+	const char *colon = span(p, end, TCHAR);
+	struct http_slice name = slice(p, colon), value;
+
+	if (colon == p || colon == end || *colon != ':')
+		return 400;
+	value = trim(slice(colon + 1, end));
+	if (!all(value, VCHAR))
+		return 400;
 	switch (name.len) {
 	case 4:
 		if (!http_parse_is(name, "host"))
@@ -390,21 +375,6 @@ parse_known(struct http_slice name, struct http_slice value,
 	return 0;
 }
 
-/* field-name ":" OWS field-value OWS; no folding (RFC 9112 5.1 and 5.2). */
-static int
-parse_field_line(const char *p, const char *end, struct tally *tally)
-{
-	struct http_slice value;
-	const char *colon = span(p, end, TCHAR);
-
-	if (colon == p || colon == end || *colon != ':')
-		return 400;
-	value = trim(slice(colon + 1, end));
-	if (!all(value, VCHAR))
-		return 400;
-	return parse_known(slice(p, colon), value, tally);
-}
-
 static int
 judge(const struct tally *tally, struct http_head *head)
 {
@@ -421,9 +391,10 @@ judge(const struct tally *tally, struct http_head *head)
 }
 
 /*
- * What is wrong with a line, [p, end) without its CRLF, may be told before its
- * end is there: it is no HTTP at all, or too long.  Bytes behind the limit
- * do not matter, so that the answer is the same for any cut.
+ * A line that is too long, or no HTTP at all, is refused before its end is
+ * there: what talks TLS or SSH to this port may never send an LF.  [p, end) is
+ * without CRLF; bytes behind the limit do not matter, so that the answer is the
+ * same for any cut.
  */
 static int
 check_start(const char *p, const char *end, bool request,
@@ -431,45 +402,16 @@ check_start(const char *p, const char *end, bool request,
 {
 	size_t max = request ? limits->line : limits->field;
 	bool fits = (size_t)(end - p) <= max;
+	const char *stop;
 
-	if (request && check_method(p, fits ? end : p + max + 1) != 0)
-		return 400;
-	return fits ? 0 : request ? 414 : 431;
-}
-
-/* A line whose LF is not there yet. */
-static int
-check_partial(const char *buf, size_t len, const struct http_scan *scan,
-    const struct http_limits *limits)
-{
-	const char *end = buf + len;
-	bool request = scan->lines == 0;
-	int status;
-
-	if (len > scan->line && end[-1] == '\r')
-		end--;
-	status = check_start(buf + scan->line, end, request, limits);
-	if (status == 0 && len >= limits->head)
-		status = request ? 414 : 431;
-	return status;
-}
-
-/* One whole line, [p, end) without its CRLF.  Returns 0 or a status. */
-static int
-parse_line(const char *p, const char *end, struct http_scan *scan,
-    const struct http_limits *limits, struct http_head *head,
-    struct tally *tally)
-{
-	if (scan->lines == 0) {
-		if (p == end)
-			return scan->line >= 2 * EMPTY_LINES ? 400 : 0;
-		scan->lines++;
-		return parse_request_line(p, end, head);
+	if (request) {
+		if (!fits)
+			end = p + max + 1;
+		stop = span(p, end, TCHAR);
+		if (stop < end && (stop == p || *stop != ' '))
+			return 400;
 	}
-	if (scan->lines > limits->fields)
-		return 431;
-	scan->lines++;
-	return parse_field_line(p, end, tally);
+	return fits ? 0 : request ? 414 : 431;
 }
 
 /*
@@ -482,29 +424,45 @@ parse_lines(const char *buf, size_t len, struct http_scan *scan,
     struct tally *tally)
 {
 	const char *lf, *line, *end;
+	bool request;
 	int status;
 
 	for (;;) {
 		line = buf + scan->line;
+		request = scan->lines == 0;
 		lf = memchr(buf + scan->at, '\n', len - scan->at);
+		end = lf == NULL ? buf + len : lf;
+		if (end > line && end[-1] == '\r')
+			end--;
+		status = check_start(line, end, request, limits);
 		if (lf == NULL) {
 			scan->at = (uint16_t)len;
-			return -check_partial(buf, len, scan, limits);
+			if (status == 0 && len >= limits->head)
+				status = request ? 414 : 431;
+			return -status;
 		}
-		end = lf > line && lf[-1] == '\r' ? lf - 1 : lf;
-		status = check_start(line, end, scan->lines == 0, limits);
 		if (status != 0)
 			return -status;
 		if (end == lf)
 			return -400;
 		scan->at = (uint16_t)(lf + 1 - buf);
-		if (end == line && scan->lines > 0) {
+		if (end == line && !request) {
 			if (head->fields.p != NULL)
 				head->fields.len =
 				    (size_t)(line - head->fields.p);
 			return scan->at;
 		}
-		status = parse_line(line, end, scan, limits, head, tally);
+		if (request && end == line) {
+			status = scan->line >= 2 * EMPTY_LINES ? 400 : 0;
+		} else if (request) {
+			scan->lines++;
+			status = parse_request_line(line, end, head);
+		} else if (scan->lines > limits->fields) {
+			status = 431;
+		} else {
+			scan->lines++;
+			status = parse_field_line(line, end, tally);
+		}
 		if (status != 0)
 			return -status;
 		scan->line = scan->at;
@@ -513,24 +471,13 @@ parse_lines(const char *buf, size_t len, struct http_scan *scan,
 	}
 }
 
-/* So that even the answer to a bad HEAD has no body. */
-static struct http_slice
-find_method(const char *buf, size_t len)
-{
-	const char *end = buf + len, *sp;
-
-	while (end - buf >= 2 && buf[0] == '\r' && buf[1] == '\n')
-		buf += 2;
-	sp = span(buf, end, TCHAR);
-	return slice(buf, sp < end && *sp == ' ' ? sp : buf);
-}
-
 int
 http_parse_head(const char *buf, size_t len, struct http_scan *scan,
     const struct http_limits *limits, struct http_head *head)
 {
 	static const struct http_head none;
 	struct tally tally = { 0, 0, 0, false, false };
+	const char *end, *sp;
 	bool resumed = scan->line > 0;
 	int n, status;
 
@@ -548,8 +495,13 @@ http_parse_head(const char *buf, size_t len, struct http_scan *scan,
 	if (status == 0 && n > 0)
 		return n;
 	*head = none;
-	head->method = find_method(buf, len);
 	head->status = status;
+	/* The method, so that even the answer to a bad HEAD has no body. */
+	end = buf + len;
+	while (end - buf >= 2 && buf[0] == '\r' && buf[1] == '\n')
+		buf += 2;
+	sp = span(buf, end, TCHAR);
+	head->method = slice(buf, sp < end && *sp == ' ' ? sp : buf);
 	return status == 0 ? HTTP_PARTIAL : HTTP_BAD;
 }
 
