@@ -11,7 +11,7 @@
  * Every route lies in one hash table under its path as it was written.  A
  * request path is looked up once at each of its segment borders, with and
  * without the slash, while the hash is carried along; the smallest index
- * found is the first match.
+ * that is found is the first match.
  */
 struct route {
 	char *path;
@@ -57,29 +57,13 @@ route_free(struct route_table *table)
 	free(table);
 }
 
-/* Put routes [0, n) into buckets. */
-static void
-rehash(struct route_table *table)
-{
-	size_t i;
-	int *bucket;
-
-	for (i = 0; i < table->size; i++)
-		table->buckets[i] = ROUTE_NONE;
-	for (i = 0; i < table->n; i++) {
-		bucket = &table->buckets[table->routes[i].hash &
-		    (table->size - 1)];
-		table->routes[i].next = *bucket;
-		*bucket = (int)i;
-	}
-}
-
+/* Twice the room, with all routes put into the new buckets. */
 static bool
 grow(struct route_table *table)
 {
-	size_t size = table->size == 0 ? 16 : table->size * 2;
+	size_t size = table->size == 0 ? 16 : table->size * 2, i;
 	struct route *routes;
-	int *buckets;
+	int *buckets, *bucket;
 
 	routes = realloc(table->routes, size * sizeof(*routes));
 	if (routes == NULL)
@@ -90,6 +74,13 @@ grow(struct route_table *table)
 		return false;
 	table->buckets = buckets;
 	table->size = size;
+	for (i = 0; i < size; i++)
+		buckets[i] = ROUTE_NONE;
+	for (i = 0; i < table->n; i++) {
+		bucket = &buckets[routes[i].hash & (size - 1)];
+		routes[i].next = *bucket;
+		*bucket = (int)i;
+	}
 	return true;
 }
 
@@ -99,11 +90,8 @@ route_add(struct route_table *table, const char *path)
 	struct route *route;
 	size_t i;
 
-	if (table->n == table->size) {
-		if (!grow(table))
-			return -1;
-		rehash(table);
-	}
+	if (table->n == table->size && !grow(table))
+		return -1;
 	route = &table->routes[table->n];
 	route->len = strlen(path);
 	route->path = strdup(path);
@@ -175,9 +163,10 @@ unreserved(int c)
 }
 
 /*
- * Undo escapes in [in, in + len), which out may be: those of unreserved bytes
- * alone, or all.  Returns 0 or a status: 400 for one that is broken, wherever
- * it stands; else 404 for a slash or a NUL, and *outlen is set all the same.
+ * Undo the escapes in [in, in + len), which out may be: those of unreserved
+ * bytes alone, or all.  Returns 0 or a status: 400 for a broken escape,
+ * wherever it stands; else 404 for a slash or a NUL, and *outlen is set all the
+ * same.
  */
 static int
 decode(const char *in, size_t len, char *out, size_t *outlen, bool all)
@@ -207,7 +196,7 @@ decode(const char *in, size_t len, char *out, size_t *outlen, bool all)
 	return status;
 }
 
-/* Slashes that follow each other become one. */
+/* Slashes that follow one another become one. */
 static void
 merge_slashes(char *path, size_t *len)
 {
@@ -221,7 +210,7 @@ merge_slashes(char *path, size_t *len)
 
 /*
  * Dot segments are resolved in place as RFC 3986 5.2.4 has it: an empty segment
- * is one as well.  Whether the path stays within the root.
+ * is one as well.  Returns whether the path stays within the root.
  */
 static bool
 resolve_dots(char *path, size_t *len)
@@ -293,8 +282,8 @@ route_normalize(const char *path, size_t len, char *out, size_t outsize,
 }
 
 /*
- * What a reader may do with a path besides undoing its escapes, in this order;
- * any of it together is a reading.
+ * Steps of a reader besides undoing escapes, in this order; any of them
+ * together are a reading.
  */
 enum reading {
 	READ_MERGED = 1,	/* slashes merged */
@@ -304,35 +293,11 @@ enum reading {
 	READINGS = 16
 };
 
-/* The path as it is read so, into buf.  Returns its length. */
-static size_t
-read_path(const char *path, size_t len, int how, char *buf)
-{
-	const char *end = path + len;
-	size_t n = 0;
-
-	if (how & READ_AUTHORITY) {
-		while (path < end && *path == '/')
-			path++;
-		while (path < end && *path != '/')
-			path++;
-	}
-	decode(path, (size_t)(end - path), buf, &n, true);
-	if (n == 0)
-		buf[n++] = '/';
-	if (how & READ_MERGED)
-		merge_slashes(buf, &n);
-	if (how & READ_DOTS)
-		resolve_dots(buf, &n);
-	if (how & READ_MERGED_LAST)
-		merge_slashes(buf, &n);
-	return n;
-}
-
 bool
 route_agrees(const struct route_table *table, int route, const char *segment,
     const char *path, size_t len, char *buf)
 {
+	const char *from, *end = path + len;
 	size_t n, rest, want = segment == NULL ? 0 : strlen(segment);
 	int how, readings = READINGS;
 
@@ -341,7 +306,23 @@ route_agrees(const struct route_table *table, int route, const char *segment,
 	if (len < 2 || path[1] != '/')
 		readings = READ_AUTHORITY;
 	for (how = 0; how < readings; how++) {
-		n = read_path(path, len, how, buf);
+		from = path;
+		if (how & READ_AUTHORITY) {
+			while (from < end && *from == '/')
+				from++;
+			while (from < end && *from != '/')
+				from++;
+		}
+		n = 0;
+		decode(from, (size_t)(end - from), buf, &n, true);
+		if (n == 0)
+			buf[n++] = '/';
+		if (how & READ_MERGED)
+			merge_slashes(buf, &n);
+		if (how & READ_DOTS)
+			resolve_dots(buf, &n);
+		if (how & READ_MERGED_LAST)
+			merge_slashes(buf, &n);
 		if (route_match(table, buf, n, &rest) != route)
 			return false;
 		if (want > 0 && (n - rest < want ||
