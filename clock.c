@@ -52,6 +52,7 @@ clock_before(uint32_t a, uint32_t b)
 	return a - b > UINT32_MAX / 2;
 }
 
+/* The last two digits. */
 static void
 two(char *dst, uint32_t n)
 {
@@ -64,16 +65,20 @@ two(char *dst, uint32_t n)
  * small static binary.  The calendar is counted in years that begin in March,
  * so that the leap day is the last one; an era is 400 of them.
  */
-static void
-format(char *dst, uint32_t wall)
+const char *
+clock_date(uint32_t wall)
 {
 	static const char days[] = "ThuFriSatSunMonTueWed";
 	static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
+	static char text[] = "Thu, 01 Jan 1970 00:00:00 GMT";
+	static uint32_t last;
 	uint32_t day = wall / 86400, second = wall % 86400;
 	uint32_t era, of_era, year, of_year, month;
 
-	memcpy(dst, "Thu, 01 Jan 1970 00:00:00 GMT", CLOCK_DATE_LEN + 1);
-	memcpy(dst, &days[(size_t)(day % 7) * 3], 3);
+	if (wall == last)
+		return text;
+	last = wall;
+	memcpy(text, &days[(size_t)(day % 7) * 3], 3);
 	day += 719468;
 	era = day / 146097;
 	of_era = day % 146097;
@@ -82,25 +87,13 @@ format(char *dst, uint32_t wall)
 	of_year = of_era - (365 * year + year / 4 - year / 100);
 	month = (5 * of_year + 2) / 153;
 	year += era * 400 + (month >= 10 ? 1 : 0);
-	two(dst + 5, of_year - (153 * month + 2) / 5 + 1);
-	memcpy(dst + 8, &months[(size_t)month * 3], 3);
-	two(dst + 12, year / 100);
-	two(dst + 14, year % 100);
-	two(dst + 17, second / 3600);
-	two(dst + 20, second / 60 % 60);
-	two(dst + 23, second % 60);
-}
-
-const char *
-clock_date(uint32_t wall)
-{
-	static char text[CLOCK_DATE_LEN + 1];
-	static uint32_t last;
-
-	if (text[0] == '\0' || wall != last) {
-		format(text, wall);
-		last = wall;
-	}
+	two(text + 5, of_year - (153 * month + 2) / 5 + 1);
+	memcpy(text + 8, &months[(size_t)month * 3], 3);
+	two(text + 12, year / 100);
+	two(text + 14, year % 100);
+	two(text + 17, second / 3600);
+	two(text + 20, second / 60 % 60);
+	two(text + 23, second % 60);
 	return text;
 }
 
@@ -140,7 +133,7 @@ deadline_open(uint32_t n)
 	return true;
 }
 
-/* Larger, or as it was. */
+/* An array becomes larger, with zeros behind, or stays as it was: false. */
 static bool
 enlarge(uint32_t **p, uint32_t n)
 {
