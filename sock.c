@@ -440,18 +440,13 @@ set_defer(int fd, int family, bool defer)
 #endif
 }
 
+/* Options that connections take over from a TCP listener. */
 static int
-set_options(int fd, int family)
+inherit_options(int fd)
 {
 	int on = 1;
 
-	if (family == AF_UNIX)
-		return 0;
-	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-	    &on, sizeof(on)) == -1)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == -1)
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == -1)
 		return -1;
 	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
@@ -495,7 +490,7 @@ sock_tune(int fd, const struct sock_addr *addr, int backlog, bool defer)
 int
 sock_inherit(int fd, struct sock_addr *addr)
 {
-	int type = 0, listening = 0, on = 1;
+	int type = 0, listening = 0;
 	socklen_t len = sizeof(type);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
@@ -510,39 +505,35 @@ sock_inherit(int fd, struct sock_addr *addr)
 	if (sock_name(fd, addr) == -1 || sock_cloexec(fd) == -1 ||
 	    sock_nonblock(fd, true) == -1)
 		return -1;
-	if (addr->u.sa.sa_family != AF_UNIX) {
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	}
+	if (addr->u.sa.sa_family != AF_UNIX)
+		inherit_options(fd);
 	return 0;
-}
-
-/* The file has its permissions from the first moment on. */
-static int
-bind_mode(int fd, const struct sock_addr *addr, int mode)
-{
-	mode_t old = 0;
-	int result;
-
-	if (mode != -1)
-		old = umask(~(mode_t)mode & 0777);
-	result = bind(fd, &addr->u.sa, addr->len);
-	if (mode != -1)
-		umask(old);
-	return result;
 }
 
 int
 sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
 {
-	int family = addr->u.sa.sa_family, fd, saved;
+	int family = addr->u.sa.sa_family, fd, bound, saved, on = 1;
+	mode_t mask = 0;
 
 	if (family == AF_UNIX && clear_stale(addr) == -1)
 		return -1;
 	fd = new_socket(family, true);
 	if (fd == -1)
 		return -1;
-	if (set_options(fd, family) == -1 || bind_mode(fd, addr, mode) == -1)
+	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    &on, sizeof(on)) == -1)
+		return sock_drop(fd);
+	if (family != AF_UNIX && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+	    sizeof(on)) == -1 || inherit_options(fd) == -1))
+		return sock_drop(fd);
+	/* The file has its permissions from the first moment on. */
+	if (mode != -1)
+		mask = umask(~(mode_t)mode & 0777);
+	bound = bind(fd, &addr->u.sa, addr->len);
+	if (mode != -1)
+		umask(mask);
+	if (bound == -1)
 		return sock_drop(fd);
 	if (listen(fd, backlog) == -1) {
 		saved = errno;
