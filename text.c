@@ -11,10 +11,10 @@
 struct out {
 	char *dst;
 	size_t size;
-	size_t len;		/* of what was put, also where it was cut */
+	size_t len;		/* of the whole text, cut or not */
 };
 
-/* What stands between a % and its letter. */
+/* The flags between a % and its letter. */
 struct spec {
 	bool zero;
 	size_t width;
@@ -58,7 +58,7 @@ put_number(struct out *out, const struct spec *spec, unsigned long long n,
 	put(out, digits + i, sizeof(digits) - i);
 }
 
-/* The number after a '.', or a width; or the argument that '*' stands for. */
+/* A width or a precision: a number, or the argument that '*' stands for. */
 static size_t
 take_size(const char **fmt, va_list *ap)
 {
@@ -73,21 +73,6 @@ take_size(const char **fmt, va_list *ap)
 	for (; **fmt >= '0' && **fmt <= '9'; ++*fmt)
 		n = n * 10 + (size_t)(**fmt - '0');
 	return n;
-}
-
-static void
-take_spec(struct spec *spec, const char **fmt, va_list *ap)
-{
-	memset(spec, 0, sizeof(*spec));
-	spec->most = SIZE_MAX;
-	spec->zero = **fmt == '0';
-	spec->width = take_size(fmt, ap);
-	if (**fmt == '.') {
-		++*fmt;
-		spec->most = take_size(fmt, ap);
-	}
-	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
-		spec->longs++;
 }
 
 static unsigned long long
@@ -110,47 +95,45 @@ take_signed(const struct spec *spec, va_list *ap)
 	return va_arg(*ap, long long);
 }
 
-static void
-put_signed(struct out *out, const struct spec *spec, va_list *ap)
-{
-	long long n = take_signed(spec, ap);
-
-	put_number(out, spec, n < 0 ? 0 - (unsigned long long)n :
-	    (unsigned long long)n, 10, n < 0);
-}
-
-static void
-put_string(struct out *out, const struct spec *spec, const char *text)
-{
-	size_t n = 0;
-
-	/* Up to the precision it need not be terminated. */
-	while (n < spec->most && text[n] != '\0')
-		n++;
-	pad(out, spec, n);
-	put(out, text, n);
-}
-
+/* One conversion: *fmt stands behind its %, and then behind its letter. */
 static void
 convert(struct out *out, const char **fmt, va_list *ap)
 {
-	struct spec spec;
+	struct spec spec = { .most = SIZE_MAX };
+	const char *text;
+	long long number;
+	size_t n = 0;
 	char c;
 
-	take_spec(&spec, fmt, ap);
+	spec.zero = **fmt == '0';
+	spec.width = take_size(fmt, ap);
+	if (**fmt == '.') {
+		++*fmt;
+		spec.most = take_size(fmt, ap);
+	}
+	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
+		spec.longs++;
 	switch (**fmt) {
 	case 'c':
 		c = (char)va_arg(*ap, int);
 		put(out, &c, 1);
 		break;
 	case 'd':
-		put_signed(out, &spec, ap);
+		number = take_signed(&spec, ap);
+		put_number(out, &spec, number < 0 ?
+		    0 - (unsigned long long)number :
+		    (unsigned long long)number, 10, number < 0);
 		break;
 	case 'o':
 		put_number(out, &spec, take_unsigned(&spec, ap), 8, false);
 		break;
 	case 's':
-		put_string(out, &spec, va_arg(*ap, const char *));
+		/* Up to the precision it need not be terminated. */
+		text = va_arg(*ap, const char *);
+		while (n < spec.most && text[n] != '\0')
+			n++;
+		pad(out, &spec, n);
+		put(out, text, n);
 		break;
 	case 'u':
 		put_number(out, &spec, take_unsigned(&spec, ap), 10, false);
@@ -231,7 +214,7 @@ text_number(const char *text, int base, unsigned long max, unsigned long *n)
 
 	errno = 0;
 	*n = strtoul(text, &end, base);
-	/* It would take blanks, signs and 0x as well. */
+	/* strtoul(3) would take blanks, signs and 0x as well. */
 	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
 	    *n <= max;
 }
