@@ -31,9 +31,7 @@ struct flusher {
 	/* Returns NULL, or what is wrong. */
 	const char *(*make)(struct flush *flush, const char *arg,
 	    const char *headers, const struct flush_own *own);
-	/* NULL: nothing is ever written, and no head consumed. */
-	enum flush_result (*write)(struct flush *flush, int fd,
-	    uint32_t wall, uint32_t *offset, size_t most, bool hold);
+	bool writes;		/* if not, no head is consumed either */
 };
 
 /* Room for a text of n bytes behind CONTINUE. */
@@ -93,28 +91,6 @@ make_none(struct flush *flush, const char *arg, const char *headers,
 	    "header= has no effect with this flusher";
 }
 
-/* The whole file, or -1 with errno. */
-static long
-read_file(struct flush *flush, const char *path)
-{
-	struct stat st;
-	char *text;
-	long n = -1;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);	/* no FIFO */
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == 0) {
-		if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES)
-			errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
-		else if ((text = reserve(flush, (size_t)st.st_size)) != NULL)
-			n = (long)read(fd, text, (size_t)st.st_size);
-	}
-	sock_drop(fd);
-	return n;
-}
-
 /* A response head: HTTP/1.1, every line of it with CRLF, an empty line. */
 static bool
 is_head(const char *text)
@@ -136,12 +112,22 @@ make_file(struct flush *flush, const char *arg, const char *headers,
     const struct flush_own *own)
 {
 	const char *error = make_none(flush, arg, headers, own);
+	struct stat st;
 	char *text;
-	long n;
+	long n = -1;
+	int fd;
 
 	if (error != NULL)
 		return error;
-	n = read_file(flush, arg);
+	fd = open(arg, O_RDONLY | O_CLOEXEC | O_NONBLOCK);	/* no FIFO */
+	if (fd != -1 && fstat(fd, &st) == 0) {
+		if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES)
+			errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+		else if ((text = reserve(flush, (size_t)st.st_size)) != NULL)
+			n = (long)read(fd, text, (size_t)st.st_size);
+	}
+	if (fd != -1)
+		sock_drop(fd);
 	if (n == -1)
 		return "the flusher's file cannot be read";
 	errno = 0;
@@ -152,6 +138,78 @@ make_file(struct flush *flush, const char *arg, const char *headers,
 		    "lines that end in CRLF, an empty line";
 	flush->len = (uint32_t)(CONTINUE_LEN + (size_t)n);
 	return NULL;
+}
+
+static const struct flusher flushers[] = {
+	{ "flush", make_flush, true },
+	{ "none", make_none, false },
+	{ "file:", make_file, true }
+};
+
+struct flush *
+flush_new(const char *name, const char *headers, const struct flush_own *own,
+    const char **error)
+{
+	const struct flusher *type = NULL;
+	struct flush *flush;
+	size_t i, n;
+
+	errno = 0;
+	/* An argument stands behind a name that ends in a colon. */
+	for (i = 0; i < sizeof(flushers) / sizeof(*flushers); i++) {
+		n = strlen(flushers[i].name);
+		if (strncmp(name, flushers[i].name, n) == 0 &&
+		    (name[n - 1] == ':') == (name[n] != '\0')) {
+			type = &flushers[i];
+			break;
+		}
+	}
+	if (type == NULL) {
+		*error = "unknown flusher; there are flush, none, file:PATH";
+		return NULL;
+	}
+	flush = calloc(1, sizeof(*flush));
+	if (flush == NULL) {
+		*error = "out of memory";
+		return NULL;
+	}
+	flush->type = type;
+	*error = type->make(flush, name + n, headers, own);
+	if (*error != NULL) {
+		flush_free(flush);
+		return NULL;
+	}
+	return flush;
+}
+
+void
+flush_free(struct flush *flush)
+{
+	int saved = errno;
+
+	if (flush != NULL)
+		free(flush->text);
+	free(flush);
+	errno = saved;
+}
+
+bool
+flush_consumes(const struct flush *flush)
+{
+	return flush->type->writes;
+}
+
+int
+flush_status(const struct flush *flush)
+{
+	return flush->status;
+}
+
+uint32_t
+flush_start(const struct flush *flush, bool expect)
+{
+	(void)flush;
+	return expect ? 0 : CONTINUE_LEN;
 }
 
 enum flush_result
@@ -176,12 +234,14 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset, int flags)
 	return *offset == len ? FLUSH_DONE : FLUSH_AGAIN;
 }
 
-static enum flush_result
-write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
+enum flush_result
+flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
     size_t most, bool hold)
 {
 	size_t len = flush->len;
 
+	if (!flush->type->writes)
+		return FLUSH_DONE;
 	/* Not len > CONTINUE_LEN + most: that may wrap. */
 	if (len - CONTINUE_LEN > most)
 		len = CONTINUE_LEN + most;
@@ -190,98 +250,7 @@ write_text(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
 		    CLOCK_DATE_LEN);
 		flush->stamp = wall;
 	}
-	/* Who waits for a 100 sends nothing before it is there. */
+	/* A client that waits for a 100 sends nothing before that. */
 	return flush_bytes(fd, flush->text, len, offset,
 	    hold && *offset >= CONTINUE_LEN ? SOCK_MORE : 0);
-}
-
-static const struct flusher flushers[] = {
-	{ "flush", make_flush, write_text },
-	{ "none", make_none, NULL },
-	{ "file:", make_file, write_text }
-};
-
-static const struct flusher *
-find(const char *name, const char **arg)
-{
-	const struct flusher *f;
-	size_t i, n;
-
-	for (i = 0; i < sizeof(flushers) / sizeof(*flushers); i++) {
-		f = &flushers[i];
-		n = strlen(f->name);
-		if (strncmp(name, f->name, n) != 0)
-			continue;
-		*arg = name + n;
-		if ((f->name[n - 1] == ':') == (name[n] != '\0'))
-			return f;
-	}
-	return NULL;
-}
-
-struct flush *
-flush_new(const char *name, const char *headers, const struct flush_own *own,
-    const char **error)
-{
-	const struct flusher *type;
-	const char *arg = NULL;
-	struct flush *flush;
-
-	errno = 0;
-	type = find(name, &arg);
-	if (type == NULL) {
-		*error = "unknown flusher; there are flush, none, file:PATH";
-		return NULL;
-	}
-	flush = calloc(1, sizeof(*flush));
-	if (flush == NULL) {
-		*error = "out of memory";
-		return NULL;
-	}
-	flush->type = type;
-	*error = type->make(flush, arg, headers, own);
-	if (*error != NULL) {
-		flush_free(flush);
-		return NULL;
-	}
-	return flush;
-}
-
-void
-flush_free(struct flush *flush)
-{
-	int saved = errno;
-
-	if (flush != NULL)
-		free(flush->text);
-	free(flush);
-	errno = saved;
-}
-
-bool
-flush_consumes(const struct flush *flush)
-{
-	return flush->type->write != NULL;
-}
-
-int
-flush_status(const struct flush *flush)
-{
-	return flush->status;
-}
-
-uint32_t
-flush_start(const struct flush *flush, bool expect)
-{
-	(void)flush;
-	return expect ? 0 : CONTINUE_LEN;
-}
-
-enum flush_result
-flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most, bool hold)
-{
-	if (flush->type->write == NULL)
-		return FLUSH_DONE;
-	return flush->type->write(flush, fd, wall, offset, most, hold);
 }
