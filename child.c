@@ -68,21 +68,6 @@ child_remove(void)
 	rmdir(folder);
 }
 
-/* Close all descriptors from first on. */
-static void
-close_from(int first)
-{
-	int fd;
-
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-		return;
-#endif
-	/* The lowest that is free is always taken: few are far above. */
-	for (fd = first; fd < MANY_FDS; fd++)
-		close(fd);
-}
-
 /*
  * In the child.  Only what is safe after fork(2) where there are threads;
  * there are none here.
@@ -90,7 +75,7 @@ close_from(int first)
 static void
 become(char **argv, int report, bool foreground)
 {
-	int error;
+	int fd, error;
 
 	setpgid(0, 0);
 	if (foreground)		/* SIGTTOU is held back */
@@ -102,13 +87,20 @@ become(char **argv, int report, bool foreground)
 			report = fcntl(report, F_DUPFD, SUPER_LISTEN_FD + 1);
 		super_leave_fd(listener, SUPER_LISTEN_FD);
 	}
-	/* Not to be touched by what closes the rest. */
-	error = listener != -1 ? SUPER_LISTEN_FD + 1 : SUPER_LISTEN_FD;
-	if (report != error) {
-		dup2(report, error);
-		report = error;
+	/* The pipe stands below all that is closed now. */
+	fd = listener != -1 ? SUPER_LISTEN_FD + 1 : SUPER_LISTEN_FD;
+	if (report != fd) {
+		dup2(report, fd);
+		report = fd;
 	}
-	close_from(report + 1);
+	fd++;
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, fd, ~0U, 0) == 0)
+		fd = MANY_FDS;
+#endif
+	/* Descriptors have the lowest free numbers: few are far above. */
+	for (; fd < MANY_FDS; fd++)
+		close(fd);
 	fcntl(report, F_SETFD, FD_CLOEXEC);
 	if (listener == -1 || super_leave_listen_fds(1))
 		execvp(argv[0], argv);
@@ -118,7 +110,7 @@ become(char **argv, int report, bool foreground)
 	_exit(error == ENOENT ? CHILD_NOT_FOUND : CHILD_NOT_EXECUTABLE);
 }
 
-/* The pipe ends without a word once the command is executed. */
+/* A pipe tells why the command cannot be executed, or ends without a word. */
 int
 child_start(char **argv)
 {
@@ -132,7 +124,7 @@ child_start(char **argv)
 		log_error("cannot start %s: %s", argv[0], strerror(errno));
 		return CHILD_FAILED;
 	}
-	/* Until it has its own, our handlers would tell us of its signals. */
+	/* Without handlers of its own the child would tell us its signals. */
 	proc_hold_signals(true);
 	child = fork();
 	if (child == 0)
@@ -143,7 +135,7 @@ child_start(char **argv)
 		child = 0;
 		return CHILD_FAILED;
 	}
-	setpgid(child, child);	/* whoever of the two comes first */
+	setpgid(child, child);	/* here and there: one of them comes first */
 	close(fd[1]);
 	if (listener != -1)
 		close(listener);
@@ -179,7 +171,7 @@ child_signal_group(int sig)
 	if (child == 0)
 		return;
 	kill(-child, sig);
-	kill(-child, SIGCONT);	/* it may have been stopped */
+	kill(-child, SIGCONT);	/* a stopped process takes no signal */
 }
 
 bool
@@ -187,7 +179,7 @@ child_ended(pid_t pid, int status, int *exit_status)
 {
 	if (child == 0 || pid != child)
 		return false;
-	/* What it has started and left does not outlive it. */
+	/* Processes that the command has left do not outlive it. */
 	kill(-child, SIGTERM);
 	child = 0;
 	*exit_status = WIFEXITED(status) ? WEXITSTATUS(status) :
