@@ -29,8 +29,8 @@ static const char *const names[LOG_L_COUNT] = {
 
 static const char *program = "fdproxy";
 static enum log_level threshold = LOG_L_NOTICE;
-static bool careful;
-static unsigned long dropped;		/* and not reported yet */
+static bool nonblocking;
+static unsigned long dropped;		/* lines, not reported yet */
 static unsigned long dropped_ever;
 
 struct sink {
@@ -69,7 +69,7 @@ log_level_named(const char *name)
 void
 log_nonblocking(bool on)
 {
-	careful = on;
+	nonblocking = on;
 }
 
 bool
@@ -96,7 +96,7 @@ plain(char c)
 	return c >= 0x20 && c < 0x7f;
 }
 
-/* How is what an escaped byte begins with. */
+/* how: the text before the two hexadecimal digits of an escaped byte. */
 static const char *
 quote(char *dst, size_t size, const char *src, size_t len, const char *how)
 {
@@ -125,42 +125,29 @@ log_quote_json(char *dst, size_t size, const char *src, size_t len)
 	return quote(dst, size, src, len, "\\u00");
 }
 
-static bool
-is_syslog(const struct sink *s)
-{
-	return strcmp(s->name, "syslog") == 0;
-}
-
-/* By hand: syslog(3) blocks when its reader does. */
-static int
-open_syslog(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX,
-	    .sun_path = _PATH_LOG };
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-	if (fd != -1 && connect(fd, (struct sockaddr *)&addr,
-	    sizeof(addr)) == -1) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 int
 log_file(const char *name)
 {
+	struct sockaddr_un addr = { .sun_family = AF_UNIX,
+	    .sun_path = _PATH_LOG };
 	int fd;
 
 	if (strcmp(name, "stderr") == 0)
 		return STDERR_FILENO;
 	if (strncmp(name, "fd:", 3) == 0)
 		return fcntl(atoi(name + 3), F_DUPFD_CLOEXEC, 3);
-	if (strcmp(name, "syslog") == 0)
-		fd = open_syslog();
-	else
+	if (strcmp(name, "syslog") == 0) {
+		/* By hand: syslog(3) blocks when its reader does. */
+		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+		if (fd != -1 && connect(fd, (struct sockaddr *)&addr,
+		    sizeof(addr)) == -1) {
+			close(fd);
+			fd = -1;
+		}
+	} else {
 		fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
 		    O_NOCTTY | O_NONBLOCK, 0644);
+	}
 	if (fd != -1)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd;
@@ -195,7 +182,7 @@ log_reopen(void)
 	int i, fd;
 
 	for (i = 0; i < LOG_KINDS; i++) {
-		/* A descriptor that we were given has no name. */
+		/* A descriptor that was given has no file's name. */
 		if (sinks[i].fd == -1 || strncmp(sinks[i].name, "fd:", 3) == 0)
 			continue;
 		fd = log_file(sinks[i].name);
@@ -216,10 +203,10 @@ would_block(const struct sink *s)
 {
 	struct pollfd p = { s->fd, POLLOUT, 0 };
 
-	return careful && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
+	return nonblocking && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
 }
 
-/* To the system's log, which may have been started anew. */
+/* Send to the system's log, which may have been started anew. */
 static ssize_t
 send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
 {
@@ -246,14 +233,14 @@ send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
 	return n;
 }
 
-/* One line; a disk that is full loses it, and it is counted: false. */
+/* Write a line.  False if it is lost, as on a full disk: it is counted. */
 static bool
 put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 {
 	struct sink *s = &sinks[kind];
 	ssize_t n;
 
-	if (is_syslog(s))
+	if (strcmp(s->name, "syslog") == 0)
 		n = send_syslog(s, level, line, len);
 	else
 		n = would_block(s) ? -1 : write(s->fd, line, len);
@@ -264,7 +251,7 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 	return false;
 }
 
-/* What a message begins with; in a file, which nobody else dates, the time. */
+/* The start of a message; with the time in a file, which nobody else dates. */
 static size_t
 begin(char line[LOG_LINE], enum log_level level)
 {
@@ -289,7 +276,7 @@ report_dropped(void)
 	len = begin(line, LOG_L_WARN);
 	len += text_format(line + len, sizeof(line) - len,
 	    "%lu log lines dropped\n", n);
-	/* The report is no line that is missed. */
+	/* The report itself is not counted as dropped. */
 	if (!put(LOG_MESSAGES, LOG_L_WARN, line, len)) {
 		dropped = n;
 		dropped_ever--;
@@ -297,8 +284,8 @@ report_dropped(void)
 }
 
 /*
- * Append the text to a line that has n bytes, escaped, with a newline.
- * Returns its length.
+ * Append the text to a line of n bytes, escaped, with a newline.  Returns the
+ * line's length.
  */
 static size_t
 finish(char line[LOG_LINE], size_t n, const char *text)
@@ -325,8 +312,8 @@ log_access(const char *fmt, ...)
 		va_start(ap, fmt);
 		text_vformat(text, sizeof(text), fmt, ap);
 		va_end(ap);
-		/* Its reader is back, perhaps; what a full disk loses is
-		   reported with the next message. */
+		/* The access log is read again, perhaps, so its losses can be
+		   told; those on a full disk are, with the next message. */
 		if (put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text)))
 			report_dropped();
 	}
