@@ -48,7 +48,7 @@ proc_null(int fd, int null)
 	close(null);
 }
 
-static rlim_t nofile;		/* as we were started; 0: it is so still */
+static rlim_t nofile;		/* the limit at the start; 0: not changed */
 
 unsigned int
 proc_raise_nofile(void)
@@ -102,7 +102,7 @@ find_group(const char *name, gid_t *gid)
 	return true;
 }
 
-/* *name is the user's name for initgroups(3), or NULL if it has none. */
+/* *name becomes the user's name for initgroups(3); NULL for a number. */
 static bool
 find_user(const char *user, uid_t *uid, gid_t *gid, const char **name)
 {
@@ -139,42 +139,15 @@ proc_find_owner(const char *user, const char *group, uid_t *uid, gid_t *gid)
 }
 
 static bool
-set_groups(const char *name, gid_t gid)
-{
-	if (geteuid() != 0)
-		return true;
-	if (name != NULL)
-		return initgroups(name, gid) == 0;
-	return setgroups(1, &gid) == 0;
-}
-
-/* The names are looked up before the root changes: they are files' words. */
-static bool
-change_root(const char *root)
-{
-	if (root == NULL || (chroot(root) == 0 && chdir("/") == 0))
-		return true;
-	log_error("cannot make %s the root: %s", root, strerror(errno));
-	return false;
-}
-
-static bool
-no_new_privileges(void)
-{
-#ifdef PR_SET_NO_NEW_PRIVS
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
-		log_error("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-		return false;
-	}
-#endif
-	return true;
-}
-
-static bool
 change_ids(const char *user, const char *group, const char *name, uid_t uid,
     gid_t gid)
 {
-	if (!set_groups(name, gid) || setgid(gid) == -1 || setuid(uid) == -1) {
+	bool done = true;
+
+	if (geteuid() == 0)
+		done = (name != NULL ? initgroups(name, gid) :
+		    setgroups(1, &gid)) == 0;
+	if (!done || setgid(gid) == -1 || setuid(uid) == -1) {
 		log_error("cannot become user %s, group %s: %s",
 		    user == NULL ? "(same)" : user,
 		    group == NULL ? "(its own)" : group, strerror(errno));
@@ -195,20 +168,30 @@ proc_drop(const char *user, const char *group, const char *root)
 	gid_t gid = getgid();
 	const char *name = NULL;
 
+	/* Names stand in files, so they are looked up in the old root. */
 	if (user != NULL && !find_user(user, &uid, &gid, &name))
 		return false;
 	if (group != NULL && !find_group(group, &gid))
 		return false;
-	if (!change_root(root))
+	if (root != NULL && (chroot(root) == -1 || chdir("/") == -1)) {
+		log_error("cannot make %s the root: %s", root,
+		    strerror(errno));
 		return false;
+	}
 	if ((user != NULL || group != NULL) &&
 	    !change_ids(user, group, name, uid, gid))
 		return false;
-	return no_new_privileges();
+#ifdef PR_SET_NO_NEW_PRIVS
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+		log_error("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+		return false;
+	}
+#endif
+	return true;
 }
 
 /*
- * What a reload or an upgrade may need is not known before, so no file is
+ * Files that a reload or an upgrade may need are not known before, so none is
  * hidden; but nothing can be done to the machine beyond that, and no program
  * can be started but by an upgrade.
  */
@@ -228,9 +211,9 @@ proc_confine(void)
 
 static int signal_pipe[2] = { -1, -1 };
 
-static const int *signals;		/* that are caught, then 0 */
+static const int *signals;		/* those caught, then 0 */
 
-/* Nothing but a byte into a pipe, which is never full of what matters. */
+/* A byte goes into a pipe, which is never full of what matters. */
 static void
 on_signal(int sig)
 {
@@ -238,7 +221,7 @@ on_signal(int sig)
 	int saved = errno;
 
 	if (write(signal_pipe[1], &c, 1) == -1) {
-		/* Full: a signal waits to be seen already. */
+		/* The pipe is full: a signal waits to be seen already. */
 	}
 	errno = saved;
 }
