@@ -23,8 +23,12 @@
 #define LABEL		256
 
 /* Linux 6.5's, which C libraries do not all have yet; no other type is 4. */
-#if defined(__linux__) && !defined(SCM_PIDFD)
+#ifndef SCM_PIDFD
+#ifdef __linux__
 #define SCM_PIDFD	4
+#else
+#define SCM_PIDFD	(-1)
+#endif
 #endif
 
 int
@@ -110,16 +114,6 @@ fdpass_send(int sock, int fd, const void *data, size_t len)
 	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 
-static bool
-has_descriptors(const struct cmsghdr *cmsg)
-{
-#ifdef SCM_PIDFD
-	if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_PIDFD)
-		return true;
-#endif
-	return cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS;
-}
-
 /* Keep the first descriptor of a message, close all others. */
 static void
 take(struct msghdr *msg, int *fd)
@@ -130,7 +124,9 @@ take(struct msghdr *msg, int *fd)
 
 	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
 	    cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		if (!has_descriptors(cmsg))
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    (cmsg->cmsg_type != SCM_RIGHTS &&
+		    cmsg->cmsg_type != SCM_PIDFD))
 			continue;
 		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
