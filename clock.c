@@ -174,33 +174,25 @@ put(uint32_t i, uint32_t id)
 	place[id] = i + 1;
 }
 
+/* Move the id that stands at i up or down to its place. */
 static void
-sift_up(uint32_t i)
+sift(uint32_t i)
 {
-	uint32_t id = heap[i], up;
+	uint32_t id = heap[i], other;
 
-	for (; i > 0; i = up) {
-		up = (i - 1) / 2;
-		if (!clock_before(when[id], when[heap[up]]))
+	for (; i > 0; i = other) {
+		other = (i - 1) / 2;
+		if (!clock_before(when[id], when[heap[other]]))
 			break;
-		put(i, heap[up]);
+		put(i, heap[other]);
 	}
-	put(i, id);
-}
-
-static void
-sift_down(uint32_t i)
-{
-	uint32_t id = heap[i], down;
-
-	while ((down = 2 * i + 1) < heap_len) {
-		if (down + 1 < heap_len &&
-		    clock_before(when[heap[down + 1]], when[heap[down]]))
-			down++;
-		if (!clock_before(when[heap[down]], when[id]))
+	for (; (other = 2 * i + 1) < heap_len; i = other) {
+		if (other + 1 < heap_len &&
+		    clock_before(when[heap[other + 1]], when[heap[other]]))
+			other++;
+		if (!clock_before(when[heap[other]], when[id]))
 			break;
-		put(i, heap[down]);
-		i = down;
+		put(i, heap[other]);
 	}
 	put(i, id);
 }
@@ -212,8 +204,7 @@ deadline_set(uint32_t id, uint32_t at)
 	when[id] = at;
 	if (place[id] == 0)
 		put(heap_len++, id);
-	sift_up(place[id] - 1);
-	sift_down(place[id] - 1);
+	sift(place[id] - 1);
 }
 
 void
@@ -229,8 +220,7 @@ deadline_clear(uint32_t id)
 	last = heap[--heap_len];
 	if (last != id) {
 		put(i, last);
-		sift_up(i);
-		sift_down(place[last] - 1);
+		sift(i);
 	}
 }
 
