@@ -206,44 +206,33 @@ would_block(const struct sink *s)
 	return nonblocking && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
 }
 
-/* Send to the system's log, which may have been started anew. */
-static ssize_t
-send_syslog(struct sink *s, enum log_level level, const char *line, size_t len)
+/* Write a line.  False if it is lost, as on a full disk: it is counted. */
+static bool
+put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 {
 	/* Facility 3 (daemon), RFC 3164 4.1.1. */
 	static const char *const priorities[LOG_L_COUNT] = {
 		"<27>", "<28>", "<29>", "<30>", "<31>"
 	};
+	struct sink *s = &sinks[kind];
 	char packet[LOG_LINE + 4];
 	ssize_t n;
 	int fd;
 
-	memcpy(packet, priorities[level], 4);
-	memcpy(packet + 4, line, len - 1);
-	n = send(s->fd, packet, len + 3, MSG_DONTWAIT);
-	if (n == -1 && (errno == ECONNREFUSED || errno == ENOTCONN ||
-	    errno == ECONNRESET)) {
-		fd = log_file(s->name);
-		if (fd != -1) {
+	if (strcmp(s->name, "syslog") != 0) {
+		n = would_block(s) ? -1 : write(s->fd, line, len);
+	} else {
+		memcpy(packet, priorities[level], 4);
+		memcpy(packet + 4, line, len - 1);
+		n = send(s->fd, packet, len + 3, MSG_DONTWAIT);
+		/* The system's log may have been started anew. */
+		if (n == -1 && (errno == ECONNREFUSED || errno == ENOTCONN ||
+		    errno == ECONNRESET) && (fd = log_file(s->name)) != -1) {
 			close(s->fd);
 			s->fd = fd;
 			n = send(fd, packet, len + 3, MSG_DONTWAIT);
 		}
 	}
-	return n;
-}
-
-/* Write a line.  False if it is lost, as on a full disk: it is counted. */
-static bool
-put(enum log_kind kind, enum log_level level, const char *line, size_t len)
-{
-	struct sink *s = &sinks[kind];
-	ssize_t n;
-
-	if (strcmp(s->name, "syslog") == 0)
-		n = send_syslog(s, level, line, len);
-	else
-		n = would_block(s) ? -1 : write(s->fd, line, len);
 	if (n != -1)
 		return true;
 	dropped++;
