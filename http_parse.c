@@ -159,33 +159,18 @@ is_number(struct http_slice s, uint64_t min, uint64_t max)
 }
 
 /*
- * Four numbers without leading zeros (RFC 3986 7.4), between single dots.
- * Whether each fits a byte is left open, as Apache does: it names nothing here.
- */
-static bool
-is_dotted(struct http_slice s)
-{
-	const char *end = s.p + s.len, *p = s.p, *dot;
-	int parts = 0;
-
-	for (; p < end; p = dot + 1) {
-		dot = span(p, end, DIGIT);
-		if (dot == p || (dot - p > 1 && *p == '0'))
-			return false;
-		parts++;
-	}
-	return parts == 4;
-}
-
-/*
  * A host name as Apache's strict check takes it: letters, digits, '-', '_'
- * and single dots; if not an address, its last label begins with no digit
- * (RFC 1123 2.1).  A dot at the end is taken off first.
+ * and single dots; its last label begins with no digit (RFC 1123 2.1).  Or an
+ * address: four numbers without leading zeros (RFC 3986 7.4); whether each fits
+ * a byte is left open, as Apache does: it names nothing here.  A dot at the end
+ * is taken off first.
  */
 static bool
 is_name(struct http_slice s)
 {
+	const char *p, *dot;
 	size_t i, last = 0;
+	int parts = 0;
 	bool letters = false;
 
 	if (s.len > 0 && s.p[s.len - 1] == '.')
@@ -201,9 +186,15 @@ is_name(struct http_slice s)
 			return false;
 		last = i + 1;
 	}
-	if (!letters)
-		return is_dotted(s);
-	return last == 0 || is(s.p[last], ALPHA);
+	if (letters)
+		return last == 0 || is(s.p[last], ALPHA);
+	for (p = s.p; p < s.p + s.len; p = dot + 1) {
+		dot = span(p, s.p + s.len, DIGIT);
+		if (dot == p || (dot - p > 1 && *p == '0'))
+			return false;
+		parts++;
+	}
+	return parts == 4;
 }
 
 /* host [ ":" port ], RFC 9110 7.2; an empty port is legal (RFC 3986 3.2.3). */
