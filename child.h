@@ -22,31 +22,33 @@ enum {
 /*
  * Make a listening socket for the command: abstract, with a name that the
  * system chooses, where there are such names, else in a folder of its own.
- * Its address, and true; false with errno.
+ * True with its address in *addr, or false with errno.  The descriptor stays
+ * here until child_start().
  */
 bool	child_listen(struct sock_addr *addr, int backlog);
 
 /*
  * Start argv in a process group of its own, with the signals and limits that
- * we were started with, and no descriptors but 0 to 2; with child_listen()'s
- * as descriptor 3 and LISTEN_FDS=1.  0, or an exit status after a message.
+ * we were started with, and no descriptors but 0 to 2; and child_listen()'s, if
+ * there is one, as descriptor 3 with LISTEN_FDS=1.  Returns 0 once argv is
+ * executed, or an exit status after a message.
  */
 int	child_start(char **argv);
 
-/* Whether it runs. */
+/* Whether the command runs. */
 bool	child_runs(void);
 
-/* Send it a signal; or to all of its process group, stopped or not. */
+/* Send a signal to the command; or to all its process group, stopped or not. */
 void	child_signal(int sig);
 void	child_signal_group(int sig);
 
 /*
- * Some process has ended: if it was the command, true and in *exit_status
- * what should become ours.
+ * A process has ended, with a status of waitpid(2).  If it was the command:
+ * true, and *exit_status is the exit status that should become ours.
  */
 bool	child_ended(pid_t pid, int status, int *exit_status);
 
-/* Remove what child_listen() may have left in the file system. */
+/* Remove the folder that child_listen() may have made, with its socket. */
 void	child_remove(void);
 
 #endif

@@ -12,7 +12,7 @@
  * are compared by clock_before() only, and none lies over 24 days ahead.
  */
 
-/* Read the clocks. */
+/* Read both clocks, for all functions below. */
 void		clock_update(void);
 
 /* The time of the last clock_update(): monotonic, and seconds since 1970. */
@@ -22,6 +22,7 @@ uint32_t	clock_wall(void);
 /* Seconds since 1970 of the first clock_update(). */
 uint32_t	clock_start(void);
 
+/* Whether the deadline a is before b. */
 bool		clock_before(uint32_t a, uint32_t b);
 
 /* Length of the text that clock_date() gives. */
@@ -41,23 +42,23 @@ const char	*clock_date(uint32_t wall);
 const char	*clock_log(uint32_t wall);
 
 /*
- * One deadline for each of a fixed number of things, named 0 to n - 1.
- * deadline_open() allocates for n of them; false without memory.
+ * One deadline for each of n ids, 0 to n - 1, in milliseconds as clock_ms().
+ * deadline_open() allocates for n of them, with none set; false without memory.
  */
 bool		deadline_open(uint32_t n);
 void		deadline_close(void);
 
-/* Allow n of them from now on, if these are more.  False without memory. */
+/* Allow n ids from now on, if these are more.  False without memory. */
 bool		deadline_grow(uint32_t n);
 
-/* Set or move the deadline of id, or take it away (if there is one). */
+/* Set or move the deadline of id; take it away, if there is one. */
 void		deadline_set(uint32_t id, uint32_t when);
 void		deadline_clear(uint32_t id);
 
 /* Milliseconds until the first deadline, 0 if it has passed, -1 if none. */
 int		deadline_wait(void);
 
-/* Take away the earliest deadline that has passed: its id, or -1. */
+/* Take away the earliest deadline that has passed.  Returns its id, or -1. */
 int64_t		deadline_expired(void);
 
 #endif

@@ -30,7 +30,7 @@ enum config_kind {
 	CONFIG_READY		/* whether all backends accept */
 };
 
-/* Where a route leads; the index is the route's. */
+/* The target of a route; its index is the route's. */
 struct config_target {
 	enum config_kind kind;
 	struct sock_addr addr;	/* the socket; or the folder, with its '/' */
@@ -39,19 +39,19 @@ struct config_target {
 	struct flush *flush;
 	struct fault faults[CONFIG_FAULTS];
 	unsigned int nfaults;
-	bool compat;		/* details as Apache has them */
+	bool compat;		/* details are as Apache's */
 	bool payload_head;	/* the head goes behind the NUL byte */
-	bool hold;		/* what is flushed may wait for the body */
+	bool hold;		/* the flushed text may wait for the body */
 	uint32_t connect_ms;	/* how long to try a full backend */
 	uint32_t wait_ms;	/* how long to try a missing one */
 	uint32_t queue_max;	/* how many may wait; 0: a quarter of all */
 	struct config_flush *flush_spec;	/* what flush is made from */
 	char *path;		/* as configured, and where, for messages */
 	char *where;
-	bool first;		/* of the routes to its socket */
+	bool first;		/* no route before leads to the same socket */
 	bool child;		/* the socket of the command */
 	bool hidden;		/* another route always comes first */
-	/* What changes: hand-offs, and those that were begun. */
+	/* Counters, which change: hand-offs, and those that were begun. */
 	uint64_t passed;
 	uint32_t begun;
 };
@@ -66,13 +66,13 @@ struct config_flush {
 	bool own_server;	/* headers have a Server field */
 };
 
-/* Where to listen. */
+/* An address to listen on, or a socket that listens. */
 struct config_listen {
 	struct sock_addr addr;
 	int inherited;		/* this descriptor and no address, or -1 */
-	bool twin;		/* IPv4 half of the one before */
+	bool twin;		/* the IPv4 half of the entry before */
 	int mode;		/* of a socket file, or -1 */
-	char *owner;		/* of it, or NULL */
+	char *owner;		/* of the file, or NULL */
 	char *group;
 };
 
@@ -92,7 +92,7 @@ struct config {
 	uint32_t stop_ms;	/* StopTimeout */
 	bool child;		/* some target is the command's socket */
 	uint32_t max_connections;	/* 0: as the descriptors allow */
-	int backlog;
+	int backlog;		/* connections that wait to be accepted */
 	bool defer;		/* AcceptFilter http data */
 	int log_level;
 	char *error_log;	/* for log_file(), or NULL */
@@ -100,22 +100,23 @@ struct config {
 	bool access_json;	/* as events */
 	char *pid_file;		/* or NULL */
 	struct flush_own own;
-	char *date;		/* of own, if it is fixed */
+	char *date;		/* own.date, if it is a fixed one */
 	char *user;		/* or NULL */
 	char *group;
 	char *chroot;		/* or NULL */
-	int files;		/* included */
+	int files;		/* number of Include so far */
 	bool listen_seen;	/* a Listen, even a wrong one, or a file that
 				   cannot be read and may have one */
-	int errors;
-	bool again;		/* the loop waits: nothing may block */
+	int errors;		/* number reported */
+	bool again;		/* clients are served: nothing may block */
 	void (*report)(const char *line);
 };
 
 /*
- * A configuration with the defaults.  Each error in what is read is given to
- * report as one line "where: what", and counted in errors; reading goes on.
- * NULL without memory.  config_free() takes NULL as well.
+ * A configuration with the defaults.  Each error in the text that is read is
+ * given to report as one line "where: what", and counted in errors; reading
+ * goes on.  NULL without memory.  config_free() frees targets and flushers as
+ * well, and takes NULL.
  */
 struct config	*config_new(void (*report)(const char *line));
 void		 config_free(struct config *config);

@@ -6,15 +6,15 @@
 #include "text.h"
 
 /*
- * Files, lines and words of a configuration; what the words mean is another's
- * business.
+ * Files, lines and words of a configuration; their meaning is config.c's and
+ * config_route.c's.
  */
 
 #define CONFIG_WORDS	64	/* in one directive, its name included */
 
 struct directive;
 
-/* Where the reader stands. */
+/* A reader, and where it stands. */
 struct config_reader {
 	struct config *config;
 	/* Called with the n words of each line, and a NULL behind them. */
@@ -32,20 +32,21 @@ void	config_read_error(struct config_reader *r, const char *fmt, ...)
 	    TEXT_PRINTF(2, 3);
 
 /*
- * A copy of a text; and of where the reader stands, for messages that come
- * later.  The caller's; NULL after a message.
+ * A copy of a text; and the place where the reader stands, for messages that
+ * come later.  The caller's; NULL after a message.
  */
 char	*config_read_copy(struct config_reader *r, const char *text);
 char	*config_read_place(struct config_reader *r);
 
-/* Set a member to a copy of a value; what it was is freed. */
+/* Set a member to a copy of a value; its old value is freed. */
 void	config_read_string(struct config_reader *r, char **dst,
 	    const char *value);
 
 /*
- * A path of the file as it is meant, with relative ones under its folder; a
- * decimal number from min to max; a time with ms, s (also when nothing is said)
- * or min, in milliseconds.  False after a message, with *out unchanged.
+ * A path, relative ones under the folder of the reader's file; a decimal number
+ * from min to max; a time with ms, s (also when nothing is said) or min, in
+ * milliseconds.  what is named in messages.  False after a message, with *out
+ * or *ms unchanged.
  */
 bool	config_read_path(struct config_reader *r, const char *path, char *dst,
 	    size_t size);
@@ -54,11 +55,11 @@ bool	config_read_number(struct config_reader *r, const char *what,
 bool	config_read_time(struct config_reader *r, const char *what,
 	    const char *text, uint32_t *ms);
 
-/* Read a line, or len bytes of lines with room for a NUL; taken apart by it. */
+/* Read a line; or len bytes of lines, with room for a NUL.  Overwrites both. */
 void	config_read_line(struct config_reader *r, char *line);
 void	config_read_lines(struct config_reader *r, char *text, size_t len);
 
-/* Read a file ("-": standard input), from where the other reader stands. */
+/* Read a file ("-": standard input) that the other reader includes or names. */
 void	config_read_file(struct config_reader *from, const char *path);
 
 /*

@@ -9,7 +9,7 @@
 #include "config_route.h"
 #include "log.h"
 
-/* What a ProxyPass line says, until all its words are read. */
+/* A ProxyPass line, until all its words are read. */
 struct pass {
 	struct config_target t;
 	const char *flusher;
@@ -114,7 +114,7 @@ set_header(struct config_reader *r, struct pass *p,
 
 #define AT(member)	offsetof(struct pass, member)
 
-/* Those of Apache's ProxyPass that would mean nothing here are told why. */
+/* Ours, then Apache's that would mean nothing here, with the reason. */
 static const struct parameter parameters[] = {
 	{ "compat", set_choice, AT(t.compat), "apache", NULL },
 	{ "connectiontimeout", set_time, AT(t.connect_ms), NULL, NULL },
@@ -450,7 +450,7 @@ config_route_notes(const struct config *config)
 
 	for (i = 0; i < config->ntargets; i++) {
 		t = &config->targets[i];
-		/* Its backend reads the client's requests by itself. */
+		/* Backends of the others read the client's requests. */
 		if ((t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) ||
 		    flush_consumes(t->flush))
 			continue;

@@ -6,17 +6,17 @@
 
 /* ProxyPass: a route with its parameters becomes a target. */
 
-/* The directive's words; what is wrong with them is reported. */
+/* Read the words of the directive, NULL behind them; errors are reported. */
 void	config_route_set(struct config_reader *r, char **words);
 
 /*
- * When all is read: make the flushers, number the sockets; what cannot be is
- * reported.  Then warn about routes that can never match.
+ * When all is read: make the flushers, number the sockets; errors are reported.
+ * Without any, warn about routes that can never match.
  */
 void	config_route_finish(struct config_reader *r);
 void	config_route_warn(struct config *config);
 
-/* Log what whoever tests a finished configuration should know besides. */
+/* Log notes on a finished configuration, for those who test one. */
 void	config_route_notes(const struct config *config);
 
 /* Free all targets and flushers of a configuration, and the table of paths. */

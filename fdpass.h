@@ -14,7 +14,7 @@
  * file with control messages.
  */
 
-/* What an errno of fdpass_connect() means for the backend. */
+/* The state of a backend, by the errno of fdpass_connect(). */
 enum fdpass_state {
 	FDPASS_FULL,		/* it is there and has no room: later */
 	FDPASS_ABSENT,		/* it is not there: perhaps later */
@@ -28,10 +28,10 @@ enum fdpass_state {
 int	fdpass_connect(const struct sock_addr *addr);
 
 /*
- * Which state error, from a connect to addr, stands for.  On Linux a full
+ * The state that error, of a connect to addr, stands for.  On Linux a full
  * backlog is EAGAIN and there is nothing to poll for; elsewhere ECONNREFUSED
- * may mean full, and is taken so.  Looks at the file when it is refused: what
- * is no socket will not become one.
+ * may mean full, and is taken so.  Looks at the file when it is refused:
+ * another kind of file will not become a socket.
  */
 enum fdpass_state	fdpass_state(int error, const struct sock_addr *addr);
 
@@ -59,9 +59,9 @@ ssize_t	fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
  * Receive from sock at most size bytes and one descriptor, which becomes
  * close-on-exec.  Blocks unless sock is non-blocking.  Returns the number of
  * bytes, 0 at the end (a connection that ends without a message is a probe),
- * -1 with errno.  *fd is the descriptor,
- * the caller's from then on, or -1 if none came; that it was lost on the way
- * for want of descriptors here is EMFILE.  Surplus descriptors are closed.
+ * -1 with errno.  *fd is the descriptor, the caller's from then on, or -1 if
+ * none came; EMFILE says that it was lost on the way for want of descriptors
+ * here.  Surplus descriptors are closed.
  */
 ssize_t	fdpass_recv(int sock, void *data, size_t size, int *fd);
 

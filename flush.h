@@ -27,8 +27,8 @@ struct flush_own {
 };
 
 /*
- * Write these, the Date first, as field lines to dst, which has FLUSH_FIELDS
- * bytes.  Returns dst.
+ * Write those fields, the Date first, as field lines to dst, which has
+ * FLUSH_FIELDS bytes.  Returns dst.
  */
 #define FLUSH_FIELDS	512
 const char	*flush_fields(char dst[FLUSH_FIELDS],
@@ -37,43 +37,43 @@ const char	*flush_fields(char dst[FLUSH_FIELDS],
 /*
  * Make the flusher called name ("flush", "none", "file:PATH").  headers are
  * further response fields, each with its CRLF, for "flush" alone, as is own.
- * Nothing of them is kept.  Returns NULL with
- * *error a static text if it cannot be; errno is then 0, or says why a file
- * could not be read.
+ * No argument is kept.  Returns NULL, with a static text in *error, if the
+ * flusher cannot be made; errno is 0 then, or says why a file is not readable.
  */
 struct flush	*flush_new(const char *name, const char *headers,
 		    const struct flush_own *own, const char **error);
 void		 flush_free(struct flush *flush);
 
 /*
- * Whether the request head is taken from the connection, since the flusher
- * answers it.  If not, nothing is ever written.
+ * Whether the request head is to be taken from the connection, since the
+ * flusher answers it.  If not, the flusher never writes anything.
  */
 bool		 flush_consumes(const struct flush *flush);
 
-/* The status that it writes, or 0 if that is not known. */
+/* The status that the flusher writes, or 0 if that is not known. */
 int		 flush_status(const struct flush *flush);
 
-/* Where in the text to begin: with expect, at a 100 (Continue). */
+/* The offset in the text to begin at: with expect, that of 100 (Continue). */
 uint32_t	 flush_start(const struct flush *flush, bool expect);
 
 /*
- * Write what is left from *offset on, and move it, so that the text goes out
- * in order however often it is called.  wall, the date in it, must be the same
- * in each call for one client.  Only the first most bytes, not counting a 100
- * (Continue), are written.  With hold, and no 100, the kernel keeps the text
- * until the backend writes or closes, so that they share a segment (MSG_MORE in
- * send(2), which leaves no trace at the socket); if it does neither, for one
- * retransmission timeout: 200 ms, or up to 3 s if the connection was held back
- * until its request came (TCP_DEFER_ACCEPT).  Never blocks; owns nothing.
+ * Write the text from *offset on, and move *offset, so that the text goes out
+ * in order however many calls it takes.  wall, the second since 1970 in its
+ * Date, must be the same in each call for one client.  Only the first most
+ * bytes, not counting a 100 (Continue), are written.  With hold, and no 100,
+ * the kernel keeps the text until the backend writes or closes, so that both
+ * share a segment (MSG_MORE in send(2), which leaves no trace at the socket);
+ * if the backend does neither, for one retransmission timeout: 200 ms, or up to
+ * 3 s if the connection was held back until its request came
+ * (TCP_DEFER_ACCEPT).  Never blocks; owns nothing.
  */
 enum flush_result	flush_write(struct flush *flush, int fd,
 			    uint32_t wall, uint32_t *offset, size_t most,
 			    bool hold);
 
 /*
- * The same for any text of len bytes: write what is left of it from *offset
- * on, and move that.  flags are for send(2), besides those that are needed.
+ * The same for any text of len bytes: write it from *offset on, and move
+ * *offset.  flags are for send(2), besides those that are needed.
  */
 enum flush_result	flush_bytes(int fd, const char *text, size_t len,
 			    uint32_t *offset, int flags);

@@ -43,8 +43,8 @@ enum log_kind {
 
 /*
  * A descriptor to write lines to: of a file ("/path", appended to, made if it
- * is not there), the system's log ("syslog"), one that is open ("fd:3"), or
- * standard error ("stderr").  The caller's; or -1 with errno.
+ * is not there), the system's log ("syslog"), a copy of one that is open
+ * ("fd:3"), or 2 itself ("stderr").  The caller's; or -1 with errno.
  */
 int	log_file(const char *name);
 
@@ -54,7 +54,7 @@ int	log_file(const char *name);
  */
 void	log_use(enum log_kind kind, const char *name, int fd);
 
-/* The name and the descriptor that lines of that kind go to; NULL, -1: none. */
+/* The name and the descriptor of that kind of lines; NULL, -1: none. */
 const char *log_where(enum log_kind kind);
 int	log_fd(enum log_kind kind);
 
@@ -80,7 +80,7 @@ bool	log_access_wanted(void);
 /* A line of the access log, with nothing before or behind it. */
 void	log_access(const char *fmt, ...) TEXT_PRINTF(1, 2);
 
-/* How many lines were dropped since the start. */
+/* The number of lines dropped since the start. */
 unsigned long	log_dropped(void);
 
 /*

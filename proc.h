@@ -22,7 +22,7 @@ bool	proc_sane_fds(void);
  */
 unsigned int	proc_raise_nofile(void);
 
-/* The limit that we were started with, for what is executed from here. */
+/* Set the limit that we were started with, for a program to be executed. */
 void	proc_restore_nofile(void);
 
 /*
@@ -41,17 +41,17 @@ bool	proc_drop(const char *user, const char *group, const char *root);
 bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
 	    gid_t *gid);
 
-/* Where the system has promises to make (OpenBSD), make them. */
+/* Make promises, on a system that takes them (OpenBSD).  False: a message. */
 bool	proc_confine(void);
 
 /*
  * Catch these signals, the last being 0, and ignore SIGPIPE; the list must
- * stay.  Returns a descriptor that is readable when one came, or -1 with
- * errno.
+ * stay.  Returns a descriptor that is readable when a signal came, and stays
+ * here; or -1 with errno.
  */
 int	proc_signals(const int *signals);
 
-/* Hold signals back: they come once they are not any more. */
+/* Hold those signals back, and SIGTTOU; with false: let them come. */
 void	proc_hold_signals(bool on);
 
 /* In a child: as if nothing had ever been caught, ignored or held back. */
@@ -61,15 +61,16 @@ void	proc_default_signals(void);
 int	proc_signal(void);
 
 /*
- * Open /dev/null, while its path can be reached; then make it of fd, which is
- * no longer ours to use, and close null.  -1 is passed on, and then fd closed.
+ * Open /dev/null, while its path can be reached: the descriptor, or -1.  Later
+ * proc_null() puts it in the place of fd, which is no longer ours to use, and
+ * closes null; with -1 it closes fd.
  */
 int	proc_open_null(void);
 void	proc_null(int fd, int null);
 
 /*
  * Find the file that name would be executed from, as execvp(3) does, and put
- * its path into dst.  False if it is too long, or nowhere.
+ * its path into dst.  False if there is none, or its path is too long.
  */
 bool	proc_find_program(const char *name, char *dst, size_t size);
 

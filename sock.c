@@ -135,7 +135,7 @@ sock_count(unsigned int n)
 	for (at = 0; at < n; at += CHUNK) {
 		for (i = 0; i < CHUNK; i++)
 			p[i] = (struct pollfd){ .fd = (int)(at + i) };
-		/* It takes no more than RLIMIT_NOFILE. */
+		/* poll(2) takes no more than RLIMIT_NOFILE. */
 		polled = poll(p, CHUNK, 0) != -1;
 		for (i = 0; i < CHUNK && at + i < n; i++)
 			open += polled ? !(p[i].revents & POLLNVAL) :

@@ -14,7 +14,7 @@
  * differences.  All descriptors made here are close-on-exec.
  */
 
-/* Where it is missing, SIGPIPE is ignored anyway. */
+/* SIGPIPE is ignored anyway, where this flag is missing. */
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL	0
 #endif
@@ -88,9 +88,10 @@ int		 sock_listen(const struct sock_addr *addr, int backlog,
 		    bool defer, int mode);
 
 /*
- * The file of such a socket, if it has one: remembered, so that it is removed
- * only while it is still this one (sock_owns()), and not whoever's has its name
- * by then.
+ * The file of a listening socket, if it has one.  sock_remember() is called
+ * once the socket is bound; sock_owns() says whether its path still leads to
+ * that file; sock_remove() removes that file, and not another process's that
+ * has taken the name.
  */
 struct sock_file {
 	dev_t dev;
@@ -104,7 +105,7 @@ bool		 sock_owns(const struct sock_addr *addr,
 void		 sock_remove(const struct sock_addr *addr,
 		    const struct sock_file *file);
 
-/* Change backlog and defer of such a socket while it listens. */
+/* Change backlog and defer of a socket that listens. */
 void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,
 		    bool defer);
 
@@ -116,9 +117,9 @@ void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,
 int		 sock_inherit(int fd, struct sock_addr *addr);
 
 /*
- * Take a connection.  It is blocking whatever the listener is: O_NONBLOCK
- * belongs to the open file and would travel with it to a backend.  Returns
- * the descriptor, or -1 with errno.
+ * Take a connection.  The new descriptor is blocking whatever the listener is:
+ * O_NONBLOCK belongs to the open file and would travel with it to a backend.
+ * Returns it, or -1 with errno.
  */
 int		 sock_accept(int listener);
 
@@ -127,7 +128,7 @@ int		 sock_name(int fd, struct sock_addr *addr);
 int		 sock_peer(int fd, struct sock_addr *addr);
 
 /*
- * A non-blocking connection to addr, perhaps still being made.  The
+ * A non-blocking connection to addr, perhaps still being made.  Returns the
  * descriptor, or -1 with errno.
  */
 int		 sock_connect(const struct sock_addr *addr);
@@ -135,16 +136,16 @@ int		 sock_connect(const struct sock_addr *addr);
 /* A new non-blocking AF_UNIX stream socket, or -1 with errno. */
 int		 sock_stream(void);
 
-/* A connected pair of blocking AF_UNIX stream sockets.  0, or -1. */
+/* A connected pair of blocking AF_UNIX stream sockets.  0, or -1 with errno. */
 int		 sock_pair(int fd[2]);
 
-/* Close fd and keep errno.  Returns -1. */
+/* Close fd and keep errno.  Returns -1, for those who fail with that errno. */
 int		 sock_drop(int fd);
 
-/* Close so that the other side sees a reset and no end.  Takes fd. */
+/* Close fd so that the other side sees a reset and no end. */
 void		 sock_reset(int fd);
 
-/* How many descriptors below n are open. */
+/* The number of descriptors below n that are open. */
 unsigned int	 sock_count(unsigned int n);
 
 /* Set or clear O_NONBLOCK, set FD_CLOEXEC.  0, or -1 with errno. */

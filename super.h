@@ -5,13 +5,13 @@
 #include <stdbool.h>
 
 /*
- * What whoever supervises us leaves, and expects: listening sockets,
- * readiness, a daemon, a file with the process id.
+ * Supervisors leave listening sockets, and expect to hear of readiness; where
+ * there is none, a daemon and a file with the process id.
  */
 
 /*
- * How many listening sockets, from descriptor SUPER_LISTEN_FD on, the one who
- * started us left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
+ * The number of listening sockets, from descriptor SUPER_LISTEN_FD on, that
+ * were left there for us (LISTEN_FDS and LISTEN_PID, sd_listen_fds(3)).
  * super_listen_fds() also takes the variables out of the environment.
  */
 #define SUPER_LISTEN_FD	3
@@ -27,8 +27,9 @@ void	super_leave_fd(int fd, int number);
 
 /*
  * Find the supervisor in NOTIFY_SOCKET (sd_notify(3)), while its path can be
- * reached, and take it out of the environment.  super_notify() then tells it
- * how we are: "READY=1", "STOPPING=1"; without one it does nothing.
+ * reached, and take the variable out of the environment.  super_notify() then
+ * tells the supervisor a state, "READY=1" or "STOPPING=1"; without a supervisor
+ * it does nothing.
  */
 void	super_notify_open(void);
 void	super_notify(const char *state);
@@ -36,7 +37,7 @@ void	super_notify(const char *state);
 /* The same for "RELOADING=1", with the time that systemd wants to know. */
 void	super_notify_reloading(void);
 
-/* Let the program that is executed next find it as well.  False: no memory. */
+/* Put NOTIFY_SOCKET back for a program to be executed.  False: no memory. */
 bool	super_notify_leave(void);
 
 /* Write a newline to fd and close it: we are ready, s6 fashion. */
@@ -52,17 +53,18 @@ bool	super_daemon(void);
 void	super_daemon_ready(int null);
 
 /*
- * Open and lock the file, or say who holds it and return false.  Write our
- * process id; remove it, or empty it where it cannot be removed any more.
+ * Open and lock the file for the process id at path, which must stay; or false,
+ * after a message with the process that holds it.  Write our process id; remove
+ * the file, or empty it where it cannot be removed any more.
  */
 bool	super_pid_open(const char *path);
 void	super_pid_write(void);
 void	super_pid_remove(void);
 
 /*
- * Its descriptor, which stays ours, or -1.  Take over fd, which the program
- * before us has locked: super_pid_open() is content with it if it is that file.
- * Close it, if there is to be no such file.
+ * The descriptor of that file, which stays here, or -1.  Take over fd, which
+ * the program before us has locked: super_pid_open() uses it if it is the file
+ * at its path.  Close the descriptor, if there is to be no such file.
  */
 int	super_pid_fd(void);
 void	super_pid_adopt(int fd);

@@ -33,8 +33,8 @@ size_t	text_vformat(char *dst, size_t size, const char *fmt, va_list ap);
 void	text_write(int fd, const char *fmt, ...) TEXT_PRINTF(2, 3);
 
 /*
- * Whether text is a number of that base, digits alone, of max at most.  If it
- * is not, *n is of no use.
+ * Whether text is a number in that base, digits alone, of max at most: *n.  If
+ * not, *n is of no use.  Changes errno.
  */
 bool	text_number(const char *text, int base, unsigned long max,
 	    unsigned long *n);
