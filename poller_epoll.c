@@ -83,14 +83,6 @@ poller_seen(int fd, uint32_t id, size_t n, bool local)
 	return true;
 }
 
-static unsigned int
-report(uint32_t events)
-{
-	if (events & (EPOLLHUP | EPOLLERR))
-		return POLLER_END | POLLER_GONE;
-	return events & EPOLLRDHUP ? POLLER_END : 0;
-}
-
 int
 poller_wait(struct poller_event *events, int n, int ms)
 {
@@ -102,7 +94,11 @@ poller_wait(struct poller_event *events, int n, int ms)
 		return errno == EINTR ? 0 : -1;
 	for (i = 0; i < n; i++) {
 		events[i].id = ev[i].data.u32;
-		events[i].what = report(ev[i].events);
+		events[i].what = 0;
+		if (ev[i].events & (EPOLLHUP | EPOLLERR))
+			events[i].what = POLLER_END | POLLER_GONE;
+		else if (ev[i].events & EPOLLRDHUP)
+			events[i].what = POLLER_END;
 	}
 	return n;
 }

@@ -68,32 +68,13 @@ change(int fd, uint32_t id, short what, unsigned short flags,
 	return kevent(kq, &kev, 1, NULL, 0, NULL);
 }
 
-/*
- * Under POLLER_HANGUP a low-water mark that no socket reaches keeps "there is
- * room" away, where NOTE_LOWAT is known; elsewhere that is reported once and
- * does no harm.
- */
-static int
-add(int fd, uint32_t id, enum poller_want want)
+int
+poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 {
 	unsigned short flags = EV_ADD;
 	unsigned int fflags = 0;
 	long data = 0;
 
-	if (want != POLLER_ACCEPT)
-		flags |= EV_CLEAR;
-#ifdef NOTE_LOWAT
-	if (want == POLLER_HANGUP) {
-		fflags = NOTE_LOWAT;
-		data = INT_MAX;
-	}
-#endif
-	return change(fd, id, filter(want), flags, fflags, data);
-}
-
-int
-poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
-{
 	if (old == want)
 		return 0;
 	if (old != POLLER_NONE &&
@@ -101,7 +82,17 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 		change(fd, id, filter(old), EV_DELETE, 0, 0);
 	if (want == POLLER_NONE)
 		return 0;
-	return add(fd, id, want);
+	if (want != POLLER_ACCEPT)
+		flags |= EV_CLEAR;
+#ifdef NOTE_LOWAT
+	/* A low-water mark that no socket reaches keeps "there is room" away;
+	   on other systems that is reported once and does no harm. */
+	if (want == POLLER_HANGUP) {
+		fflags = NOTE_LOWAT;
+		data = INT_MAX;
+	}
+#endif
+	return change(fd, id, filter(want), flags, fflags, data);
 }
 
 /* EV_CLEAR: an event is an arrival, reported once. */
@@ -126,17 +117,6 @@ poller_seen(int fd, uint32_t id, size_t n, bool local)
  * EV_EOF on the read filter is the end of input, with fflags the socket's
  * error; on the write filter the other side reads no more.
  */
-static unsigned int
-report(const struct kevent *kev)
-{
-	bool end = (kev->flags & EV_EOF) != 0;
-
-	if ((kev->flags & EV_ERROR) ||
-	    (end && (kev->fflags != 0 || kev->filter == EVFILT_WRITE)))
-		return POLLER_END | POLLER_GONE;
-	return end ? POLLER_END : 0;
-}
-
 int
 poller_wait(struct poller_event *events, int n, int ms)
 {
@@ -144,6 +124,7 @@ poller_wait(struct poller_event *events, int n, int ms)
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
 	uint32_t id;
 	int i, j, out = 0;
+	bool ended;
 
 	n = kevent(kq, NULL, 0, kev, n < BATCH ? n : BATCH,
 	    ms < 0 ? NULL : &ts);
@@ -159,7 +140,12 @@ poller_wait(struct poller_event *events, int n, int ms)
 			events[j - 1].id = id;
 			events[j - 1].what = 0;
 		}
-		events[j - 1].what |= report(&kev[i]);
+		ended = (kev[i].flags & EV_EOF) != 0;
+		if (ended)
+			events[j - 1].what |= POLLER_END;
+		if ((kev[i].flags & EV_ERROR) || (ended &&
+		    (kev[i].fflags != 0 || kev[i].filter == EVFILT_WRITE)))
+			events[j - 1].what |= POLLER_END | POLLER_GONE;
 	}
 	return out;
 }

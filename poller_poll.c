@@ -144,29 +144,22 @@ report(uint32_t i)
 	return what;
 }
 
-/* poll(2) takes no more entries than there may be descriptors. */
-static uint32_t
-allowed(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur > count)
-		return count;
-	return (uint32_t)limit.rlim_cur;
-}
-
 int
 poller_wait(struct poller_event *events, int n, int ms)
 {
 	static uint32_t first;
+	struct rlimit limit;
 	uint32_t i, at, polled = count;
 	int ready, out = 0;
 
 	ready = poll(fds, polled, ms);
 	if (ready == -1 && errno == EINVAL) {
-		/* Somebody has lowered our limit below what is open.  The
-		   others must wait until there are fewer, or it is raised. */
-		polled = allowed();
+		/* poll(2) takes no more entries than the limit allows, which
+		   somebody has lowered below what is open.  The others must
+		   wait until there are fewer, or it is raised. */
+		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+		    limit.rlim_cur < count)
+			polled = (uint32_t)limit.rlim_cur;
 		ready = poll(fds, polled, RETRY_MS);
 	}
 	if (ready == -1 && (errno == EAGAIN || errno == ENOMEM))
