@@ -14,23 +14,21 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 
 # In this order: a module includes and calls only what stands before it.
 ORDER = http_parse text stats clock log sock route health poller_epoll \
-	poller_kqueue poller_poll fdpass flush fault reply config_read \
-	config_route config status proc super slot conn listen child upgrade \
-	fdproxy companions/fdexec companions/fdaccept_head \
+	poller_kqueue poller_poll fdpass flush config_read config_route \
+	config status proc super slot reply backend event conn listen child \
+	renew loop fdproxy companions/fdexec companions/fdaccept_head \
 	companions/fdaccept_port companions/fdaccept_run
 
-HDR = child.h clock.h config.h config_read.h config_route.h conn.h fault.h \
-	companions/fdaccept.h fdpass.h flush.h health.h http_parse.h listen.h \
-	log.h poller.h proc.h reply.h route.h slot.h sock.h stats.h status.h \
-	super.h text.h upgrade.h
-SRC = fdproxy.c child.c clock.c config.c config_read.c config_route.c conn.c \
-	fault.c fdpass.c flush.c health.c http_parse.c listen.c log.c \
-	poller_epoll.c poller_kqueue.c poller_poll.c proc.c reply.c route.c \
-	slot.c sock.c stats.c status.c super.c text.c upgrade.c
-OBJ = fdproxy.o child.o clock.o config.o config_read.o config_route.o conn.o \
-	fault.o fdpass.o flush.o health.o http_parse.o listen.o log.o \
-	poller_epoll.o poller_kqueue.o poller_poll.o proc.o reply.o route.o \
-	slot.o sock.o stats.o status.o super.o text.o upgrade.o
+HDR = backend.h child.h clock.h config.h config_read.h config_route.h conn.h \
+	companions/fdaccept.h event.h fdpass.h flush.h health.h http_parse.h \
+	listen.h log.h loop.h poller.h proc.h renew.h reply.h route.h slot.h \
+	sock.h stats.h status.h super.h text.h
+SRC = fdproxy.c backend.c child.c clock.c config.c config_read.c \
+	config_route.c conn.c event.c fdpass.c flush.c health.c http_parse.c \
+	listen.c log.c loop.c poller_epoll.c poller_kqueue.c poller_poll.c \
+	proc.c renew.c reply.c route.c slot.c sock.c stats.c status.c super.c \
+	text.c
+OBJ = $(SRC:.c=.o)
 EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
 	sock.c text.c
 EXEC_OBJ = companions/fdexec.o clock.o fdpass.o http_parse.o log.o proc.o \
@@ -208,7 +206,7 @@ U6 = tests/unit_fdpass.c fdpass.c sock.c text.c
 build/unit_fdpass: build/.made $(U6) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U6) $(LINK_TEST)
 
-CONFIG = config.c config_read.c config_route.c fault.c fdpass.c flush.c \
+CONFIG = config.c config_read.c config_route.c fdpass.c flush.c \
 	route.c sock.c clock.c log.c http_parse.c text.c
 U7 = tests/unit_config.c $(CONFIG)
 build/unit_config: build/.made $(U7) $(TEST_HDR)
@@ -227,8 +225,8 @@ U10 = tests/unit_text.c text.c
 build/unit_text: build/.made $(U10) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
 
-U12 = tests/unit_conn.c conn.c slot.c status.c stats.c reply.c proc.c \
-	$(CONFIG) poller_epoll.c poller_kqueue.c poller_poll.c
+U12 = tests/unit_conn.c conn.c slot.c backend.c event.c status.c stats.c \
+	reply.c proc.c $(CONFIG) poller_epoll.c poller_kqueue.c poller_poll.c
 build/unit_conn: build/.made $(U12) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)
 

@@ -133,30 +133,6 @@ deadline_open(uint32_t n)
 	return true;
 }
 
-/* An array becomes larger, with zeros behind, or stays as it was: false. */
-static bool
-enlarge(uint32_t **p, uint32_t n)
-{
-	uint32_t *more = realloc(*p, n * sizeof(**p));
-
-	if (more == NULL)
-		return false;
-	memset(more + heap_cap, 0, (n - heap_cap) * sizeof(*more));
-	*p = more;
-	return true;
-}
-
-bool
-deadline_grow(uint32_t n)
-{
-	if (n <= heap_cap)
-		return true;
-	if (!enlarge(&heap, n) || !enlarge(&place, n) || !enlarge(&when, n))
-		return false;
-	heap_cap = n;
-	return true;
-}
-
 void
 deadline_close(void)
 {

@@ -48,9 +48,6 @@ const char	*clock_log(uint32_t wall);
 bool		deadline_open(uint32_t n);
 void		deadline_close(void);
 
-/* Allow n ids from now on, if these are more.  False without memory. */
-bool		deadline_grow(uint32_t n);
-
 /* Set or move the deadline of id; take it away, if there is one. */
 void		deadline_set(uint32_t id, uint32_t when);
 void		deadline_clear(uint32_t id);

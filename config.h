@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fault.h"
 #include "flush.h"
 #include "http_parse.h"
 #include "route.h"
@@ -19,7 +18,6 @@
  */
 
 #define CONFIG_LISTENERS	32
-#define CONFIG_FAULTS	4	/* of a route */
 #define CONFIG_SOCKETS		60000	/* different paths */
 
 enum config_kind {
@@ -37,8 +35,6 @@ struct config_target {
 	size_t path_len;	/* of the path in addr */
 	uint32_t queue;		/* the same number for the same socket path */
 	struct flush *flush;
-	struct fault faults[CONFIG_FAULTS];
-	unsigned int nfaults;
 	bool compat;		/* details are as Apache's */
 	bool payload_head;	/* the head goes behind the NUL byte */
 	bool hold;		/* the flushed text may wait for the body */
@@ -51,9 +47,7 @@ struct config_target {
 	bool first;		/* no route before leads to the same socket */
 	bool child;		/* the socket of the command */
 	bool hidden;		/* another route always comes first */
-	/* Counters, which change: hand-offs, and those that were begun. */
-	uint64_t passed;
-	uint32_t begun;
+	uint64_t passed;	/* hand-offs: the one member that changes */
 };
 
 /* A flusher with its headers; many routes may share it. */

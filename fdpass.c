@@ -108,9 +108,6 @@ fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
 ssize_t
 fdpass_send(int sock, int fd, const void *data, size_t len)
 {
-#ifdef TORTURE
-	len = 1;
-#endif
 	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 

@@ -236,21 +236,16 @@ flush_bytes(int fd, const char *text, size_t len, uint32_t *offset, int flags)
 
 enum flush_result
 flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
-    size_t most, bool hold)
+    bool hold)
 {
-	size_t len = flush->len;
-
 	if (!flush->type->writes)
 		return FLUSH_DONE;
-	/* Not len > CONTINUE_LEN + most: that may wrap. */
-	if (len - CONTINUE_LEN > most)
-		len = CONTINUE_LEN + most;
 	if (flush->date != 0 && flush->stamp != wall) {
 		memcpy(flush->text + flush->date, clock_date(wall),
 		    CLOCK_DATE_LEN);
 		flush->stamp = wall;
 	}
 	/* A client that waits for a 100 sends nothing before that. */
-	return flush_bytes(fd, flush->text, len, offset,
+	return flush_bytes(fd, flush->text, flush->len, offset,
 	    hold && *offset >= CONTINUE_LEN ? SOCK_MORE : 0);
 }

@@ -59,17 +59,15 @@ uint32_t	 flush_start(const struct flush *flush, bool expect);
 /*
  * Write the text from *offset on, and move *offset, so that the text goes out
  * in order however many calls it takes.  wall, the second since 1970 in its
- * Date, must be the same in each call for one client.  Only the first most
- * bytes, not counting a 100 (Continue), are written.  With hold, and no 100,
- * the kernel keeps the text until the backend writes or closes, so that both
- * share a segment (MSG_MORE in send(2), which leaves no trace at the socket);
- * if the backend does neither, for one retransmission timeout: 200 ms, or up to
- * 3 s if the connection was held back until its request came
+ * Date, must be the same in each call for one client.  With hold, and no 100
+ * (Continue), the kernel keeps the text until the backend writes or closes, so
+ * that both share a segment (MSG_MORE in send(2), which leaves no trace at the
+ * socket); if the backend does neither, for one retransmission timeout: 200 ms,
+ * or up to 3 s if the connection was held back until its request came
  * (TCP_DEFER_ACCEPT).  Never blocks; owns nothing.
  */
 enum flush_result	flush_write(struct flush *flush, int fd,
-			    uint32_t wall, uint32_t *offset, size_t most,
-			    bool hold);
+			    uint32_t wall, uint32_t *offset, bool hold);
 
 /*
  * The same for any text of len bytes: write it from *offset on, and move

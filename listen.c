@@ -10,18 +10,9 @@
 
 #define PORT_TRIES	16
 
-/* One configuration's listeners. */
-struct table {
-	const struct config *config;
-	struct listener all[CONFIG_LISTENERS];
-	bool taken[CONFIG_LISTENERS];	/* from the table before, or the
-					   program before */
-	int n;
-};
-
-static struct table tables[2];
-static struct table *current = &tables[0];
-static struct table *next = &tables[1];
+static const struct config *config;
+static struct listener listeners[CONFIG_LISTENERS];
+static int count;
 
 /* What the program before us has left. */
 static struct {
@@ -49,30 +40,30 @@ listen_adopt(int fd, enum listen_kind kind)
 int
 listen_count(void)
 {
-	return current->n;
+	return count;
 }
 
 struct listener *
 listen_at(int i)
 {
-	return &current->all[i];
+	return &listeners[i];
 }
 
 int
 listen_number(int i)
 {
-	return current->config->listen[i].inherited;
+	return config->listen[i].inherited;
 }
 
 enum listen_kind
 listen_kind(int i)
 {
-	const struct listener *l = &current->all[i];
+	const struct listener *l = &listeners[i];
 
 	if (sock_is_file(&l->bound))
 		return sock_owns(&l->bound, &l->file) ? LISTEN_PLAIN :
 		    LISTEN_NO_FILE;
-	return !l->local && sock_port(&current->config->listen[i].addr) == 0 ?
+	return !l->local && sock_port(&config->listen[i].addr) == 0 ?
 	    LISTEN_ANY_PORT : LISTEN_PLAIN;
 }
 
@@ -86,15 +77,12 @@ cannot_listen(const struct sock_addr *addr)
 	    sizeof(text)), strerror(error));
 }
 
-/* A number in a new configuration may be that of a socket of our own. */
+/* A configured number may be that of a socket which was left to us. */
 static bool
-is_ours(int fd)
+is_left(int fd)
 {
 	int i;
 
-	for (i = 0; i < current->n; i++)
-		if (current->all[i].fd == fd)
-			return true;
 	for (i = 0; i < nleft; i++)
 		if (left[i].fd == fd)
 			return true;
@@ -108,7 +96,7 @@ is_ours(int fd)
 static bool
 inherit(struct listener *l, int fd)
 {
-	if (is_ours(fd)) {
+	if (is_left(fd)) {
 		log_error("descriptor %d is not one that we were started with",
 		    fd);
 		return false;
@@ -129,41 +117,13 @@ inherit(struct listener *l, int fd)
 }
 
 static bool
-same(const struct config_listen *a, const struct config_listen *b)
-{
-	if (a->inherited != -1 || b->inherited != -1)
-		return a->inherited == b->inherited;
-	/* With port 0, the IPv4 half has the other half's port. */
-	return sock_same(&a->addr, &b->addr) &&
-	    (a->twin == b->twin || sock_port(&a->addr) != 0);
-}
-
-/* A listener of the table before that stays. */
-static bool
-take(struct listener *l, const struct config_listen *want)
+is_configured(const struct sock_addr *addr)
 {
 	int i;
 
-	for (i = 0; i < current->n; i++) {
-		if (current->taken[i] || current->all[i].fd == -1 ||
-		    !same(&current->config->listen[i], want))
-			continue;
-		current->taken[i] = true;
-		*l = current->all[i];
-		l->watched = 0;
-		return true;
-	}
-	return false;
-}
-
-static bool
-is_configured(const struct config *c, const struct sock_addr *addr)
-{
-	int i;
-
-	for (i = 0; i < c->listeners; i++)
-		if (c->listen[i].inherited == -1 &&
-		    sock_same(&c->listen[i].addr, addr))
+	for (i = 0; i < config->listeners; i++)
+		if (config->listen[i].inherited == -1 &&
+		    sock_same(&config->listen[i].addr, addr))
 			return true;
 	return false;
 }
@@ -185,12 +145,11 @@ was_twin(int twin)
 }
 
 /*
- * The same, of what the program before has left.  What had port 0 has it
+ * A listener that the program before us has left.  What had port 0 has it
  * again, unless the port it got is asked for by now.
  */
 static bool
-take_left(struct listener *l, const struct config *c,
-    const struct sock_addr *want)
+take_left(struct listener *l, const struct sock_addr *want)
 {
 	struct sock_addr addr;
 	int i;
@@ -200,13 +159,14 @@ take_left(struct listener *l, const struct config *c,
 			continue;
 		addr = *want;
 		if (sock_port(want) == 0 && left[i].kind == LISTEN_ANY_PORT &&
-		    !is_configured(c, &left[i].addr) && !was_twin(i))
+		    !is_configured(&left[i].addr) && !was_twin(i))
 			sock_set_port(&addr, sock_port(&left[i].addr));
 		if (!sock_same(&left[i].addr, &addr))
 			continue;
 		l->fd = left[i].fd;
 		l->bound = left[i].addr;
 		l->file = left[i].file;
+		l->adopted = true;
 		left[i].fd = -1;
 		return true;
 	}
@@ -235,30 +195,30 @@ set_owner(const struct config_listen *want)
  * the system chose it.  A machine without IPv6 has the IPv4 half alone.
  */
 static bool
-open_one(struct listener *l, const struct config *c, int i)
+open_one(int i)
 {
-	const struct config_listen *want = &c->listen[i];
+	const struct config_listen *want = &config->listen[i];
+	struct listener *l = &listeners[i];
 	struct sock_addr addr = want->addr;
 	int tries;
 
 	if (want->twin && (l - 1)->fd != -1)
 		sock_set_port(&addr, sock_port(&(l - 1)->bound));
-	next->taken[i] = take_left(l, c, &addr);
-	if (next->taken[i])
+	if (take_left(l, &addr))
 		return true;
-	l->fd = sock_listen(&addr, c->backlog, c->defer, want->mode);
+	l->fd = sock_listen(&addr, config->backlog, config->defer, want->mode);
 	for (tries = 0; l->fd == -1 && errno == EADDRINUSE && want->twin &&
-	    sock_port(&want->addr) == 0 && !next->taken[i - 1] &&
+	    sock_port(&want->addr) == 0 && !(l - 1)->adopted &&
 	    tries < PORT_TRIES; tries++) {
 		/* The system chose a port that is taken for IPv4. */
 		close((l - 1)->fd);
-		if (!open_one(l - 1, c, i - 1))
+		if (!open_one(i - 1))
 			return false;
 		sock_set_port(&addr, sock_port(&(l - 1)->bound));
-		l->fd = sock_listen(&addr, c->backlog, c->defer, -1);
+		l->fd = sock_listen(&addr, config->backlog, config->defer, -1);
 	}
 	if (l->fd == -1) {
-		if (i + 1 < c->listeners && c->listen[i + 1].twin &&
+		if (i + 1 < config->listeners && config->listen[i + 1].twin &&
 		    (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 			return true;
 		cannot_listen(&addr);
@@ -271,27 +231,39 @@ open_one(struct listener *l, const struct config *c, int i)
 	return set_owner(want);
 }
 
+/* Close listener i, and remove its file if that is our own. */
+static void
+close_one(int i)
+{
+	struct listener *l = &listeners[i];
+
+	if (l->fd == -1)
+		return;
+	if (config->listen[i].inherited == -1)
+		sock_remove(&l->bound, &l->file);
+	close(l->fd);
+	l->fd = -1;
+}
+
 bool
-listen_prepare(const struct config *c, bool lenient)
+listen_open(const struct config *c, bool lenient)
 {
 	struct listener *l;
-	int i, open = 0;
+	int open = 0;
 	bool good;
 
-	memset(next, 0, sizeof(*next));
-	memset(current->taken, 0, sizeof(current->taken));
-	next->config = c;
-	for (i = 0; i < c->listeners; i++) {
-		l = &next->all[next->n++];
-		l->fd = -1;
-		next->taken[i] = good = take(l, &c->listen[i]);
-		if (!good && c->listen[i].inherited != -1)
-			good = inherit(l, c->listen[i].inherited);
-		else if (!good)
-			good = open_one(l, c, i);
+	config = c;
+	for (count = 0; count < c->listeners; count++) {
+		l = &listeners[count];
+		*l = (struct listener){ .fd = -1 };
+		if (c->listen[count].inherited != -1)
+			good = inherit(l, c->listen[count].inherited);
+		else
+			good = open_one(count);
 		l->local = l->bound.u.sa.sa_family == AF_UNIX;
 		open += l->fd != -1;
 		if (!good && !lenient) {
+			count++;
 			listen_abort();
 			return false;
 		}
@@ -299,48 +271,40 @@ listen_prepare(const struct config *c, bool lenient)
 	return open > 0;
 }
 
-/* Close listener i of a table, with its file if it is our own. */
-static void
-close_one(const struct table *t, int i)
-{
-	const struct listener *l = &t->all[i];
-
-	if (l->fd == -1)
-		return;
-	if (t->config->listen[i].inherited == -1)
-		sock_remove(&l->bound, &l->file);
-	close(l->fd);
-}
-
 void
 listen_abort(void)
 {
 	int i;
 
-	for (i = 0; i < next->n; i++)
-		if (!next->taken[i] && next->config->listen[i].inherited == -1)
-			close_one(next, i);
-	next->n = 0;
+	for (i = 0; i < count; i++)
+		if (!listeners[i].adopted &&
+		    config->listen[i].inherited == -1)
+			close_one(i);
+	count = 0;
+}
+
+int
+listen_unwanted(int i)
+{
+	int at;
+
+	for (at = 0; at < nleft; at++)
+		if (left[at].fd != -1 && i-- == 0)
+			return left[at].fd;
+	return -1;
 }
 
 void
-listen_commit(void)
+listen_take_over(void)
 {
-	struct table *before = current;
 	struct listener *l;
 	int i;
 
-	for (i = 0; i < before->n; i++)
-		if (!before->taken[i])
-			close_one(before, i);
-	current = next;
-	next = before;
-	for (i = 0; i < current->n; i++) {
-		l = &current->all[i];
-		if (current->taken[i] && l->fd != -1 &&
-		    listen_number(i) == -1)
-			sock_tune(l->fd, &l->bound, current->config->backlog,
-			    current->config->defer);
+	for (i = 0; i < count; i++) {
+		l = &listeners[i];
+		if (l->adopted)
+			sock_tune(l->fd, &l->bound, config->backlog,
+			    config->defer);
 	}
 	for (i = 0; i < nleft; i++) {
 		if (left[i].fd == -1)
@@ -356,8 +320,17 @@ listen_close(void)
 {
 	int i;
 
-	for (i = 0; i < current->n; i++) {
-		close_one(current, i);
-		current->all[i].fd = -1;
-	}
+	for (i = 0; i < count; i++)
+		close_one(i);
+}
+
+void
+listen_forget(void)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (listeners[i].fd != -1)
+			close(listeners[i].fd);
+	count = 0;
 }

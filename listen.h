@@ -7,14 +7,15 @@
 #include "config.h"
 
 /*
- * The listening sockets, from the start to the end, across changes of the
- * configuration and of the program.  Listener i is config->listen[i].
+ * The listening sockets, from the start to the end, and from one program to
+ * the next in its place.  Listener i is config->listen[i].
  */
 
 struct listener {
 	int fd;			/* -1: the other half of a pair serves alone */
 	bool local;		/* AF_UNIX */
-	uint8_t watched;	/* for the caller, 0 after listen_commit() */
+	bool adopted;		/* the program before us has opened it */
+	uint8_t watched;	/* the caller's, 0 at first */
 	struct sock_addr bound;	/* where it listens */
 	struct sock_file file;	/* of that */
 };
@@ -28,38 +29,46 @@ enum listen_kind {
 };
 
 /*
- * A listening socket that the program before us has left; listen_prepare()
- * takes it if it is configured, listen_commit() closes it if it is not.
+ * A listening socket that the program before us has left: fd is ours from now
+ * on.  listen_open() takes it if it is configured.
  */
 void			 listen_adopt(int fd, enum listen_kind kind);
 
 /*
- * Get ready for config: what is listened on already stays open, what is new is
- * opened.  False after messages; then nothing has changed.  If lenient, what
- * cannot be opened is left out, unless nothing is left.
+ * Open the listeners of config, which must stay.  False after messages: then
+ * all is closed but the sockets that were left to us.  If lenient, a listener
+ * that cannot be opened is left out, unless none is left.
  */
-bool			 listen_prepare(const struct config *config,
+bool			 listen_open(const struct config *config,
 			    bool lenient);
 
-/* Make it so: what is not in it is closed.  Nothing may watch any of them. */
-void			 listen_commit(void);
-
-/* Forget what listen_prepare() has opened. */
+/* Close what listen_open() has opened, and no socket that was left to us. */
 void			 listen_abort(void);
 
-/* Close all, and remove the files of those that are our own. */
+/*
+ * The i-th socket that was left to us and is not configured, or -1 behind the
+ * last one.  Its queue is to be accepted before listen_take_over(), which
+ * closes them all, removes their files, and tunes the sockets that stay.
+ */
+int			 listen_unwanted(int i);
+void			 listen_take_over(void);
+
+/* Close all, and remove the files that are our own. */
 void			 listen_close(void);
+
+/* Close all without their files: another process goes on with them. */
+void			 listen_forget(void);
 
 int			 listen_count(void);
 struct listener		*listen_at(int i);
 
 /*
- * The number of descriptor i when we were started with it; -1: we have opened
- * it, here or in the program before.
+ * Listener i's descriptor as it was given to us, or -1 if fdproxy has made it,
+ * here or in the program before.
  */
 int			 listen_number(int i);
 
-/* Of listener i, if we have opened it. */
+/* The kind of listener i, if fdproxy has made it. */
 enum listen_kind	 listen_kind(int i);
 
 #endif

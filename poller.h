@@ -2,8 +2,6 @@
 #ifndef POLLER_H
 #define POLLER_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -30,20 +28,32 @@
 #define POLLER_POLL	1
 #endif
 
-/* What a descriptor is watched for: one direction at a time. */
+/*
+ * Whether POLLER_READ reports each arrival once.  If not, bytes that are left
+ * unread are reported over and over, so the caller watches for POLLER_DOZE
+ * between two looks; with edges, that is the same as POLLER_READ, and a change
+ * from one to the other changes nothing.
+ */
+#ifdef POLLER_POLL
+#define POLLER_EDGES	0
+#else
+#define POLLER_EDGES	1
+#endif
+
+/* The want of a descriptor: it is watched for one direction at a time. */
 enum poller_want {
 	POLLER_NONE,		/* not watched */
 	POLLER_ACCEPT,		/* readable, reported as long as it is */
 	POLLER_READ,		/* an arrival or the end of input */
+	POLLER_DOZE,		/* the end of input, but no arrival */
 	POLLER_WRITE,		/* room to write, after there was none */
-	POLLER_HANGUP		/* nothing but the end of the connection */
+	POLLER_HANGUP		/* an error, or shut down both ways */
 };
 
-/* What is reported, or'ed together; 0: it can be read from, or written to. */
+/* Reasons of a report, or'ed together; 0: there are bytes, or there is room. */
 enum {
 	POLLER_END = 1,		/* the other side sends no more */
-	POLLER_GONE = 2,	/* error, or shut down both ways */
-	POLLER_MORE = 4		/* more than was seen, or else the end */
+	POLLER_GONE = 2		/* error, or shut down both ways */
 };
 
 struct poller_event {
@@ -52,49 +62,37 @@ struct poller_event {
 };
 
 /*
- * POLLER_READ is for sockets whose bytes are peeked at and stay: what has been
- * seen must not be reported again.  Where the system cannot tell arrivals
- * apart (poll), it is told how much was seen, by poller_seen().
+ * POLLER_READ is for sockets whose bytes are peeked at and stay.  Their end,
+ * behind unread bytes, is POLLER_END; only a system whose poll(2) has no
+ * POLLRDHUP cannot tell it from the bytes.
  */
 
 /*
- * Make room for descriptors 0 to n - 1, and ids below 2^31; all memory is
- * taken here.  0, or -1 with errno.
+ * Make room for descriptors 0 to n - 1, for any ids; all memory is taken here.
+ * 0, or -1 with errno.
  */
 int	poller_open(uint32_t n);
 void	poller_close(void);
 
 /*
- * Change what fd, known as id, is watched for, from old (which the caller
- * keeps) to want, which may be equal.  Returns 0, or -1 with errno: then it is
- * not watched at all; EMFILE is a number that there is no room for.
- * poller_set(.., POLLER_NONE) cannot fail, and must come before the descriptor
- * is closed, or given to another process: epoll would go on to report a socket
- * that lives there.
+ * Watch fd, known as id, for want; old, which the caller keeps, is the want
+ * before, and may be equal.  Returns 0, or -1 with errno: then fd is not
+ * watched at all; EMFILE is a number that there is no room for.  POLLER_NONE
+ * cannot fail, and must come before fd is closed, or given to another process:
+ * epoll would go on to report a socket that lives there.
  */
 int	poller_set(int fd, uint32_t id, enum poller_want old,
 	    enum poller_want want);
 
 /*
- * After a peek at n unread bytes, for a descriptor under POLLER_READ; local
- * says that it is an AF_UNIX socket.  True: the next arrival will be reported.
- * False: this poller cannot tell; let it rest, and look again after a while.
- */
-bool	poller_seen(int fd, uint32_t id, size_t n, bool local);
-
-/*
- * Let a descriptor under POLLER_READ rest until the next poller_seen(): what
- * arrives may be reported, but not over and over.
- */
-void	poller_rest(int fd, uint32_t id);
-
-/*
- * Wait at most ms milliseconds (-1: without end) and fill in at most n
- * reports, one an id.  Returns how many; 0 also after a signal; -1 with errno
+ * Wait at most ms milliseconds (-1: without end) and fill in at most n reports,
+ * one an id.  A later one may be of a descriptor that the caller has closed at
+ * an earlier one.  Returns their number; 0 also after a signal; -1 with errno
  * if the poller itself is broken.
  */
 int	poller_wait(struct poller_event *events, int n, int ms);
 
+/* "epoll", "kqueue" or "poll". */
 const char	*poller_name(void);
 
 #endif

@@ -30,7 +30,7 @@ poller_close(void)
 	epfd = -1;
 }
 
-/* EPOLLHUP and EPOLLERR are always reported. */
+/* EPOLLHUP and EPOLLERR are always reported; with EPOLLET, an arrival once. */
 static uint32_t
 interest(enum poller_want want)
 {
@@ -39,6 +39,7 @@ interest(enum poller_want want)
 		/* Of several processes with this listener, one is woken. */
 		return EPOLLIN | EPOLLEXCLUSIVE;
 	case POLLER_READ:
+	case POLLER_DOZE:
 		return EPOLLIN | EPOLLRDHUP | EPOLLET;
 	case POLLER_WRITE:
 		return EPOLLOUT | EPOLLET;
@@ -56,31 +57,14 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 	    .data = { .u32 = id } };
 	int op;
 
-	if (old == want)
+	if (old == want || (old == POLLER_READ && want == POLLER_DOZE) ||
+	    (old == POLLER_DOZE && want == POLLER_READ))
 		return 0;
 	if (want == POLLER_NONE)
 		op = EPOLL_CTL_DEL;
 	else
 		op = old == POLLER_NONE ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 	return epoll_ctl(epfd, op, fd, &ev);
-}
-
-/* An edge is an arrival, reported once. */
-void
-poller_rest(int fd, uint32_t id)
-{
-	(void)fd;
-	(void)id;
-}
-
-bool
-poller_seen(int fd, uint32_t id, size_t n, bool local)
-{
-	(void)fd;
-	(void)id;
-	(void)n;
-	(void)local;
-	return true;
 }
 
 int

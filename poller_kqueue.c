@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <unistd.h>
 #if defined(__NetBSD__)
 #include <sys/param.h>
@@ -75,14 +77,15 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 	unsigned int fflags = 0;
 	long data = 0;
 
-	if (old == want)
+	if (old == want || (old == POLLER_READ && want == POLLER_DOZE) ||
+	    (old == POLLER_DOZE && want == POLLER_READ))
 		return 0;
 	if (old != POLLER_NONE &&
 	    (want == POLLER_NONE || filter(old) != filter(want)))
 		change(fd, id, filter(old), EV_DELETE, 0, 0);
 	if (want == POLLER_NONE)
 		return 0;
-	if (want != POLLER_ACCEPT)
+	if (want != POLLER_ACCEPT)	/* each arrival once */
 		flags |= EV_CLEAR;
 #ifdef NOTE_LOWAT
 	/* A low-water mark that no socket reaches keeps "there is room" away;
@@ -93,24 +96,6 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 	}
 #endif
 	return change(fd, id, filter(want), flags, fflags, data);
-}
-
-/* EV_CLEAR: an event is an arrival, reported once. */
-void
-poller_rest(int fd, uint32_t id)
-{
-	(void)fd;
-	(void)id;
-}
-
-bool
-poller_seen(int fd, uint32_t id, size_t n, bool local)
-{
-	(void)fd;
-	(void)id;
-	(void)n;
-	(void)local;
-	return true;
 }
 
 /*

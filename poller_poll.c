@@ -4,13 +4,12 @@
 #ifdef POLLER_POLL
 
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 
-/* Not in POSIX; without it an unchanged count of bytes tells the end. */
+/* Not in POSIX; without it the end is not told from bytes. */
 #ifndef POLLRDHUP
 #define POLLRDHUP	0
 #endif
@@ -26,9 +25,6 @@ static uint32_t size;
 static uint32_t count;		/* up to the highest one that is watched */
 
 #define RETRY_MS	100
-
-/* In ids: SO_RCVLOWAT was changed, and would travel to the backend. */
-#define LOWAT	0x80000000u
 
 int
 poller_open(uint32_t n)
@@ -52,12 +48,15 @@ poller_close(void)
 	size = count = 0;
 }
 
+/* POLLHUP and POLLERR are always reported. */
 static short
 interest(enum poller_want want)
 {
 	switch (want) {
 	case POLLER_ACCEPT:
 		return POLLIN;
+	case POLLER_DOZE:
+		return POLLRDHUP;
 	case POLLER_READ:
 		return POLLIN | POLLRDHUP;
 	case POLLER_WRITE:
@@ -67,12 +66,6 @@ interest(enum poller_want want)
 		break;
 	}
 	return 0;
-}
-
-static void
-set_lowat(int fd, int n)
-{
-	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n));
 }
 
 int
@@ -86,10 +79,6 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 		errno = EMFILE;
 		return -1;
 	}
-	if (want == POLLER_READ)
-		id |= ids[i] & LOWAT;
-	else if (ids[i] & LOWAT)
-		set_lowat(fd, 1);
 	while (count <= i)
 		fds[count++].fd = -1;
 	fds[i].fd = want == POLLER_NONE ? -1 : fd;
@@ -99,49 +88,6 @@ poller_set(int fd, uint32_t id, enum poller_want old, enum poller_want want)
 	while (count > 0 && fds[count - 1].fd == -1)
 		count--;
 	return 0;
-}
-
-/*
- * TCP can be asked to stay silent until there is more than was seen.  AF_UNIX
- * sockets take the option and ignore it.
- */
-bool
-poller_seen(int fd, uint32_t id, size_t n, bool local)
-{
-	uint32_t i = (uint32_t)fd;
-
-	fds[i].events = interest(POLLER_READ);
-	if (local)
-		return n == 0;
-	if (n > 0 || (ids[i] & LOWAT)) {
-		set_lowat(fd, (int)n + 1);
-		ids[i] = n > 0 ? id | LOWAT : id;
-	}
-	return true;
-}
-
-void
-poller_rest(int fd, uint32_t id)
-{
-	(void)id;
-	fds[fd].events = POLLRDHUP;
-}
-
-static unsigned int
-report(uint32_t i)
-{
-	short r = fds[i].revents;
-	unsigned int what = 0;
-
-	/* Where POLLRDHUP tells the end it need not be guessed at: Linux
-	   reports POLLIN below the mark when its buffer is full. */
-	if (POLLRDHUP == 0 && (r & POLLIN) && (ids[i] & LOWAT))
-		what |= POLLER_MORE;
-	if (r & POLLRDHUP)
-		what |= POLLER_END;
-	if (r & (POLLHUP | POLLERR | POLLNVAL))
-		what |= POLLER_END | POLLER_GONE;
-	return what;
 }
 
 int
@@ -172,8 +118,13 @@ poller_wait(struct poller_event *events, int n, int ms)
 		if (fds[at].revents == 0)
 			continue;
 		ready--;
-		events[out].id = ids[at] & ~LOWAT;
-		events[out++].what = report(at);
+		events[out].id = ids[at];
+		events[out].what = 0;
+		if (fds[at].revents & (POLLHUP | POLLERR | POLLNVAL))
+			events[out].what = POLLER_END | POLLER_GONE;
+		else if (fds[at].revents & POLLRDHUP)
+			events[out].what = POLLER_END;
+		out++;
 	}
 	if (polled > 0)
 		first = (first + i) % polled;

@@ -259,6 +259,12 @@ proc_signals(const int *list)
 	const int *sig;
 	int i;
 
+	if (signals != NULL) {
+		close(signal_pipe[0]);
+		close(signal_pipe[1]);
+	}
+	for (sig = signals; sig != NULL && *sig != 0; sig++)
+		signal(*sig, SIG_IGN);
 	signals = list;
 	if (pipe(signal_pipe) == -1)
 		return -1;

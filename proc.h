@@ -47,7 +47,9 @@ bool	proc_confine(void);
 /*
  * Catch these signals, the last being 0, and ignore SIGPIPE; the list must
  * stay.  Returns a descriptor that is readable when a signal came, and stays
- * here; or -1 with errno.
+ * here; or -1 with errno.  Called again, as in a child that shares that
+ * descriptor with its parent: signals that were caught and are not in the list
+ * are ignored.
  */
 int	proc_signals(const int *signals);
 

@@ -1,7 +1,14 @@
 /* See LICENSE for copyright and license details. */
 #include <stdlib.h>
 
+#include "clock.h"
 #include "slot.h"
+
+struct list {
+	uint32_t first;		/* or SLOT_NONE */
+	uint32_t last;
+	uint32_t count;
+};
 
 static struct conn *slots;
 static uint32_t total;
@@ -10,10 +17,15 @@ static uint32_t free_slots;	/* the first of them, linked by next */
 static uint32_t freed_slots;	/* in this turn */
 static uint32_t used;
 static uint32_t used_max;
+static struct list *lists;
+static uint32_t nlists;
+static uint32_t first_id;
 
 bool
-slot_open(uint32_t max, uint32_t arrivals)
+slot_open(uint32_t max, uint32_t arrivals, uint32_t n, uint32_t id)
 {
+	uint32_t i;
+
 	used_max = max;
 	/* The spare ones let a client be evicted and another kept in the same
 	   turn, although a slot that was freed is not used again before the
@@ -22,14 +34,22 @@ slot_open(uint32_t max, uint32_t arrivals)
 	touched = used = 0;
 	free_slots = freed_slots = SLOT_NONE;
 	slots = calloc(total, sizeof(*slots));
-	return slots != NULL;
+	lists = calloc(n, sizeof(*lists));
+	nlists = n;
+	first_id = id;
+	for (i = 0; lists != NULL && i < n; i++)
+		lists[i] = (struct list){ SLOT_NONE, SLOT_NONE, 0 };
+	return slots != NULL && lists != NULL && deadline_open(first_id +
+	    total + nlists);
 }
 
 void
 slot_release(void)
 {
 	free(slots);
+	free(lists);
 	slots = NULL;
+	lists = NULL;
 }
 
 void
@@ -118,6 +138,8 @@ slot_spare(void)
 void
 slot_free(struct conn *c)
 {
+	slot_leave(c);
+	deadline_clear(first_id + (uint32_t)slot_index(c));
 	c->state = CONN_FREE;
 	c->next = freed_slots;
 	freed_slots = (uint32_t)slot_index(c);
@@ -125,26 +147,36 @@ slot_free(struct conn *c)
 }
 
 void
-slot_link(struct slot_list *l, struct conn *c, uint32_t before)
+slot_deadline(const struct conn *c, uint32_t when)
 {
+	deadline_set(first_id + (uint32_t)slot_index(c), when);
+}
+
+void
+slot_enter(struct conn *c, uint32_t list)
+{
+	struct list *l = &lists[list];
 	uint32_t i = (uint32_t)slot_index(c);
 
-	c->next = before;
-	c->prev = before == SLOT_NONE ? l->last : slots[before].prev;
+	c->list = (uint16_t)list;
+	c->next = SLOT_NONE;
+	c->prev = l->last;
 	if (c->prev == SLOT_NONE)
 		l->first = i;
 	else
 		slots[c->prev].next = i;
-	if (c->next == SLOT_NONE)
-		l->last = i;
-	else
-		slots[c->next].prev = i;
+	l->last = i;
 	l->count++;
 }
 
 void
-slot_unlink(struct slot_list *l, struct conn *c)
+slot_leave(struct conn *c)
 {
+	struct list *l;
+
+	if (c->list == SLOT_NO_LIST)
+		return;
+	l = &lists[c->list];
 	if (c->prev == SLOT_NONE)
 		l->first = c->next;
 	else
@@ -154,4 +186,47 @@ slot_unlink(struct slot_list *l, struct conn *c)
 	else
 		slots[c->next].prev = c->prev;
 	l->count--;
+	c->list = SLOT_NO_LIST;
+}
+
+struct conn *
+slot_first(uint32_t list)
+{
+	uint32_t i = lists[list].first;
+
+	return i == SLOT_NONE ? NULL : &slots[i];
+}
+
+uint32_t
+slot_count(uint32_t list)
+{
+	return lists[list].count;
+}
+
+uint32_t
+slot_list_id(uint32_t list)
+{
+	return first_id + total + list;
+}
+
+bool
+slot_of_id(uint32_t id, uint32_t *index)
+{
+	bool of_list = id >= first_id + total;
+
+	*index = id - first_id - (of_list ? total : 0);
+	return of_list;
+}
+
+struct conn *
+slot_unread(const struct conn *c)
+{
+	uint32_t list = c == NULL ? LIST_HEAD : c->list;
+
+	if (c != NULL && c->next != SLOT_NONE)
+		return &slots[c->next];
+	for (list += c != NULL; list < nlists; list++)
+		if (list != LIST_LINGER && lists[list].count > 0)
+			return slot_first(list);
+	return NULL;
 }

@@ -10,86 +10,80 @@
 
 /*
  * Slots: a client that must wait has one, by which it is known to the poller
- * and to its deadline; and lists of them.  All memory is taken at the start.
+ * and to its deadline, and is in the list of what it waits for.  All memory is
+ * taken at the start.
  */
+
+/* The lists: of all heads, of all that linger, then one for each backend. */
+enum {
+	LIST_HEAD,
+	LIST_LINGER,
+	LIST_BACKENDS
+};
 
 enum conn_state {
 	CONN_FREE,
 	CONN_HEAD,		/* waits for the rest of its head */
+	CONN_REST,		/* the same, but is not looked at for a while */
 	CONN_QUEUED,		/* waits for a backend; nothing is written */
-	CONN_FLUSH,		/* connected; waits to take its head */
-	CONN_COMMITTED,		/* has its head; the backend failed after */
-	CONN_TAIL,		/* is gone; the backend takes its payload */
+	CONN_FLUSH,		/* has a backend; waits to take its head */
 	CONN_REPLY,		/* waits to take an answer of our own */
-	CONN_STATUS,		/* waits to take more of the status page */
-	CONN_LINGER		/* has it; what it still sends is dropped */
+	CONN_LINGER		/* has the answer; what still comes is dropped */
 };
 
 struct conn {
-	int fd;			/* -1: free */
-	int other;		/* FLUSH: the backend; COMMITTED, TAIL,
-				   STATUS: bytes that wait, in a socket;
-				   else -1 */
+	int fd;			/* -1: free, or handed off */
+	int backend;		/* connected to it; or -1 */
 	uint32_t next;		/* in a list, or of the free slots */
 	uint32_t prev;
-	uint32_t deadline;
+	uint32_t begun;		/* clock_ms() when it was accepted */
+	uint32_t since;		/* when it began to wait for a backend */
 	uint32_t route;
-	uint32_t begun;		/* when it was accepted */
-	uint32_t number;	/* as which, for the log */
+	uint32_t id;		/* of accepted clients, the how-manieth */
 	union {
 		struct {
 			struct http_scan scan;
-			uint8_t looks;
-			uint8_t naps;
-		} head;		/* HEAD */
+			uint8_t looks;	/* at this head, at most LOOKS_MAX */
+			uint8_t naps;	/* rests so far without arrivals */
+		} head;		/* HEAD, REST */
 		struct {
-			uint32_t queue;
-			uint32_t since;
-		} wait;		/* QUEUED, COMMITTED; since when, if waited */
+			uint32_t list;
+		} wait;		/* QUEUED */
 		struct {
 			uint32_t offset;
-			uint32_t wall;
-		} out;		/* FLUSH, REPLY, STATUS */
+			uint32_t wall;	/* the second in its Date field */
+		} out;		/* FLUSH, REPLY */
 		struct {
 			uint32_t drained;
 			uint32_t end;
 		} linger;	/* LINGER */
 	} u;
-	uint16_t list;		/* that it is in, or UINT16_MAX */
-	uint16_t status;	/* of its answer */
+	uint16_t list;		/* that it is in, or SLOT_NO_LIST */
+	uint16_t head;		/* FLUSH: length of the head, which is unread */
+	unsigned int status : 10;	/* REPLY: of the answer */
+	unsigned int head_only : 1;	/* an answer has no body (HEAD) */
+	unsigned int page : 1;		/* REPLY: the status page */
+	unsigned int arrived : 1;	/* REST: something did */
+	unsigned int waited : 1;	/* since is set */
+	unsigned int reset : 1;		/* close it with a reset */
+	unsigned int left : 1;		/* to the next program */
 	uint8_t state;
-	uint8_t watched;	/* for the caller: how it is watched now */
-	bool local : 1;		/* an AF_UNIX client */
-	bool head_only : 1;	/* an answer has no body (HEAD) */
-	bool resting : 1;
-	bool arrived : 1;	/* something did, while resting */
-	bool tired : 1;		/* looked at very often for one head */
-	bool waited : 1;	/* for a backend */
-	bool routed : 1;	/* route is set */
-	bool old : 1;		/* goes by the previous configuration */
-	bool reset : 1;		/* close it with a reset */
-	unsigned int fault : 4;	/* which of its route's, from 1 on; one behind
-				   the last: none; 0: not asked yet */
+	uint8_t watched;	/* the loop's: an enum poller_want */
 };
 
-static_assert(CONFIG_FAULTS + 1 < 16, "fault has four bits");
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 #define SLOT_NONE	UINT32_MAX	/* no slot's number */
 #define SLOT_NO_LIST	UINT16_MAX	/* in conn.list: it is in none */
 
-/* Slots in order. */
-struct slot_list {
-	uint32_t first;		/* or SLOT_NONE */
-	uint32_t last;
-	uint32_t count;
-};
-
 /*
  * Allocate for max clients that wait, of which at most arrivals are new in one
- * turn of the loop.  False without memory.
+ * turn of the loop, and for that many lists.  Deadlines are made: those of ids
+ * below first_id are the caller's, then come the slots' and the lists'.  False
+ * without memory.
  */
-bool		 slot_open(uint32_t max, uint32_t arrivals);
+bool		 slot_open(uint32_t max, uint32_t arrivals, uint32_t lists,
+		    uint32_t first_id);
 void		 slot_release(void);
 
 /* A turn of the loop begins: slots freed in the last one may be used again. */
@@ -109,19 +103,36 @@ struct conn	*slot_next(const struct conn *c);
 
 /*
  * Move a client from the stack into a free slot: the slot, or NULL if there is
- * none; slot_spare() says whether one that is freed now would be of use to it
- * in this turn.
+ * none.  slot_spare() says whether a slot that is freed now would be of use in
+ * this turn: events of it may still name the client that was there.
  */
 struct conn	*slot_keep(const struct conn *c);
 bool		 slot_spare(void);
 
-/* The client in that slot, which is in no list, is gone. */
+/* Free the slot of a client that is gone; its list and deadline, too. */
 void		 slot_free(struct conn *c);
 
-/* Put a client into a list, before another's slot, or at the end (SLOT_NONE);
-   take it out again. */
-void		 slot_link(struct slot_list *list, struct conn *c,
-		    uint32_t before);
-void		 slot_unlink(struct slot_list *list, struct conn *c);
+/* Set the client's deadline in the clock, at most when. */
+void		 slot_deadline(const struct conn *c, uint32_t when);
+
+/*
+ * Put the client at the end of a list; or take it out of the one that it is in,
+ * if any.
+ */
+void		 slot_enter(struct conn *c, uint32_t list);
+void		 slot_leave(struct conn *c);
+
+/* The first client of a list, or NULL; how many there are; its deadline's id,
+   and the thing that an id is of: a slot, or (true) a list. */
+struct conn	*slot_first(uint32_t list);
+uint32_t	 slot_count(uint32_t list);
+uint32_t	 slot_list_id(uint32_t list);
+bool		 slot_of_id(uint32_t id, uint32_t *index);
+
+/*
+ * The client behind c (NULL: the first) among those that wait with an unread
+ * head: in each list in its order, one list after the other.
+ */
+struct conn	*slot_unread(const struct conn *c);
 
 #endif

@@ -73,23 +73,19 @@ sock_connect(const struct sock_addr *addr)
 }
 
 int
-sock_pair(int fd[2])
-{
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
-		return -1;
-	sock_cloexec(fd[0]);
-	sock_cloexec(fd[1]);
-	return 0;
-}
-
-int
-sock_accept(int listener)
+sock_accept(int listener, struct sock_addr *peer)
 {
 #ifdef SOCK_CLOEXEC
-	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	memset(peer, 0, sizeof(*peer));
+	peer->len = sizeof(peer->u);
+	return accept4(listener, &peer->u.sa, &peer->len, SOCK_CLOEXEC);
 #else
+	int fd;
+
+	memset(peer, 0, sizeof(*peer));
+	peer->len = sizeof(peer->u);
 	/* Here the connection takes O_NONBLOCK from the listener. */
-	int fd = accept(listener, NULL, NULL);
+	fd = accept(listener, &peer->u.sa, &peer->len);
 
 	if (fd != -1 && (sock_cloexec(fd) == -1 ||
 	    sock_nonblock(fd, false) == -1))

@@ -119,9 +119,9 @@ int		 sock_inherit(int fd, struct sock_addr *addr);
 /*
  * Take a connection.  The new descriptor is blocking whatever the listener is:
  * O_NONBLOCK belongs to the open file and would travel with it to a backend.
- * Returns it, or -1 with errno.
+ * Returns it, and in *peer the address of the other side; or -1 with errno.
  */
-int		 sock_accept(int listener);
+int		 sock_accept(int listener, struct sock_addr *peer);
 
 /* Own and remote address.  0, or -1 with errno. */
 int		 sock_name(int fd, struct sock_addr *addr);
@@ -135,9 +135,6 @@ int		 sock_connect(const struct sock_addr *addr);
 
 /* A new non-blocking AF_UNIX stream socket, or -1 with errno. */
 int		 sock_stream(void);
-
-/* A connected pair of blocking AF_UNIX stream sockets.  0, or -1 with errno. */
-int		 sock_pair(int fd[2]);
 
 /* Close fd and keep errno.  Returns -1, for those who fail with that errno. */
 int		 sock_drop(int fd);

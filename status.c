@@ -1,8 +1,8 @@
 /* See LICENSE for copyright and license details. */
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
 #include "log.h"
@@ -11,21 +11,23 @@
 #include "status.h"
 #include "text.h"
 
-/* The pieces of the page; then one for each route. */
-enum {
-	PIECE_HEAD,
-	PIECE_BUILD,
-	PIECE_COUNTERS,
-	PIECE_ANSWERS,
-	PIECE_GAUGES,
-	PIECE_ROUTES
-};
+#define AGE_MS		1000
+#define HEAD_MAX	1024	/* of the response head */
+#define FIXED_MAX	8192	/* of all lines but the routes' */
+#define ROUTE_MAX	64	/* of a route's line, beside its path */
 
 struct text {
 	char *dst;
 	size_t size;
-	size_t len;		/* size or more: it did not fit */
+	size_t len;
 };
+
+static char *page;		/* the head ends, and the body begins, at
+				   HEAD_MAX */
+static size_t page_size;
+static size_t head_len, body_len;
+static uint32_t number;
+static uint32_t made;		/* when */
 
 static void	add(struct text *t, const char *fmt, ...) TEXT_PRINTF(2, 3);
 
@@ -34,8 +36,6 @@ add(struct text *t, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (t->len >= t->size)
-		return;
 	va_start(ap, fmt);
 	t->len += text_vformat(t->dst + t->len, t->size - t->len, fmt,
 	    ap);
@@ -47,17 +47,6 @@ add_type(struct text *t, const char *name, const char *type, const char *help)
 {
 	add(t, "# HELP fdproxy_%s %s\n# TYPE fdproxy_%s %s\n", name, help,
 	    name, type);
-}
-
-static void
-add_head(struct text *t, const struct flush_own *own)
-{
-	char fields[FLUSH_FIELDS];
-
-	add(t, "HTTP/1.1 200 OK\r\n%s"
-	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-	    flush_fields(fields, own, clock_wall()));
 }
 
 static void
@@ -152,70 +141,68 @@ add_route(struct text *t, const struct config_target *target)
 		return;
 	add(t, "fdproxy_handoffs_total{route=\"");
 	for (p = target->path; *p != '\0'; p++) {
-		if (*p == '\n')
+		if (*p == '\n') {
 			add(t, "\\n");
-		else if (*p < 0x20 || *p > 0x7e)	/* not UTF-8, perhaps */
+		} else if (*p < 0x20 || *p > 0x7e) {	/* not UTF-8, perhaps */
 			add(t, "\\\\x%02x", (unsigned char)*p);
-		else
-			add(t, "%s%c", *p == '"' || *p == '\\' ? "\\" : "",
-			    *p);
+		} else {
+			if (*p == '"' || *p == '\\')
+				t->dst[t->len++] = '\\';
+			t->dst[t->len++] = *p;
+		}
 	}
 	add(t, "\"} %" PRIu64 "\n", target->passed);
 }
 
-static void
-add_piece(struct text *t, const struct status_view *v, uint32_t piece)
-{
-	switch (piece) {
-	case PIECE_HEAD:
-		add_head(t, &v->config->own);
-		break;
-	case PIECE_BUILD:
-		add_build(t);
-		break;
-	case PIECE_COUNTERS:
-		add_counters(t);
-		break;
-	case PIECE_ANSWERS:
-		add_answers(t);
-		break;
-	case PIECE_GAUGES:
-		add_gauges(t, v);
-		break;
-	default:
-		add_route(t, &v->config->targets[piece - PIECE_ROUTES]);
-		break;
-	}
-}
-
 bool
-status_needs_view(uint32_t piece)
+status_open(const struct config *c)
 {
-	return piece <= PIECE_GAUGES;
+	uint32_t i;
+
+	page_size = HEAD_MAX + FIXED_MAX;
+	for (i = 0; i < c->ntargets; i++)
+		page_size += ROUTE_MAX + 5 * strlen(c->targets[i].path);
+	page = malloc(page_size);
+	return page != NULL;
 }
 
-/*
- * A route whose path is longer than a whole buffer is left out: its line could
- * never be written.
- */
-size_t
-status_text(const struct status_view *view, char *dst, size_t size,
-    uint32_t *piece)
+void
+status_release(void)
 {
-	struct text t = { dst, size, 0 };
-	uint32_t end = PIECE_ROUTES + view->config->ntargets;
-	size_t whole = 0;
+	free(page);
+	page = NULL;
+	number = 0;
+}
 
-	while (*piece < end) {
-		add_piece(&t, view, *piece);
-		if (t.len >= t.size) {
-			t.len = whole;
-			if (whole > 0)
-				break;
-		}
-		whole = t.len;
-		if ((*piece)++ == PIECE_HEAD)
-			break;
-	}
-	return whole;
+uint32_t
+status_snapshot(const struct status_view *v)
+{
+	struct text t = { page + HEAD_MAX, page_size - HEAD_MAX, 0 };
+	char head[HEAD_MAX], fields[FLUSH_FIELDS];
+	uint32_t i;
+
+	if (v->reading && clock_ms() - made < AGE_MS)
+		return number;
+	add_build(&t);
+	add_counters(&t);
+	add_answers(&t);
+	add_gauges(&t, v);
+	for (i = 0; i < v->config->ntargets; i++)
+		add_route(&t, &v->config->targets[i]);
+	body_len = t.len;
+	head_len = text_format(head, sizeof(head), "HTTP/1.1 200 OK\r\n%s"
+	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+	    "Content-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+	    flush_fields(fields, &v->config->own, clock_wall()), body_len);
+	memcpy(page + HEAD_MAX - head_len, head, head_len);
+	made = clock_ms();
+	return ++number;
+}
+
+const char *
+status_page(uint32_t n, bool head_only, size_t *len)
+{
+	*len = head_len + (head_only ? 0 : body_len);
+	return n == number ? page + HEAD_MAX - head_len : NULL;
 }

@@ -10,7 +10,8 @@
 
 /*
  * The counters as a page in the Prometheus text exposition format 0.0.4, with
- * the HTTP head before it.
+ * the HTTP head before it.  One snapshot is kept; whoever reads slowly reads
+ * that one to its end, or loses it to a newer one.
  */
 
 /* What only the caller knows. */
@@ -21,19 +22,23 @@ struct status_view {
 	uint32_t waiting_client;
 	uint32_t max_connections;
 	uint32_t descriptors;
+	bool reading;			/* some client reads the snapshot */
 };
 
-/* A buffer of this size holds any piece of the page. */
-#define STATUS_PIECE	4096
-
-/* Whether any piece from this one on has the numbers of a view in it. */
-bool	status_needs_view(uint32_t piece);
+/* Take the memory for the page of config.  False without memory. */
+bool		 status_open(const struct config *config);
+void		 status_release(void);
 
 /*
- * Fill dst with the next pieces of the page, from *piece on (0: the head,
- * alone), as many as fit, and move it.  Returns their length, 0 at the end.
+ * Make a snapshot, or keep the one that is being read if it is less than a
+ * second old.  Returns its number.
  */
-size_t	status_text(const struct status_view *view, char *dst, size_t size,
-	    uint32_t *piece);
+uint32_t	 status_snapshot(const struct status_view *view);
+
+/*
+ * The snapshot of that number, with its head, and in *len its length, or that
+ * of its head alone; NULL if there is a newer one.
+ */
+const char	*status_page(uint32_t number, bool head_only, size_t *len);
 
 #endif

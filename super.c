@@ -114,6 +114,14 @@ super_notify_leave(void)
 }
 
 void
+super_notify_forget(void)
+{
+	if (supervisor != -1)
+		close(supervisor);
+	supervisor = -1;
+}
+
+void
 super_ready(int fd)
 {
 	if (write(fd, "\n", 1) != 1)
@@ -187,6 +195,9 @@ super_pid_open(const char *path)
 	pid_path = path;
 	if (pid_fd != -1 && still_there(pid_fd, path))
 		return true;	/* left to us, and locked by this process */
+	if (pid_fd != -1 && ftruncate(pid_fd, 0) == -1)
+		log_warn("the pid file of before cannot be emptied: %s",
+		    strerror(errno));
 	do {
 		if (pid_fd != -1)
 			close(pid_fd);
@@ -249,9 +260,9 @@ super_pid_remove(void)
 {
 	if (pid_fd == -1)
 		return;
-	if ((!still_there(pid_fd, pid_path) || unlink(pid_path) == -1) &&
-	    ftruncate(pid_fd, 0) == -1)
-		log_warn("cannot remove %s: %s", pid_path, strerror(errno));
+	if ((pid_path == NULL || !still_there(pid_fd, pid_path) ||
+	    unlink(pid_path) == -1) && ftruncate(pid_fd, 0) == -1)
+		log_warn("cannot remove the pid file: %s", strerror(errno));
 	close(pid_fd);
 	pid_fd = -1;
 }

@@ -37,8 +37,12 @@ void	super_notify(const char *state);
 /* The same for "RELOADING=1", with the time that systemd wants to know. */
 void	super_notify_reloading(void);
 
-/* Put NOTIFY_SOCKET back for a program to be executed.  False: no memory. */
+/*
+ * Put NOTIFY_SOCKET back for a program to be executed (false without memory);
+ * or forget the supervisor, in a process that is not the service any more.
+ */
 bool	super_notify_leave(void);
+void	super_notify_forget(void);
 
 /* Write a newline to fd and close it: we are ready, s6 fashion. */
 void	super_ready(int fd);

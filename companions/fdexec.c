@@ -562,11 +562,12 @@ accept_failed(void)
 static void
 accept_senders(void)
 {
+	struct sock_addr peer;	/* a sender has no name */
 	struct slot *s;
 	int fd, n;
 
 	for (n = 0; n < ACCEPTS && !full() && server.listener != -1; n++) {
-		fd = sock_accept(server.listener);
+		fd = sock_accept(server.listener, &peer);
 		if (fd == -1) {
 			if (!accept_failed())
 				return;

@@ -293,7 +293,8 @@ END_TEST
 
 /*
  * A peeked head stays readable; whoever waits for more of it must not spin.
- * 21 pieces over a second: about one wake-up each.
+ * 21 pieces over a second: about one wake-up each; with poll(), which reports
+ * what stays over and over, a few.
  */
 START_TEST(drip_costs_nothing)
 {
@@ -312,7 +313,7 @@ START_TEST(drip_costs_nothing)
 		poll(NULL, 0, 50);
 	}
 	close(backend_take(listener));
-	ck_assert_int_le(world_sleeps() - sleeps, 25);
+	ck_assert_int_le(world_sleeps() - sleeps, world_polls() ? 84 : 25);
 	close(client);
 	close(listener);
 	world_stop(NULL);

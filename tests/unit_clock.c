@@ -174,65 +174,6 @@ START_TEST(deadline_reopened)
 }
 END_TEST
 
-/* Ids keep their deadlines, new ones are there and have none. */
-START_TEST(deadline_grown)
-{
-	uint32_t now, id, n = 3;
-	int i;
-
-	clock_update();
-	now = clock_ms();
-	ck_assert(deadline_open(n));
-	deadline_set(0, now + 300);
-	deadline_set(1, now + 100);
-	deadline_set(2, now + 200);
-	deadline_clear(1);
-	ck_assert(deadline_grow(5));
-	ck_assert_int_eq(deadline_wait(), 200);
-	deadline_clear(3);
-	deadline_clear(4);
-	ck_assert_int_eq(deadline_wait(), 200);
-	deadline_set(4, now + 50);
-	ck_assert_int_eq(deadline_wait(), 50);
-	deadline_set(3, now + 60);
-	deadline_clear(4);
-	ck_assert_int_eq(deadline_wait(), 60);
-	deadline_set(2, now);
-	ck_assert_int_eq(deadline_expired(), 2);
-	ck_assert_int_eq(deadline_expired(), -1);
-
-	/* No more, or fewer: nothing changes. */
-	ck_assert(deadline_grow(5));
-	ck_assert(deadline_grow(2));
-	ck_assert(deadline_grow(0));
-	ck_assert_int_eq(deadline_wait(), 60);
-	deadline_set(4, now + 10);
-	ck_assert_int_eq(deadline_wait(), 10);
-
-	/* By one, and by many, with all in use each time. */
-	for (n = 6; n < 5000; n += n % 2 == 0 ? 1 : n) {
-		ck_assert(deadline_grow(n));
-		for (id = 0; id < n; id++)
-			deadline_set(id, now - n + id);
-	}
-	for (id = 0; deadline_wait() == 0; id++)
-		MUST(deadline_expired() == (int64_t)id);
-	ck_assert_uint_gt(id, 2500);
-	ck_assert_int_eq(deadline_wait(), -1);
-
-	/* Also from nothing, and not beyond a close. */
-	deadline_close();
-	for (i = 0; i < 2; i++) {
-		ck_assert(deadline_grow(2));
-		ck_assert_int_eq(deadline_wait(), -1);
-		deadline_set(1, now);
-		ck_assert_int_eq(deadline_wait(), 0);
-		deadline_close();
-	}
-	ck_assert_int_eq(deadline_wait(), -1);
-}
-END_TEST
-
 /* The model: a flag and a time for each, signed and relative to now. */
 static struct {
 	bool on;
@@ -252,14 +193,14 @@ model_first(void)
 }
 
 /*
- * Against the model, growing meanwhile.  Times lie on both sides of now, which
- * is close to where 32 bits begin: half of them have wrapped.
+ * Against the model.  Times lie on both sides of now, which is close to where
+ * 32 bits begin: half of them have wrapped.
  */
 START_TEST(deadline_random)
 {
 	/* How far from now, as a power of two; one tick has many ties. */
 	static const int spans[] = { 3, 8, 16, 29 };
-	uint32_t seed = 11, now, id, ids = 1;
+	uint32_t seed = 11, now, id;
 	int i, first, wait;
 	int32_t when, half = (int32_t)1 << spans[_i];
 	int64_t got;
@@ -267,15 +208,9 @@ START_TEST(deadline_random)
 	clock_update();
 	now = clock_ms();
 	memset(model, 0, sizeof(model));
-	ck_assert(deadline_open(ids));
+	ck_assert(deadline_open(IDS));
 	for (i = 0; i < 50000; i++) {
-		if (ids < IDS && unit_random(&seed) % 64 == 0) {
-			ids += 1 + unit_random(&seed) % 3;
-			if (ids > IDS)
-				ids = IDS;
-			MUST(deadline_grow(ids));
-		}
-		id = unit_random(&seed) % ids;
+		id = unit_random(&seed) % IDS;
 		switch (unit_random(&seed) % 8) {
 		case 0:
 		case 1:
@@ -338,7 +273,6 @@ main(void)
 	tcase_add_test(t, before);
 	tcase_add_test(t, deadline_simple);
 	tcase_add_test(t, deadline_reopened);
-	tcase_add_test(t, deadline_grown);
 	tcase_add_loop_test(t, deadline_random, 0, 4);
 	suite_add_tcase(s, t);
 	return unit_run(s);

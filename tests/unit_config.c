@@ -1267,8 +1267,7 @@ flushed(uint32_t i)
 	size_t len = 0;
 
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	while (flush_write(f, pair[0], 0, &offset, SIZE_MAX, false) ==
-	    FLUSH_AGAIN)
+	while (flush_write(f, pair[0], 0, &offset, false) == FLUSH_AGAIN)
 		;
 	close(pair[0]);
 	while ((n = read(pair[1], text + len, sizeof(text) - 1 - len)) > 0)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "backend.h"
 #include "clock.h"
 #include "conn.h"
 #include "fdpass.h"
@@ -27,6 +28,7 @@ static char dir[64], buf[512 * 1024];
 static struct config *config;
 static int open_before, backend;
 static struct conn on_stack;
+static const struct sock_addr nobody;
 
 static void
 report(const char *line)
@@ -46,6 +48,13 @@ listen_at_path(const char *name, int backlog)
 	ck_assert(bind(fd, &addr.u.sa, addr.len) == 0);
 	ck_assert(listen(fd, backlog) == 0);
 	return fd;
+}
+
+static void
+open_conn(bool edges)
+{
+	ck_assert(conn_open(config, SLOTS, 1, FIRST_ID, 0, edges));
+	conn_turn();
 }
 
 static void
@@ -80,11 +89,12 @@ setup(void)
 	    "ProxyPass /brief fd://brief wait=1ms\n"
 	    "ProxyPass /none fd://none\n"
 	    "ProxyPass /full fd://full queue=2\n"
+	    "ProxyPass /d fd://./ payload=head\n"
+	    "ProxyPass /status status:\n"
 	    "ProxyPass /no !\n", dir);
 	config_text(config, "t", dir, text, strlen(text));
 	ck_assert(config_finish(config));
-	ck_assert(conn_open(config, SLOTS, 1, FIRST_ID));
-	conn_turn();
+	open_conn(true);
 }
 
 static void
@@ -115,7 +125,7 @@ start(int pair[2], const char *text, enum conn_want *want)
 	if (*text != '\0')
 		ck_assert(send(pair[0], text, strlen(text), 0) ==
 		    (ssize_t)strlen(text));
-	conn_start(&on_stack, pair[1], true);
+	conn_start(&on_stack, pair[1], &nobody, 0);
 	*want = conn_advance(&on_stack, 0);
 	return &on_stack;
 }
@@ -273,12 +283,11 @@ START_TEST(head_in_pieces)
 	c = keep(c);
 	for (i = 0; text[i] != '\0'; i++) {
 		ck_assert(send(pair[0], text + i, 1, 0) == 1);
-		want = conn_advance(c, CONN_MORE);
+		want = conn_advance(c, 0);
 		ck_assert_int_eq(want, text[i + 1] == '\0' ? CONN_PASS :
 		    CONN_READ);
 		if (want == CONN_READ)
-			ck_assert_uint_eq(conn_seen(c), i + 1);
-		conn_tired(c);
+			ck_assert_uint_eq(c->u.head.scan.at, i + 1);
 	}
 	pass(c);
 	expect_client(backend, "");
@@ -328,42 +337,74 @@ START_TEST(head_ends)
 }
 END_TEST
 
-/* After many looks it rests; what comes then is looked at once, afterwards. */
+/*
+ * After many looks, or after each where arrivals are reported over and over, a
+ * client rests; what comes then is looked at once, afterwards.
+ */
 START_TEST(head_rests)
 {
-	enum conn_want want = CONN_READ;
+	enum conn_want want;
 	struct conn *c;
 	unsigned int why;
-	int pair[2], i;
+	int pair[2], looks;
 
-	c = start_waiting(pair, "GET /", CONN_READ, CONN_HEAD);
-	for (i = 0; i < 200 && !conn_tired(c); i++) {
-		say(pair[0], "s");
-		want = conn_advance(c, CONN_MORE);
+	if (_i == 1) {
+		conn_release();
+		deadline_close();
+		open_conn(false);
 	}
-	ck_assert_int_lt(i, 100);
-	ck_assert_int_eq(want, CONN_READ);
-	conn_rest(c, false);
+	c = start(pair, "GET /", &want);
+	conn_turn();
+	c = keep(c);
+	for (looks = 1; want == CONN_READ && looks < 200; looks++) {
+		say(pair[0], "s");
+		want = conn_advance(c, 0);
+	}
+	ck_assert_int_eq(looks, _i == 0 ? 65 : 1);
+	ck_assert_int_eq(want, CONN_DOZE);
+	ck_assert_int_eq(c->state, CONN_REST);
+	conn_settle(c);
 	ck_assert(conn_due(id_of(c), &why) == c);
 	ck_assert_uint_eq(why, CONN_WAKE);
+	/* Nothing has come: no look if that would have been reported. */
+	ck_assert_int_eq(conn_advance(c, CONN_WAKE), _i == 0 ? CONN_READ :
+	    CONN_DOZE);
+	ck_assert_int_eq(c->state, _i == 0 ? CONN_HEAD : CONN_REST);
+	if (_i == 0) {
+		say(pair[0], "s");
+		ck_assert_int_eq(conn_advance(c, 0), CONN_DOZE);
+	}
 	say(pair[0], " HTTP/1.1\r\nHost: a\r\n\r\n");
-	ck_assert_int_eq(conn_advance(c, CONN_MORE), CONN_SAME);
+	ck_assert_int_eq(conn_advance(c, 0), CONN_SAME);
 	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
 	expect_answer(pair[0], 404);
 	conn_close(c);
 	close(pair[0]);
+}
+END_TEST
 
-	/* Nothing has come: it goes on as before; an end wakes it. */
-	c = start_waiting(pair, "GET / HTTP/1.1\r\nHo", CONN_READ,
-	    CONN_HEAD);
-	conn_rest(c, false);
-	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
-	ck_assert_int_eq(c->state, CONN_HEAD);
-	conn_rest(c, true);
-	shutdown(pair[0], SHUT_WR);
-	conn_advance(c, CONN_END);
+/* Its end, or the time, finds a client that rests. */
+START_TEST(rest_ends)
+{
+	enum conn_want want;
+	struct conn *c;
+	int pair[2];
+
+	conn_release();
+	deadline_close();
+	open_conn(false);
+	c = start(pair, "GET / HTTP/1.1\r\nHo", &want);
+	conn_turn();
+	c = keep(c);
+	ck_assert_int_eq(c->state, CONN_REST);
+	if (_i == 0) {
+		shutdown(pair[0], SHUT_WR);
+		ck_assert_int_eq(conn_advance(c, CONN_END), CONN_CLOSE);
+	} else {
+		ck_assert_int_eq(let_pass(c), CONN_READ);
+	}
+	expect_answer(pair[0], _i == 0 ? 400 : 408);
 	conn_close(c);
-	expect_answer(pair[0], 400);
 	close(pair[0]);
 }
 END_TEST
@@ -388,7 +429,7 @@ START_TEST(head_to_reply)
 
 	c = start_waiting(pair, answers[_i].text, CONN_READ, CONN_LINGER);
 	expect_answer(pair[0], answers[_i].status);
-	ck_assert_uint_eq(conn_lingering(), 1);
+	ck_assert_uint_eq(slot_count(LIST_LINGER), 1);
 	/* What it still sends is dropped, until its end. */
 	say(pair[0], "more");
 	ck_assert_int_eq(conn_advance(c, 0), CONN_READ);
@@ -410,7 +451,7 @@ START_TEST(reply_waits)
 	    0);
 	say(pair[0], GET("/no"));
 	stuff(pair[1]);
-	conn_start(&on_stack, pair[1], true);
+	conn_start(&on_stack, pair[1], &nobody, 0);
 	ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_WRITE);
 	ck_assert_int_eq(on_stack.state, CONN_REPLY);
 	c = keep(&on_stack);
@@ -450,7 +491,7 @@ START_TEST(linger_is_bounded)
 		ck_assert(send(pair[0], junk, sizeof(junk), 0) ==
 		    (ssize_t)sizeof(junk));
 		n += sizeof(junk);
-		want = conn_advance(c, CONN_MORE);
+		want = conn_advance(c, 0);
 	} while (want == CONN_READ && n < 1024 * 1024);
 	ck_assert_int_eq(want, CONN_CLOSE);
 	ck_assert_uint_le(n, 264 * 1024);
@@ -467,20 +508,113 @@ END_TEST
 
 /* ---- QUEUED ---- */
 
+/* What the deadline of a backend's list brings about. */
+static struct conn *
+probe(uint32_t route)
+{
+	uint32_t list = backend_list(&config->targets[route],
+	    &config->targets[route].addr);
+	unsigned int why = 0;
+	struct conn *c = conn_due(slot_list_id(list), &why);
+
+	if (c != NULL)
+		ck_assert_uint_eq(why, CONN_PROBE);
+	return c;
+}
+
+#define WAIT_ROUTE	4	/* /wait and /full, in setup() */
+#define FULL_ROUTE	7
+
+/*
+ * A probe alone finds out that the backend is still missing; the head is read
+ * again when it is there.
+ */
 START_TEST(queued_to_passed)
 {
 	struct conn *c;
 	int pair[2], listener;
 
 	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
-	ck_assert_int_eq(conn_advance(c, CONN_PROBE), CONN_PARK);
-	conn_settle(c);
-	ck_assert_int_eq(conn_advance(c, CONN_MORE), CONN_SAME);
+	ck_assert(probe(WAIT_ROUTE) == NULL);
+	ck_assert_int_eq(conn_advance(c, 0), CONN_SAME);
 	listener = listen_at_path("none", 16);
+	ck_assert(probe(WAIT_ROUTE) == c);
+	ck_assert_int_ne(c->backend, -1);
 	ck_assert_int_eq(conn_advance(c, CONN_PROBE), CONN_PASS);
 	pass(c);
 	expect_client(listener, "");
+	/* One connection alone was made. */
+	ck_assert_int_eq(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+	ck_assert_int_eq(accept(listener, NULL, NULL), -1);
 	close(listener);
+	close(pair[0]);
+}
+END_TEST
+
+/* The backend is a file of another kind by now: waiting is no use. */
+START_TEST(queued_to_broken)
+{
+	struct conn *c;
+	unsigned int why;
+	char text[128];
+	int pair[2];
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	snprintf(text, sizeof(text), "%s/none", dir);
+	close(open(text, O_CREAT | O_WRONLY, 0600));
+	ck_assert(conn_due(slot_list_id(c->list), &why) == c);
+	ck_assert_uint_eq(why, CONN_LATE);
+	log_use(LOG_MESSAGES, NULL, -1);
+	ck_assert_int_eq(conn_advance(c, why), CONN_READ);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	expect_answer(pair[0], 500);
+	conn_close(c);
+	close(pair[0]);
+}
+END_TEST
+
+/* No verdict without a last look: the backend has come by then. */
+START_TEST(queued_to_passed_late)
+{
+	struct conn *c;
+	int pair[2], listener;
+
+	c = start_waiting(pair, GET("/brief"), CONN_PARK, CONN_QUEUED);
+	poll(NULL, 0, 2);
+	clock_update();
+	listener = listen_at_path("brief", 16);
+	ck_assert_int_eq(let_pass(c), CONN_PASS);
+	pass(c);
+	expect_client(listener, "");
+	close(listener);
+	close(pair[0]);
+}
+END_TEST
+
+/* A client that another program has left has waited already. */
+START_TEST(left_to_us)
+{
+	struct conn *c;
+	int pair[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
+	    0);
+	say(pair[0], _i == 0 ? GET("/wait") : "GET /s");
+	conn_start(&on_stack, pair[1], &nobody, 30000);
+	log_use(LOG_MESSAGES, NULL, -1);
+	if (_i == 0) {
+		ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_READ);
+		expect_answer(pair[0], 503);
+		conn_close(&on_stack);
+	} else {
+		ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_READ);
+		c = keep(&on_stack);
+		ck_assert_int_eq(deadline_wait(), 0);
+		ck_assert_int_eq(let_pass(c), CONN_READ);
+		expect_answer(pair[0], 408);
+		conn_close(c);
+	}
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 	close(pair[0]);
 }
 END_TEST
@@ -520,8 +654,6 @@ START_TEST(queue_in_order)
 	static const char *const texts[] = { GET("/wait"), GET("/full") };
 	struct conn *c[2];
 	enum conn_want want;
-	unsigned int why;
-	uint32_t id;
 	int pair[3][2], listener = -1, filler[2], i;
 
 	if (_i == 1) {
@@ -542,11 +674,8 @@ START_TEST(queue_in_order)
 	} else {
 		listener = listen_at_path("none", 16);
 	}
-	/* The queue's own deadline names who is to be tried. */
-	for (id = FIRST_ID + SLOTS + 1; conn_due(id, &why) != c[0]; id++)
-		ck_assert_uint_lt(id, 100);
-	ck_assert_uint_eq(why, CONN_PROBE);
 	for (i = 0; i < 2; i++) {
+		ck_assert(probe(_i == 0 ? WAIT_ROUTE : FULL_ROUTE) == c[i]);
 		ck_assert_int_eq(conn_advance(c[i], CONN_PROBE), CONN_PASS);
 		pass(c[i]);
 		expect_client(listener, "");
@@ -609,6 +738,43 @@ START_TEST(flush_waits)
 }
 END_TEST
 
+/*
+ * The backend leaves between the connection and the hand-off: without a byte
+ * out the client waits for it; with one, it is reset.
+ */
+START_TEST(flush_fails)
+{
+	enum conn_want want;
+	int pair[2], dropped;
+	struct conn *c;
+	char text[128];
+
+	c = start(pair, _i == 0 ? GET("/raw") : GET("/s"), &want);
+	ck_assert_int_eq(want, CONN_PASS);
+	log_use(LOG_MESSAGES, NULL, -1);
+	if (_i == 2) {
+		/* This connection alone. */
+		dropped = accept(backend, NULL, NULL);
+		close(dropped);
+		pass(c);
+		expect_client(backend, "");
+	} else {
+		close(backend);
+		snprintf(text, sizeof(text), "%s/s", dir);
+		unlink(text);
+		want = conn_pass(c);
+		backend = listen_at_path("s", 16);
+		/* Without wait= there is nothing to wait for. */
+		ck_assert_int_eq(want, _i == 0 ? CONN_PARK : CONN_CLOSE);
+		ck_assert_int_eq(c->reset, _i == 1);
+		conn_close(c);
+	}
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	ck_assert_uint_eq(stats_get()->resets, _i == 1);
+	close(pair[0]);
+}
+END_TEST
+
 /* ---- slots ---- */
 
 /* Who makes room: one that lingers, else who has waited longest for a head. */
@@ -625,13 +791,13 @@ START_TEST(room)
 	new = start(pair[3], "", &want);
 	ck_assert(slot_keep(new) == NULL);
 	ck_assert(conn_victim() == c[2]);
-	conn_evict(c[2]);
+	ck_assert_int_eq(conn_advance(c[2], CONN_EVICT), CONN_CLOSE);
 	conn_close(c[2]);
 	c[2] = keep(new);
 	for (i = 0; i < 2; i++) {
 		conn_turn();
 		ck_assert(conn_victim() == c[i]);
-		conn_evict(c[i]);
+		ck_assert_int_eq(conn_advance(c[i], CONN_EVICT), CONN_CLOSE);
 		conn_close(c[i]);
 	}
 	/* Silence gets nothing, half a head an answer. */
@@ -681,14 +847,19 @@ main(void)
 	tcase_add_loop_test(tc, head_to_passed, 0, 3);
 	tcase_add_test(tc, head_in_pieces);
 	tcase_add_test(tc, head_ends);
-	tcase_add_test(tc, head_rests);
+	tcase_add_loop_test(tc, head_rests, 0, 2);
+	tcase_add_loop_test(tc, rest_ends, 0, 2);
 	tcase_add_loop_test(tc, head_to_reply, 0, COUNT(answers));
 	tcase_add_loop_test(tc, reply_waits, 0, 3);
 	tcase_add_test(tc, linger_is_bounded);
 	tcase_add_test(tc, queued_to_passed);
+	tcase_add_test(tc, queued_to_broken);
+	tcase_add_test(tc, queued_to_passed_late);
+	tcase_add_loop_test(tc, left_to_us, 0, 2);
 	tcase_add_test(tc, queued_ends);
 	tcase_add_loop_test(tc, queue_in_order, 0, 2);
 	tcase_add_loop_test(tc, flush_waits, 0, 4);
+	tcase_add_loop_test(tc, flush_fails, 0, 3);
 	tcase_add_test(tc, room);
 	tcase_add_test(tc, slots_of_a_turn);
 	suite_add_tcase(suite, tc);

@@ -22,7 +22,8 @@ setup(void)
 	ck_assert(mkdtemp(dir) != NULL);
 	snprintf(path, sizeof(path), "%s/s", dir);
 	ck_assert(sock_unix(&addr, path, strlen(path)));
-	ck_assert(sock_pair(pair) == 0);
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
+	    0);
 }
 
 /* Whatever happens in a test, no descriptor is left over. */
@@ -80,7 +81,7 @@ START_TEST(one_byte)
 	char byte = 'x', data[4];
 	int client[2], fd = -7;
 
-	ck_assert(sock_pair(client) == 0);
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, client) == 0);
 	ck_assert_int_eq(fdpass_send(pair[0], client[0], "", 1), 1);
 	/* Ours may be closed; theirs lives. */
 	close(client[0]);
@@ -269,6 +270,7 @@ END_TEST
 /* Connecting, for a whole hand-off. */
 START_TEST(handoff)
 {
+	struct sock_addr from;
 	int listener, sock, peer, fd;
 	char byte = 'x';
 
@@ -281,7 +283,7 @@ START_TEST(handoff)
 	/* All of it before the backend has even accepted. */
 	ck_assert_int_eq(fdpass_send(sock, pair[0], "", 1), 1);
 	close(sock);
-	peer = sock_accept(listener);
+	peer = sock_accept(listener, &from);
 	ck_assert(peer != -1);
 	ck_assert_int_eq(fdpass_recv(peer, &byte, 1, &fd), 1);
 	ck_assert_int_eq(byte, '\0');
@@ -294,7 +296,7 @@ START_TEST(handoff)
 	ck_assert(sock != -1);
 	close(sock);
 	close(peer);
-	peer = sock_accept(listener);
+	peer = sock_accept(listener, &from);
 	ck_assert_int_eq(fdpass_recv(peer, &byte, 1, &fd), 0);
 	ck_assert_int_eq(fd, -1);
 	close(peer);

@@ -70,7 +70,7 @@ drain(char *text, size_t *len, size_t size)
 static enum flush_result
 put(struct flush *f, int fd, uint32_t wall, uint32_t *offset)
 {
-	return flush_write(f, fd, wall, offset, SIZE_MAX, false);
+	return flush_write(f, fd, wall, offset, false);
 }
 
 /* All that a flusher writes for one client. */
@@ -154,25 +154,6 @@ START_TEST(text_dates)
 	f = flush_new("flush", "", &own, &error);
 	ck_assert_str_eq(output(f, false, WALL, &n), "HTTP/1.1 200 OK\r\n"
 	    "Connection: close\r\n\r\n");
-	flush_free(f);
-}
-END_TEST
-
-/* Only the first bytes, behind a 100 (Continue). */
-START_TEST(text_cut)
-{
-	struct flush *f = make("flush", "", "s");
-	uint32_t offset = flush_start(f, _i == 1);
-	char text[128];
-	ssize_t n;
-
-	ck_assert_int_eq(flush_write(f, pair[0], WALL, &offset, 8, false),
-	    FLUSH_DONE);
-	n = read(pair[1], text, sizeof(text) - 1);
-	ck_assert_int_gt(n, 0);
-	text[n] = '\0';
-	ck_assert_str_eq(text, _i == 1 ?
-	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1" : "HTTP/1.1");
 	flush_free(f);
 }
 END_TEST
@@ -520,7 +501,6 @@ main(void)
 	tcase_add_test(t, text_plain);
 	tcase_add_test(t, text_headers);
 	tcase_add_test(t, text_dates);
-	tcase_add_loop_test(t, text_cut, 0, 2);
 	tcase_add_test(t, text_copied);
 	tcase_add_test(t, text_long);
 	tcase_add_test(t, expect);

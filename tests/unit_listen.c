@@ -1,6 +1,6 @@
 /* See LICENSE for copyright and license details. */
 
-/* The listening sockets of one process, from one configuration to the next. */
+/* The listening sockets of a process, and those that it is left. */
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -73,8 +73,8 @@ read_config(const char *fmt)
 static void
 use(const char *fmt)
 {
-	ck_assert(listen_prepare(read_config(fmt), false));
-	listen_commit();
+	ck_assert(listen_open(read_config(fmt), false));
+	listen_take_over();
 }
 
 /* Whether somebody listens where listener i does. */
@@ -140,63 +140,45 @@ START_TEST(every_address)
 }
 END_TEST
 
-/* What stays is the same socket; what goes is closed, with its file. */
-START_TEST(from_one_to_the_next)
-{
-	int fd, tcp;
-
-	use("Listen 127.0.0.1:0\nListen unix:%s/a\nListen unix:%s/b\n" ROUTE);
-	tcp = listen_at(0)->fd;
-	fd = listen_at(2)->fd;
-	use("Listen unix:%s/b\nListen unix:%s/c\nListen 127.0.0.1:0\n" ROUTE);
-	ck_assert_int_eq(listen_at(0)->fd, fd);
-	ck_assert_int_eq(listen_at(2)->fd, tcp);
-	ck_assert(answers(0) && answers(1) && answers(2));
-	ck_assert(!is_there("a") && is_there("b") && is_there("c"));
-	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 3);
-}
-END_TEST
-
-/* One that cannot be had: nothing has changed, nothing is left over. */
+/* One that cannot be had: nothing is left over. */
 START_TEST(all_or_nothing)
 {
-	const struct config *c;
-	int fd;
-
-	use("Listen 127.0.0.1:0\nListen unix:%s/a\n" ROUTE);
-	fd = listen_at(0)->fd;
-	c = read_config("Listen unix:%s/b\nListen unix:%s/no/folder\n"
-	    "Listen 127.0.0.1:0\n" ROUTE);
-	log_level(LOG_L_ERROR);
-	ck_assert(!listen_prepare(c, false));
-	ck_assert_int_eq(listen_count(), 2);
-	ck_assert_int_eq(listen_at(0)->fd, fd);
-	ck_assert(answers(0) && answers(1));
+	ck_assert(!listen_open(read_config("Listen 127.0.0.1:0\n"
+	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE), false));
+	ck_assert_int_eq(listen_count(), 0);
 	ck_assert(!is_there("b"));
-	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 	/* Called off by the caller. */
-	c = read_config("Listen unix:%s/b\n" ROUTE);
-	ck_assert(listen_prepare(c, false));
+	ck_assert(listen_open(read_config("Listen unix:%s/b\n" ROUTE),
+	    false));
 	ck_assert(is_there("b"));
 	listen_abort();
-	ck_assert(!is_there("b") && is_there("a"));
-	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
+	ck_assert(!is_there("b"));
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
 END_TEST
 
 /* With lenience, the rest; but not if nothing is left. */
 START_TEST(lenient)
 {
-	const struct config *c;
-
-	c = read_config("Listen unix:%s/no/folder\nListen unix:%s/a\n" ROUTE);
-	ck_assert(listen_prepare(c, true));
-	listen_commit();
+	ck_assert(listen_open(read_config("Listen unix:%s/no/folder\n"
+	    "Listen unix:%s/a\n" ROUTE), true));
 	ck_assert_int_eq(listen_at(0)->fd, -1);
 	ck_assert(answers(1));
-	c = read_config("Listen unix:%s/no/folder\n" ROUTE);
-	ck_assert(!listen_prepare(c, true));
-	listen_abort();
+	listen_close();
+	ck_assert(!listen_open(read_config("Listen unix:%s/no/folder\n"
+	    ROUTE), true));
+}
+END_TEST
+
+/* Another process goes on with them: closed, and their files stay. */
+START_TEST(forgotten)
+{
+	use("Listen 127.0.0.1:0\nListen unix:%s/a\n" ROUTE);
+	listen_forget();
+	ck_assert(is_there("a"));
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
+	ck_assert(unlink(text) == 0);
 }
 END_TEST
 
@@ -210,7 +192,7 @@ START_TEST(files_of_others)
 	close(open(text, O_CREAT | O_WRONLY, 0600));
 	listen_close();
 	ck_assert(is_there("a"));
-	ck_assert(!listen_prepare(read_config("Listen unix:%s/a\n" ROUTE),
+	ck_assert(!listen_open(read_config("Listen unix:%s/a\n" ROUTE),
 	    false));
 	ck_assert(is_there("a"));
 	ck_assert(unlink(text) == 0);
@@ -227,7 +209,7 @@ START_TEST(stale_file)
 	ck_assert(sock_unix(&addr, text, strlen(text)));
 	fd = sock_listen(&addr, 1, false, -1);
 	ck_assert_int_ne(fd, -1);
-	ck_assert(!listen_prepare(read_config("Listen unix:%s/a\n" ROUTE),
+	ck_assert(!listen_open(read_config("Listen unix:%s/a\n" ROUTE),
 	    false));
 	close(fd);
 	ck_assert(is_there("a"));
@@ -247,14 +229,11 @@ START_TEST(inherited)
 	ck_assert(sock_unix(&addr, text, strlen(text)));
 	fd = sock_listen(&addr, 1, false, -1);
 	snprintf(fmt, sizeof(fmt), "Listen fd:%d\n" ROUTE, plain);
-	ck_assert(!listen_prepare(read_config(fmt), false));
+	ck_assert(!listen_open(read_config(fmt), false));
 	close(plain);
 	snprintf(fmt, sizeof(fmt), "Listen fd:%d\n" ROUTE, fd);
 	use(fmt);
 	ck_assert_int_eq(listen_number(0), fd);
-	ck_assert(answers(0));
-	/* The same number again is the same socket. */
-	use(fmt);
 	ck_assert(answers(0));
 	ck_assert(fcntl(listen_at(0)->fd, F_GETFD) & FD_CLOEXEC);
 	listen_close();
@@ -263,32 +242,63 @@ START_TEST(inherited)
 }
 END_TEST
 
-/* What the program before has left is taken if it is configured. */
+/* The sockets that the program before has left: "a" and "b", and a port. */
+static void
+leave_three(int fd[3])
+{
+	struct sock_addr addr;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text), "%s/%c", dir, 'a' + i);
+		ck_assert(sock_unix(&addr, text, strlen(text)));
+		fd[i] = sock_listen(&addr, 1, false, -1);
+		listen_adopt(fd[i], LISTEN_PLAIN);
+	}
+	memset(&addr, 0, sizeof(addr));
+	addr.u.in.sin_family = AF_INET;
+	addr.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	addr.len = sizeof(addr.u.in);
+	fd[2] = sock_listen(&addr, 1, false, -1);
+	listen_adopt(fd[2], LISTEN_ANY_PORT);
+}
+
+/* They are taken if they are configured; what goes is closed, with its file. */
 START_TEST(left)
 {
-	struct sock_addr addr, port;
 	int fd[3];
 
-	snprintf(text, sizeof(text), "%s/a", dir);
-	ck_assert(sock_unix(&addr, text, strlen(text)));
-	fd[0] = sock_listen(&addr, 1, false, -1);
-	snprintf(text, sizeof(text), "%s/b", dir);
-	ck_assert(sock_unix(&addr, text, strlen(text)));
-	fd[1] = sock_listen(&addr, 1, false, -1);
-	memset(&port, 0, sizeof(port));
-	port.u.in.sin_family = AF_INET;
-	port.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	port.len = sizeof(port.u.in);
-	fd[2] = sock_listen(&port, 1, false, -1);
-	listen_adopt(fd[0], LISTEN_PLAIN);
-	listen_adopt(fd[1], LISTEN_PLAIN);
-	listen_adopt(fd[2], LISTEN_ANY_PORT);
-	use("Listen 127.0.0.1:0\nListen unix:%s/a\n" ROUTE);
+	leave_three(fd);
+	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), false));
 	ck_assert_int_eq(listen_at(0)->fd, fd[2]);
 	ck_assert_int_eq(listen_at(1)->fd, fd[0]);
-	ck_assert(answers(0) && answers(1));
+	ck_assert_int_eq(listen_unwanted(0), fd[1]);
+	ck_assert_int_eq(listen_unwanted(1), -1);
+	ck_assert(is_there("b"));
+	listen_take_over();
+	ck_assert(answers(0) && answers(1) && answers(2));
 	ck_assert(!is_there("b"));
-	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 2);
+	ck_assert_int_eq(listen_unwanted(0), -1);
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 3);
+}
+END_TEST
+
+/* A trial looks, and leaves them as they are. */
+START_TEST(left_for_a_trial)
+{
+	int fd[3], i;
+
+	leave_three(fd);
+	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), false));
+	listen_abort();
+	ck_assert(is_there("a") && is_there("b") && !is_there("c"));
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(close(fd[i]), 0);
+	/* As its end would have it. */
+	listen_take_over();
+	unlink(strcat(strcpy(text, dir), "/a"));
 }
 END_TEST
 
@@ -301,13 +311,14 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, addresses);
 	tcase_add_test(tc, every_address);
-	tcase_add_test(tc, from_one_to_the_next);
 	tcase_add_test(tc, all_or_nothing);
 	tcase_add_test(tc, lenient);
 	tcase_add_test(tc, files_of_others);
 	tcase_add_test(tc, stale_file);
 	tcase_add_test(tc, inherited);
+	tcase_add_test(tc, forgotten);
 	tcase_add_test(tc, left);
+	tcase_add_test(tc, left_for_a_trial);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

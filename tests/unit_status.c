@@ -39,47 +39,25 @@ setup(void)
 static void
 teardown(void)
 {
+	status_release();
 	config_free(config);
 	config = NULL;
-}
-
-/*
- * All of it, in pieces of less than size bytes.  The buffer ends where memory
- * ends, and what is before it stays as it is.
- */
-static size_t
-gather(char *dst, size_t max, size_t size)
-{
-	char *piece = unit_fence() - size;
-	uint32_t at = 0, before;
-	size_t n, len = 0;
-
-	piece[-1] = '#';
-	for (;;) {
-		before = at;
-		n = status_text(&view, piece, size, &at);
-		MUST(piece[-1] == '#');
-		MUST(n < size);
-		if (n == 0)
-			break;
-		MUST(at > before);
-		MUST(len + n < max);
-		memcpy(dst + len, piece, n);
-		len += n;
-		/* The head comes alone. */
-		MUST(before > 0 || at == 1);
-	}
-	/* It is at its end for good. */
-	MUST(status_text(&view, piece, size, &at) == 0);
-	dst[len] = '\0';
-	MUST(strlen(dst) == len);
-	return len;
 }
 
 static void
 make_page(void)
 {
-	gather(page, sizeof(page), STATUS_PIECE);
+	const char *text;
+	size_t len;
+
+	status_release();
+	ck_assert(status_open(config));
+	text = status_page(status_snapshot(&view), false, &len);
+	ck_assert(text != NULL);
+	ck_assert_uint_lt(len, sizeof(page));
+	memcpy(page, text, len);
+	page[len] = '\0';
+	ck_assert_uint_eq(strlen(page), len);
 	body = strstr(page, "\r\n\r\n");
 	ck_assert(body != NULL);
 	body += 4;
@@ -245,9 +223,9 @@ START_TEST(head)
 		make_page();
 		snprintf(expected, sizeof(expected), "HTTP/1.1 200 OK\r\n"
 		    "Date: %s\r\n%sContent-Type: text/plain; version=0.0.4; "
-		    "charset=utf-8\r\nCache-Control: no-store\r\n"
-		    "Connection: close\r\n\r\n", clock_date(clock_wall()),
-		    rows[i][1]);
+		    "charset=utf-8\r\nContent-Length: %zu\r\n"
+		    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+		    clock_date(clock_wall()), rows[i][1], strlen(body));
 		ck_assert_uint_eq((size_t)(body - page), strlen(expected));
 		ck_assert(strncmp(page, expected, strlen(expected)) == 0);
 	}
@@ -482,81 +460,55 @@ START_TEST(labels)
 }
 END_TEST
 
-/* However little fits, it is the same page; or there is less of it. */
-START_TEST(pieces)
+/* There is room for every byte of every path, whatever it becomes. */
+START_TEST(long_paths)
 {
-	static char other[PAGE];
-	char text[256];
-	size_t size, len, whole, enough = 0;
+	static char text[8192];
 	int i;
 
-	for (i = 0; i < 60; i++) {
-		snprintf(text, sizeof(text), "/%0*d\"=/s", 1 + i * 3, i);
+	for (i = 0; i < 8; i++) {
+		memset(text, "\001\"\\\n\xff%a/"[i], 4000);
+		text[0] = '/';
+		text[1] = (char)('a' + i);
+		strcpy(text + 4000, "=/s");
 		config_route(config, text);
 	}
 	ck_assert(config_finish(config));
 	make_page();
-	whole = strlen(page);
-	ck_assert_uint_gt(whole, 2 * STATUS_PIECE);
-	for (size = (size_t)(body - page) + 1; size <= STATUS_PIECE + 64;
-	    size += size < 512 || size > STATUS_PIECE - 16 ? 1 : 11) {
-		len = gather(other, sizeof(other), size);
-		MUST(len <= whole);
-		if (strcmp(other, page) != 0) {
-			MUST_MSG(enough == 0, "%zu fit, %zu do not", enough,
-			    size);
-		} else if (enough == 0) {
-			enough = size;
-		}
-	}
-	/* So that the longest piece can grow, and keeps growing noticed. */
-	ck_assert_uint_gt(enough, 64);
-	ck_assert_uint_lt(enough, STATUS_PIECE / 2);
-	/* At once, but for the head. */
-	gather(other, sizeof(other), PAGE);
-	ck_assert_str_eq(other, page);
+	must_parse();
+	ck_assert_uint_gt(strlen(body), 8 * 4000);
 }
 END_TEST
 
-/* A path that no piece can hold is left out, and nothing else is. */
-START_TEST(long_paths)
+/*
+ * A snapshot that is read stays, if it is not old; else there is a newer one,
+ * which others do not get in the middle of theirs.
+ */
+START_TEST(snapshots)
 {
-	static char text[2 * STATUS_PIECE];
-	/* What is around the path, with a newline and the NUL. */
-	const size_t around = sizeof("fdproxy_handoffs_total{route=\"\"} 0\n");
-	size_t len;
-	int i, samples;
+	uint32_t first, second;
+	size_t len, short_len;
+	const char *text;
 
-	config_route(config, "/a=/s");
 	ck_assert(config_finish(config));
-	make_page();
-	samples = must_parse();
-	for (len = STATUS_PIECE - around - 2; len < STATUS_PIECE - around + 3;
-	    len++) {
-		for (i = 0; i < 3; i++) {
-			teardown();
-			setup();
-			config_route(config, i == 0 ? "/x=/s" : "/a=/s");
-			text[0] = '/';
-			memset(text + 1, 'p', len - 1);
-			/* An escape takes two. */
-			if (i == 2)
-				text[len - 2] = '"';
-			strcpy(text + len - (i == 2), "=/s");
-			config_route(config, text);
-			config_route(config, i == 0 ? "/a=/s" : "/x=/s");
-			ck_assert(config_finish(config));
-			make_page();
-			ck_assert_int_eq(must_parse(), samples + 1 +
-			    (len <= STATUS_PIECE - around));
-			ck_assert_str_eq(
-			    value("fdproxy_handoffs_total{route=\"/a\"}"),
-			    "0");
-			ck_assert_str_eq(
-			    value("fdproxy_handoffs_total{route=\"/x\"}"),
-			    "0");
-		}
-	}
+	ck_assert(status_open(config));
+	first = status_snapshot(&view);
+	text = status_page(first, false, &len);
+	ck_assert(text != NULL);
+	ck_assert(status_page(first, true, &short_len) == text);
+	ck_assert_int_eq(memcmp(text + short_len - 4, "\r\n\r\n", 4), 0);
+	ck_assert_uint_lt(short_len, len);
+	view.reading = true;
+	ck_assert_uint_eq(status_snapshot(&view), first);
+	view.reading = false;
+	second = status_snapshot(&view);
+	ck_assert_uint_ne(second, first);
+	ck_assert(status_page(first, false, &len) == NULL);
+	ck_assert(status_page(second, false, &len) != NULL);
+	view.reading = true;
+	usleep(1100 * 1000);
+	clock_update();
+	ck_assert_uint_ne(status_snapshot(&view), second);
 }
 END_TEST
 
@@ -592,8 +544,8 @@ main(void)
 	tcase_add_test(t, families);
 	tcase_add_test(t, routes_left_out);
 	tcase_add_test(t, labels);
-	tcase_add_test(t, pieces);
 	tcase_add_test(t, long_paths);
+	tcase_add_test(t, snapshots);
 	tcase_add_test(t, dropped);
 	suite_add_tcase(s, t);
 	return unit_run(s);

@@ -911,6 +911,12 @@ world_torture(void)
 }
 
 bool
+world_polls(void)
+{
+	return build_is("poll");
+}
+
+bool
 world_sanitized(void)
 {
 	return build_is("-test") || build_is("torture");

@@ -1,0 +1,226 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "clock.h"
+#include "log.h"
+#include "stats.h"
+
+#define PROBE_MAX_MS	50
+#define PROBE_ALL_MS	1000
+#define PROBE_ALL_MAX	500	/* sockets, about 10 ms */
+
+struct backend {
+	const struct sock_addr *addr;
+	uint64_t key;		/* of a found socket: hash of its path */
+	uint32_t delay;		/* until the next probe */
+	enum fdpass_state state;	/* what the last failure stands for */
+	int error;		/* of it */
+};
+
+static const struct config *config;
+static struct backend *backends;	/* by list, from LIST_BACKENDS on */
+static struct sock_addr found[BACKEND_FOUND];
+static bool serving;		/* the loop accepts clients */
+
+static struct backend *
+backend_at(uint32_t list)
+{
+	return &backends[list - LIST_BACKENDS];
+}
+
+uint32_t
+backend_lists(const struct config *c)
+{
+	return LIST_BACKENDS + c->nqueues + BACKEND_FOUND;
+}
+
+bool
+backend_open(const struct config *c)
+{
+	const struct config_target *t;
+	uint32_t i;
+
+	config = c;
+	backends = calloc(c->nqueues + BACKEND_FOUND, sizeof(*backends));
+	if (backends == NULL)
+		return false;
+	for (i = 0; i < c->ntargets; i++) {
+		t = &c->targets[i];
+		if (t->first)
+			backends[t->queue].addr = &t->addr;
+	}
+	for (i = 0; i < BACKEND_FOUND; i++)
+		backends[c->nqueues + i].addr = &found[i];
+	return true;
+}
+
+void
+backend_release(void)
+{
+	free(backends);
+	backends = NULL;
+}
+
+static uint64_t
+hash_path(const struct sock_addr *addr)
+{
+	const unsigned char *p = (const unsigned char *)&addr->u.un;
+	uint64_t hash = 14695981039346656037u;
+	size_t i;
+
+	for (i = 0; i < addr->len; i++)
+		hash = (hash ^ p[i]) * 1099511628211u;
+	return hash;
+}
+
+uint32_t
+backend_list(const struct config_target *t, const struct sock_addr *addr)
+{
+	uint32_t i, list, empty = SLOT_NO_LIST;
+	uint64_t key;
+
+	if (t->kind == CONFIG_SOCKET)
+		return LIST_BACKENDS + t->queue;
+	key = hash_path(addr);
+	for (i = 0; i < BACKEND_FOUND; i++) {
+		list = LIST_BACKENDS + config->nqueues + i;
+		if (slot_count(list) == 0)
+			empty = i;
+		else if (backend_at(list)->key == key)
+			return list;
+	}
+	if (empty == SLOT_NO_LIST)
+		return SLOT_NO_LIST;
+	found[empty] = *addr;
+	list = LIST_BACKENDS + config->nqueues + empty;
+	backend_at(list)->key = key;
+	return list;
+}
+
+bool
+backend_has_room(uint32_t list, const struct config_target *t)
+{
+	uint32_t max = t->queue_max;
+
+	if (max == 0)
+		max = slot_max() / 4 > 0 ? slot_max() / 4 : 1;
+	return slot_count(list) < max;
+}
+
+void
+backend_wait(uint32_t list)
+{
+	if (slot_count(list) > 1)
+		return;
+	backend_at(list)->delay = 1;
+	deadline_set(slot_list_id(list), clock_ms() + 1);
+}
+
+void
+backend_try_now(uint32_t list)
+{
+	backend_at(list)->delay = 1;
+	deadline_set(slot_list_id(list), clock_ms());
+}
+
+void
+backend_failed(uint32_t list, enum fdpass_state state, int error)
+{
+	struct backend *b = backend_at(list);
+
+	b->state = state;
+	b->error = error;
+	if (slot_count(list) == 0)
+		return;
+	b->delay = b->delay * 2 < PROBE_MAX_MS ? b->delay * 2 : PROBE_MAX_MS;
+	deadline_set(slot_list_id(list), clock_ms() + b->delay);
+}
+
+int
+backend_probe(uint32_t list)
+{
+	struct backend *b = backend_at(list);
+	int fd = fdpass_connect(b->addr);
+
+	stats_get()->retries++;
+	if (fd == -1)
+		backend_failed(list, fdpass_state(errno, b->addr), errno);
+	else if (slot_count(list) > 1)
+		backend_try_now(list);	/* for the one behind */
+	return fd;
+}
+
+enum fdpass_state
+backend_state(uint32_t list)
+{
+	return backend_at(list)->state;
+}
+
+int
+backend_error(uint32_t list)
+{
+	return backend_at(list)->error;
+}
+
+const struct sock_addr *
+backend_addr(uint32_t list)
+{
+	return backend_at(list)->addr;
+}
+
+uint32_t
+backend_patience(const struct config_target *t, enum fdpass_state state)
+{
+	if (state == FDPASS_BROKEN)
+		return 0;
+	return state == FDPASS_FULL ? t->connect_ms : t->wait_ms;
+}
+
+bool
+backend_all(uint32_t *at)
+{
+	const struct config_target *t;
+	int fd;
+
+	for (; *at < config->ntargets; ++*at) {
+		t = &config->targets[*at];
+		if (!t->first)
+			continue;
+		fd = fdpass_connect(&t->addr);
+		if (fd == -1)
+			return false;
+		close(fd);
+	}
+	return true;
+}
+
+void
+backend_set_ready(bool ready)
+{
+	serving = ready;
+}
+
+bool
+backend_ready(void)
+{
+	static uint32_t looked;
+	static bool known, all;
+	char text[SOCK_TEXT];
+	uint32_t at = 0;
+
+	if (config->nqueues > PROBE_ALL_MAX)
+		return serving;
+	if (!known || clock_ms() - looked >= PROBE_ALL_MS) {
+		known = true;
+		all = backend_all(&at);
+		if (!all)
+			log_info("not ready: %s does not accept connections",
+			    sock_path(&config->targets[at].addr, text,
+			    sizeof(text)));
+		looked = clock_ms();
+	}
+	return serving && all;
+}

@@ -1,0 +1,77 @@
+/* See LICENSE for copyright and license details. */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "fdpass.h"
+#include "slot.h"
+
+/*
+ * The backends, by the path of their sockets: who waits for each in line, what
+ * it failed with last, when it is tried again; and whether all of them accept.
+ * The line of a backend is a list of slots, which is its number here.
+ */
+
+/* Lists for the backends of a configuration, and for FOUND more that directory
+   targets find at run time. */
+#define BACKEND_FOUND	32
+uint32_t	 backend_lists(const struct config *config);
+
+/* Allocate for config, which must stay.  False without memory. */
+bool		 backend_open(const struct config *config);
+void		 backend_release(void);
+
+/*
+ * The list of the socket at addr, to which target leads.  SLOT_NO_LIST: all
+ * lists for found sockets are in use.
+ */
+uint32_t	 backend_list(const struct config_target *target,
+		    const struct sock_addr *addr);
+
+/* Whether one more client of target may wait in the list. */
+bool		 backend_has_room(uint32_t list,
+		    const struct config_target *target);
+
+/* A client waits in the list now: if it is the first, its backend is tried. */
+void		 backend_wait(uint32_t list);
+
+/* The backend took a client, or the one in front is gone: try it at once. */
+void		 backend_try_now(uint32_t list);
+
+/* The backend failed a client, with an errno of fdpass_connect() and what that
+   stands for; it is tried again later, with growing delays. */
+void		 backend_failed(uint32_t list, enum fdpass_state state,
+		    int error);
+
+/*
+ * Connect to the backend of the list.  The descriptor, the caller's, or -1:
+ * then backend_state() and backend_error() say why.  It is tried again after a
+ * while in any case.
+ */
+int		 backend_probe(uint32_t list);
+enum fdpass_state	backend_state(uint32_t list);
+int		 backend_error(uint32_t list);
+const struct sock_addr	*backend_addr(uint32_t list);
+
+/* How long, in ms, a client of target may wait for a backend in that state. */
+uint32_t	 backend_patience(const struct config_target *target,
+		    enum fdpass_state state);
+
+/*
+ * Look whether the sockets of the routes accept connections, from target *at
+ * on, which moves past those that do.  True when all have.
+ */
+bool		 backend_all(uint32_t *at);
+
+/*
+ * Whether the service is to be called ready: the loop has said so, and all
+ * sockets accept.  No socket is looked at more than once a second; and none if
+ * there are so many that clients would have to wait.
+ */
+void		 backend_set_ready(bool ready);
+bool		 backend_ready(void);
+
+#endif

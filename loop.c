@@ -1,0 +1,809 @@
+/* See LICENSE for copyright and license details. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "child.h"
+#include "clock.h"
+#include "conn.h"
+#include "event.h"
+#include "listen.h"
+#include "log.h"
+#include "loop.h"
+#include "poller.h"
+#include "proc.h"
+#include "renew.h"
+#include "stats.h"
+#include "super.h"
+
+#define EVENTS		256	/* in one turn */
+#define ACCEPTS		64	/* of one listener in one turn */
+#define TIMERS		256	/* in one turn */
+#define QUEUE_MAX	8192	/* clients of a listener that is closed */
+#define PAUSE_MS	100	/* without descriptors */
+#define REPEAT_MS	1000	/* between messages about that */
+#define RESERVE		32	/* descriptors that are not for clients */
+#define FD_NUMBERS_MIN	1048576	/* of the poller: costs address space only */
+#define TRIAL_MS	30000	/* for a new program's trial */
+#define START_TICK_MS	10	/* between looks for the command's sockets */
+#define STOPPING_MS	3000	/* for clients, if a command is to end, too */
+#define SILENT_MS	1000	/* for a client's first word, when stopping */
+
+/* Names for the poller: listeners, signals, the pipe, then the slots. */
+enum {
+	ID_SIGNALS = CONFIG_LISTENERS,
+	ID_PARENT,		/* of an old process */
+	ID_SLOTS
+};
+
+/* Names of deadlines: those of the loop, then those of conn. */
+enum {
+	TIMER_PAUSE,		/* descriptors may be free again */
+	TIMER_STOP,		/* GracefulShutdownTimeout */
+	TIMER_TRIAL,		/* a new program's trial takes too long */
+	TIMER_TICK,		/* look whether the command's sockets accept */
+	TIMER_START,		/* StartTimeout */
+	TIMER_RUN,		/* -T */
+	TIMER_CONN
+};
+
+/* What goes on, in this order. */
+enum phase {
+	STARTING,		/* the command's sockets do not accept yet */
+	SERVING,
+	STOPPING,		/* no new clients */
+	KILLING,		/* no clients; the command has been told */
+	DONE
+};
+
+static struct config *config;
+static struct loop_plan plan;
+static enum phase phase;
+static bool paused;		/* listeners are not watched */
+static bool old;		/* this process only ends what was begun */
+static uint32_t probed;		/* how far the targets accept */
+static uint32_t run_end;	/* TIMER_RUN's, if there is one */
+static uint32_t fd_numbers;	/* for poller_open() */
+static int status;		/* to exit with */
+
+/* The first two are only there to be forwarded. */
+static const int forwarded[] = { SIGQUIT, SIGWINCH, SIGTERM, SIGINT, SIGHUP,
+    SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD,
+#ifdef SIGINFO
+    SIGINFO,
+#endif
+    0 };
+static const int of_old[] = { SIGTERM, SIGINT, SIGALRM, 0 };
+
+/* ---- what conn wants, and the poller does ---- */
+
+/* Change how fd is watched; if that fails, it is not any more. */
+static bool
+change_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
+{
+	if (poller_set(fd, id, (enum poller_want)*watched, want) == -1 &&
+	    want != POLLER_NONE) {
+		log_error("%s: %s", poller_name(), strerror(errno));
+		*watched = POLLER_NONE;
+		return false;
+	}
+	*watched = (uint8_t)want;
+	return true;
+}
+
+static bool
+watch(struct conn *c, enum poller_want want)
+{
+	if (want == POLLER_NONE && c->watched == POLLER_NONE)
+		return true;
+	return change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
+	    &c->watched, want);
+}
+
+static void
+unwatch_and_close(struct conn *c)
+{
+	watch(c, POLLER_NONE);
+	conn_close(c);
+}
+
+static void	serve(struct conn *c, enum conn_want want);
+
+/* A client on the stack must wait: into a slot, if need be another's. */
+static struct conn *
+take_slot(struct conn *c)
+{
+	struct conn *kept = slot_keep(c), *victim;
+
+	if (kept == NULL) {
+		victim = conn_victim();
+		if (victim != NULL)
+			serve(victim, conn_advance(victim, CONN_EVICT));
+		kept = slot_keep(c);
+	}
+	if (kept == NULL) {
+		conn_refuse(c);
+		conn_close(c);
+		return NULL;
+	}
+	event_peer_keep((uint32_t)slot_index(kept));
+	return kept;
+}
+
+/* Do what conn wants. */
+static void
+serve(struct conn *c, enum conn_want want)
+{
+	static const enum poller_want watches[] = {
+		[CONN_READ] = POLLER_READ,
+		[CONN_DOZE] = POLLER_DOZE,
+		[CONN_WRITE] = POLLER_WRITE,
+		[CONN_PARK] = POLLER_HANGUP
+	};
+
+	if (want == CONN_PASS) {
+		/* The backend's process will hold the same open file, and
+		   the poller would go on to report it here. */
+		watch(c, POLLER_NONE);
+		want = conn_pass(c);
+	}
+	if (want == CONN_SAME)
+		return;
+	if (want == CONN_CLOSE) {
+		unwatch_and_close(c);
+		return;
+	}
+	if (slot_index(c) == -1 && (c = take_slot(c)) == NULL)
+		return;
+	/* A short write need not mean that there is no room: once more from
+	   the start, so that no edge is missed. */
+	if ((want != CONN_WRITE || watch(c, POLLER_HANGUP)) &&
+	    watch(c, watches[want])) {
+		conn_settle(c);
+		return;
+	}
+	conn_refuse(c);
+	unwatch_and_close(c);
+}
+
+/* ---- listeners ---- */
+
+static void
+watch_listeners(enum poller_want want)
+{
+	struct listener *l;
+	int i;
+
+	for (i = 0; i < listen_count(); i++) {
+		l = listen_at(i);
+		if (l->fd == -1 || l->watched == want)
+			continue;
+		if (!change_watch(l->fd, (uint32_t)i, &l->watched, want))
+			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
+	}
+}
+
+/*
+ * accept(2) fails at once, for ever: for want of descriptors, so that none of
+ * the listeners can be served, or because somebody shut this one down.  Come
+ * back later.
+ */
+static void
+pause_accepting(struct listener *l)
+{
+	static uint32_t said;
+	bool all = errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	    errno == ENOMEM;
+
+	if (stats_get()->paused++ == 0 || clock_ms() - said >= REPEAT_MS) {
+		log_warn("cannot accept: %s; again in %d ms", strerror(errno),
+		    PAUSE_MS);
+		said = clock_ms();
+	}
+	if (all) {
+		paused = true;
+		watch_listeners(POLLER_NONE);
+	} else {
+		change_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
+		    POLLER_NONE);
+	}
+	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
+}
+
+/* -n is reached. */
+static bool
+count_reached(void)
+{
+	return plan.handoffs > 0 && stats_get()->passed >= plan.handoffs;
+}
+
+/* The connection's own trouble, not the listener's (accept(2)). */
+static bool
+is_transient(int error)
+{
+	switch (error) {
+	case EINTR:
+	case EPERM:		/* a firewall */
+	case EPROTO:
+	case ECONNABORTED:
+	case ECONNRESET:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case ETIMEDOUT:
+#ifdef ENONET
+	case ENONET:
+#endif
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Accept some clients of a socket.  How many; -1 with errno if that fails, but
+   for want of clients. */
+static int
+accept_clients(int fd)
+{
+	struct sock_addr peer;
+	struct conn c;
+	int client, n, failed = 0;
+
+	for (n = 0; n < ACCEPTS && !paused && !count_reached(); n++) {
+		client = sock_accept(fd, &peer);
+		if (client != -1) {
+			conn_start(&c, client, &peer, 0);
+			serve(&c, conn_advance(&c, 0));
+			continue;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			break;
+		/* If it never passes, it is the listener's after all. */
+		if (!is_transient(errno) || ++failed == ACCEPTS)
+			return -1;
+	}
+	return n;
+}
+
+/* The queue of a socket that is to be closed; more may come all the time. */
+static void
+accept_rest(int fd)
+{
+	int turns;
+
+	for (turns = 0; turns < QUEUE_MAX / ACCEPTS &&
+	    accept_clients(fd) == ACCEPTS; turns++)
+		;
+}
+
+/* ---- stopping ---- */
+
+/*
+ * Clients that have said nothing, unless they have just come: their request is
+ * under way.  Or all, with an answer if they can.
+ */
+static void
+end_clients(bool all)
+{
+	struct conn *c;
+
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
+		/* What came in this moment is not overlooked. */
+		if (c->state != CONN_QUEUED)
+			serve(c, conn_advance(c, 0));
+		if (c->state == CONN_FREE)
+			continue;
+		if (all) {
+			conn_refuse(c);
+			unwatch_and_close(c);
+		} else {
+			conn_hurry(c, SILENT_MS);
+		}
+	}
+}
+
+/* No client is left: the command's turn, if there is one. */
+static void
+end_command(void)
+{
+	if (!child_runs()) {
+		phase = DONE;
+		return;
+	}
+	phase = KILLING;
+	child_signal_group(SIGTERM);
+	deadline_set(TIMER_STOP, clock_ms() + config->stop_ms);
+}
+
+static void
+clear_timers(void)
+{
+	uint32_t id;
+
+	for (id = 0; id < TIMER_CONN; id++)
+		if (id != TIMER_RUN)
+			deadline_clear(id);
+}
+
+/*
+ * First call: close the ports, let clients finish.  Second: end them, then the
+ * command.  Third: kill it.
+ */
+static void
+stop(void)
+{
+	uint32_t ms = config->graceful_ms;
+	int i;
+
+	switch (phase) {
+	case STARTING:
+	case SERVING:
+		break;
+	case STOPPING:
+		renew_stop(true);
+		end_clients(true);
+		if (renew_children() == 0)
+			end_command();
+		return;
+	default:
+		if (child_runs())
+			log_notice("%s is killed", plan.command[0]);
+		child_signal_group(SIGKILL);
+		return;
+	}
+	phase = STOPPING;
+	backend_set_ready(false);
+	super_notify("STOPPING=1");
+	log_notice("stopping; %u clients wait", slot_used());
+	watch_listeners(POLLER_NONE);
+	for (i = 0; i < listen_count(); i++)
+		if (listen_at(i)->fd != -1)
+			accept_rest(listen_at(i)->fd);
+	listen_close();
+	clear_timers();
+	renew_cancel();
+	renew_stop(false);
+	end_clients(false);
+	if (ms == 0 && plan.command != NULL)
+		ms = STOPPING_MS;
+	if (ms > 0)
+		deadline_set(TIMER_STOP, clock_ms() + ms);
+}
+
+/* An old process has its clients to end, and has been told to. */
+static void
+hurry_old(void)
+{
+	static bool told;
+
+	if (told)
+		return;
+	told = true;
+	end_clients(false);
+	if (config->graceful_ms > 0)
+		deadline_set(TIMER_STOP, clock_ms() + config->graceful_ms);
+}
+
+static void
+log_stats(void)
+{
+	const struct stats *s = stats_get();
+	uint64_t answered = 0, n;
+	unsigned int i;
+
+	for (i = 0; stats_answer(i, &n) != 0; i++)
+		answered += n;
+	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
+	    PRIu64 ", resets %" PRIu64 ", gone %" PRIu64 ", head timeouts %"
+	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
+	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
+	    s->gone, s->timeouts, s->evicted, s->retries, s->paused,
+	    slot_used());
+}
+
+/* ---- another configuration, or program ---- */
+
+static void
+begin_renewal(void)
+{
+	if (config->chroot != NULL) {
+		log_error("not renewed: within ChrootDir its files are out of "
+		    "reach");
+		return;
+	}
+	super_notify_reloading();
+	if (renew_try(plan.argc, plan.argv, plan.adopted))
+		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
+	else
+		super_notify("READY=1");
+}
+
+static void
+end_trial(void)
+{
+	deadline_clear(TIMER_TRIAL);
+	if (renew_due() || phase != SERVING)
+		return;
+	log_error("the configuration stays as it was");
+	stats_get()->refused++;
+	super_notify("READY=1");
+}
+
+/* From now on this process ends what was begun, and nothing else. */
+static void
+become_old(void)
+{
+	struct conn *c;
+	int fd;
+
+	old = true;
+	phase = STOPPING;
+	clear_timers();
+	deadline_clear(TIMER_RUN);
+	listen_forget();
+	super_pid_forget();
+	super_notify_forget();
+	poller_close();
+	fd = proc_signals(of_old);
+	if (fd == -1 || poller_open(fd_numbers) == -1 ||
+	    poller_set(fd, ID_SIGNALS, POLLER_NONE, POLLER_ACCEPT) == -1 ||
+	    poller_set(renew_parent(), ID_PARENT, POLLER_NONE,
+	    POLLER_ACCEPT) == -1) {
+		log_error("%s: %s", poller_name(), strerror(errno));
+		phase = DONE;
+		return;
+	}
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
+		c->watched = POLLER_NONE;
+		if (c->left)
+			conn_close(c);
+		else
+			serve(c, conn_advance(c, 0));
+	}
+}
+
+static void	take_signals(void);
+
+/* What has come until now is for us, the rest for the next program. */
+static void
+renew(void)
+{
+	struct renew_counts counts = { .handoffs = 0,
+	    .accepted = event_last_id(),
+	    .renewals = stats_get()->reloads };
+	const struct conn *c;
+
+	proc_hold_signals(true);
+	take_signals();
+	if (phase != SERVING) {
+		proc_hold_signals(false);
+		return;
+	}
+	if (plan.handoffs > 0) {
+		counts.handoffs = plan.handoffs - stats_get()->passed;
+		/* These are handed off by the process that keeps them. */
+		for (c = slot_next(NULL); c != NULL; c = slot_next(c))
+			if (c->state == CONN_FLUSH && counts.handoffs > 1)
+				counts.handoffs--;
+	}
+	if (plan.run_ms > 0)
+		counts.run_ms = clock_before(clock_ms(), run_end) ?
+		    run_end - clock_ms() : 1;
+	if (renew_go(plan.argv, &counts)) {
+		become_old();
+		return;
+	}
+	proc_hold_signals(false);
+	super_notify("READY=1");
+}
+
+/* The clients, and the queues, that were left to us. */
+static void
+take_over(void)
+{
+	struct sock_addr peer;
+	struct conn c;
+	uint32_t age;
+	int fd, i;
+
+	while ((fd = renew_client(&age)) != -1) {
+		if (sock_peer(fd, &peer) == -1)
+			memset(&peer, 0, sizeof(peer));
+		conn_start(&c, fd, &peer, age);
+		serve(&c, conn_advance(&c, 0));
+	}
+	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
+		accept_rest(fd);
+	listen_take_over();
+}
+
+/* ---- signals ---- */
+
+static void
+take_children(void)
+{
+	pid_t pid;
+	int ended, exit_status;
+
+	/* As process 1, also those that nobody else waits for. */
+	while ((pid = waitpid(-1, &ended, WNOHANG)) > 0) {
+		if (renew_ended(pid, ended)) {
+			end_trial();
+		} else if (child_ended(pid, ended, &exit_status)) {
+			log_notice("%s has ended with status %d",
+			    plan.command[0], exit_status);
+			if (!count_reached())
+				status = exit_status;
+			phase = DONE;
+		}
+	}
+}
+
+static void
+take_signal(int sig)
+{
+	switch (sig) {
+	case SIGTERM:
+	case SIGINT:
+		if (old)
+			hurry_old();
+		else
+			stop();
+		break;
+	case SIGALRM:
+#ifdef SIGINFO
+	case SIGINFO:
+#endif
+		log_stats();
+		break;
+	case SIGCHLD:
+		take_children();
+		break;
+	default:
+		/* With a command, all others are its own. */
+		if (plan.command != NULL)
+			child_signal(sig);
+		else if (sig == SIGUSR1)
+			log_reopen();
+		else if (phase == SERVING)
+			begin_renewal();
+		break;
+	}
+}
+
+static void
+take_signals(void)
+{
+	int sig;
+
+	while ((sig = proc_signal()) != -1)
+		take_signal(sig);
+}
+
+/* ---- turns ---- */
+
+/* The process that has taken our place says nothing; its end is ours. */
+static void
+take_parent(void)
+{
+	char byte;
+
+	if (read(renew_parent(), &byte, 1) == 0) {
+		end_clients(true);
+		phase = DONE;
+	}
+}
+
+static void
+take_event(const struct poller_event *event)
+{
+	unsigned int why = (event->what & POLLER_END ? CONN_END : 0) |
+	    (event->what & POLLER_GONE ? CONN_GONE : 0);
+	struct listener *l;
+	struct conn *c;
+
+	if (event->id >= ID_SLOTS) {
+		c = slot_at(event->id - ID_SLOTS);
+		serve(c, conn_advance(c, why));
+	} else if (event->id == ID_SIGNALS) {
+		take_signals();
+	} else if (event->id == ID_PARENT) {
+		take_parent();
+	} else {
+		l = listen_at((int)event->id);
+		if (l->watched != POLLER_NONE &&
+		    accept_clients(l->fd) == -1)
+			pause_accepting(l);
+	}
+}
+
+/* Clients can connect: whoever waits for that is told. */
+static void
+ready(void)
+{
+	deadline_clear(TIMER_START);
+	phase = SERVING;
+	watch_listeners(POLLER_ACCEPT);
+	backend_set_ready(true);
+	plan.ready();
+	super_notify("READY=1");
+}
+
+/* A timer of the loop. */
+static void
+take_own_timer(uint32_t id)
+{
+	char text[SOCK_TEXT];
+
+	switch (id) {
+	case TIMER_PAUSE:
+		paused = false;
+		watch_listeners(POLLER_ACCEPT);
+		break;
+	case TIMER_STOP:
+		stop();		/* as if it had been said once more */
+		break;
+	case TIMER_TRIAL:
+		log_error("not renewed: the trial takes too long");
+		renew_cancel();
+		break;
+	case TIMER_TICK:
+		if (phase != STARTING)
+			break;	/* the command has ended in this turn */
+		if (backend_all(&probed))
+			ready();
+		else
+			deadline_set(TIMER_TICK, clock_ms() + START_TICK_MS);
+		break;
+	case TIMER_START:
+		if (phase != STARTING)
+			break;
+		log_error("%s does not accept connections in time", sock_path(
+		    &config->targets[probed].addr, text, sizeof(text)));
+		status = CHILD_FAILED;
+		phase = DONE;
+		break;
+	default:
+		log_error("the time of -T is over");
+		status = 1;
+		phase = DONE;
+		break;
+	}
+}
+
+/*
+ * Between turns no report of the poller refers to a client: only now may the
+ * program change.
+ */
+static void
+between_turns(void)
+{
+	uint32_t busy;
+
+	if (phase == SERVING && renew_due())
+		renew();
+	if (phase == SERVING && count_reached())
+		stop();
+	/* Who has had an answer need not keep a command from its end. */
+	busy = slot_used() + (uint32_t)renew_children();
+	if (child_runs())
+		busy -= slot_count(LIST_LINGER);
+	if (phase == STOPPING && busy == 0)
+		end_command();
+}
+
+static void
+turn(void)
+{
+	struct poller_event events[EVENTS];
+	unsigned int why;
+	struct conn *c;
+	int64_t id;
+	int i, n;
+
+	n = poller_wait(events, EVENTS, deadline_wait());
+	if (n == -1) {
+		log_error("%s: %s", poller_name(), strerror(errno));
+		status = plan.command != NULL ? CHILD_FAILED : 1;
+		phase = DONE;
+		return;
+	}
+	clock_update();
+	conn_turn();
+	for (i = 0; i < n; i++)
+		take_event(&events[i]);
+	for (i = 0; i < TIMERS && (id = deadline_expired()) != -1; i++) {
+		if (id < TIMER_CONN) {
+			take_own_timer((uint32_t)id);
+			continue;
+		}
+		c = conn_due((uint32_t)id, &why);
+		if (c != NULL)
+			serve(c, conn_advance(c, why));
+	}
+	between_turns();
+}
+
+/* ---- start ---- */
+
+bool
+loop_open(struct config *c, uint32_t last_id)
+{
+	unsigned int limit = proc_raise_nofile();
+	uint32_t max = c->max_connections, room;
+
+	config = c;
+	room = limit > RESERVE + 2 ? (limit - RESERVE) / 2 : 1;
+	if (max == 0)
+		max = room < 10000 ? room : 10000;
+	if (max > room) {
+		log_warn("MaxConnections %u needs %u descriptors, the limit "
+		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
+		max = room;
+	}
+	if (!conn_open(c, max, ACCEPTS * (uint32_t)listen_count(), TIMER_CONN,
+	    last_id, POLLER_EDGES)) {
+		log_error("out of memory");
+		return false;
+	}
+	/* The system gives the lowest free number, but those that we were
+	   started with may be any. */
+	room = RESERVE + 2 * slot_total();
+	if (room < FD_NUMBERS_MIN)
+		room = FD_NUMBERS_MIN;
+	fd_numbers = room < limit ? room : limit;
+	if (poller_open(fd_numbers) == -1) {
+		log_error("%s: %s", poller_name(), strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+void
+loop_close(void)
+{
+	poller_close();
+	conn_release();
+	deadline_close();
+}
+
+int
+loop_run(const struct loop_plan *p)
+{
+	int fd;
+
+	plan = *p;
+	fd = proc_signals(plan.command != NULL ? forwarded : forwarded + 2);
+	if (fd == -1 || poller_set(fd, ID_SIGNALS, POLLER_NONE,
+	    POLLER_ACCEPT) == -1) {
+		log_error("cannot catch signals: %s", strerror(errno));
+		return plan.command != NULL ? CHILD_FAILED : 1;
+	}
+	if (plan.run_ms > 0) {
+		run_end = clock_ms() + plan.run_ms;
+		deadline_set(TIMER_RUN, run_end);
+	}
+	if (plan.command != NULL) {
+		status = child_start(plan.command);
+		if (status != 0)
+			return status;
+		deadline_set(TIMER_TICK, clock_ms());
+		deadline_set(TIMER_START, clock_ms() + config->start_ms);
+	} else {
+		ready();
+	}
+	take_over();
+	take_children();
+	while (phase != DONE)
+		turn();
+	end_clients(true);
+	child_signal_group(SIGKILL);
+	return status;
+}

@@ -1,0 +1,89 @@
+/* See LICENSE for copyright and license details. */
+#ifndef RENEW_H
+#define RENEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "log.h"
+
+/*
+ * Another configuration, or another program, in our place.  This process
+ * executes the program that is in its file, which reads the configuration that
+ * is in its files, and goes on with the listening sockets, the logs, the pid
+ * file and the clients whose heads are unread.  A child keeps the clients that
+ * have been written to, and ends with the last of them.  What is left to the
+ * next program is a list of descriptors in its environment.
+ */
+
+/* What goes on counting in the next program. */
+struct renew_counts {
+	uint64_t handoffs;	/* of -n that are left; 0: no end */
+	uint64_t renewals;	/* so far */
+	uint32_t run_ms;	/* of -T that are left; 0: no end */
+	uint32_t accepted;	/* the last client's id */
+};
+
+enum renew_left {
+	RENEW_NOTHING,
+	RENEW_OURS,
+	RENEW_FOREIGN		/* a kind of thing that is not known here */
+};
+
+/*
+ * Whether another program has left us something: we take its place, or with
+ * -t only see whether we could, and then exit with RENEW_GOOD.  Listening
+ * sockets are given to listen_adopt(), the pid file to super_pid_adopt(), logs
+ * are in use, and the processes that keep old clients begin; the environment is
+ * cleared.
+ */
+enum renew_left	 renew_open(void);
+void		 renew_close(void);
+
+/* Any program may exit 0 on -t; only one that understood what was left to it
+   says 10. */
+#define RENEW_GOOD	10
+
+/* What was left of the counts, unchanged if nothing was. */
+void		 renew_counts(struct renew_counts *counts);
+
+/* The next client that was left to us, the caller's, or -1: how long ago it
+   was accepted, in milliseconds. */
+int		 renew_client(uint32_t *age);
+
+/*
+ * Try the program that argv[0] names: it is started with -t, to see whether it
+ * would be content here, and its messages go where ours go.  adopted is the
+ * number of sockets from LISTEN_FDS.  False, after a message, if it cannot be
+ * started.  While a trial is under way, another one is remembered, and true.
+ */
+bool		 renew_try(int argc, char **argv, int adopted);
+
+/*
+ * Some process has ended.  True if it was the trial and this is over: see
+ * renew_due(), which says whether it consented; after a message, if not.
+ */
+bool		 renew_ended(pid_t pid, int status);
+bool		 renew_due(void);
+
+/* End the trial: it takes too long, or nothing is to be renewed any more. */
+void		 renew_cancel(void);
+
+/*
+ * Execute the program in our place.  Returns false with all as it was, after a
+ * message, or true in the child: then all clients that are marked as left must
+ * be closed, and the end of renew_parent() means that the process which has
+ * taken our place is gone.  Signals must be held back; they still are.
+ */
+bool		 renew_go(char **argv, const struct renew_counts *counts);
+int		 renew_parent(void);
+
+/*
+ * The processes that keep old clients: how many there are, and tell them to
+ * end, once GracefulShutdownTimeout is over, or at once with resets.
+ */
+int		 renew_children(void);
+void		 renew_stop(bool now);
+
+#endif
