@@ -16,8 +16,9 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 ORDER = http_parse text stats clock log sock route health poller_epoll \
 	poller_kqueue poller_poll fdpass flush config_read config_route \
 	config status proc super slot reply backend event conn listen child \
-	renew loop fdproxy companions/fdexec companions/fdaccept_head \
-	companions/fdaccept_port companions/fdaccept_run
+	renew loop fdproxy companions/fdexec companions/fdfault \
+	companions/fdaccept_head companions/fdaccept_port \
+	companions/fdaccept_run
 
 HDR = backend.h child.h clock.h config.h config_read.h config_route.h conn.h \
 	companions/fdaccept.h event.h fdpass.h flush.h health.h http_parse.h \
@@ -33,6 +34,8 @@ EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
 	sock.c text.c
 EXEC_OBJ = companions/fdexec.o clock.o fdpass.o http_parse.o log.o proc.o \
 	sock.o text.o
+FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
+FAULT_OBJ = companions/fdfault.o clock.o fdpass.o log.o proc.o sock.o text.o
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
 RUN_OBJ = companions/fdaccept_run.o clock.o log.o proc.o sock.o super.o text.o
 PRELOAD_SRC = companions/fdaccept.c companions/fdaccept_head.c \
@@ -41,13 +44,16 @@ PRELOAD_OBJ = companions/fdaccept_head.o companions/fdaccept_port.o
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
-all: fdproxy fdexec fdaccept libfdaccept.so
+all: fdproxy fdexec fdfault fdaccept libfdaccept.so
 
 fdproxy: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 fdexec: $(EXEC_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(EXEC_OBJ) $(LDLIBS)
+
+fdfault: $(FAULT_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(FAULT_OBJ) $(LDLIBS)
 
 fdaccept: $(RUN_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ) $(LDLIBS)
@@ -64,7 +70,7 @@ libfdaccept.so: $(PRELOAD_SRC) $(HDR) .flags
 
 # Every object depends on every header and on the flags, the linker's too: a
 # list by hand for each would be shorter in the running and wrong in the end.
-$(OBJ) $(EXEC_OBJ) $(RUN_OBJ) $(PRELOAD_OBJ): $(HDR) .flags
+$(OBJ) $(EXEC_OBJ) $(FAULT_OBJ) $(RUN_OBJ) $(PRELOAD_OBJ): $(HDR) .flags
 
 .flags: FORCE
 	@echo '$(COMPILE) $(LDFLAGS) $(LDLIBS) $(SOFLAGS) $(SOLIBS)' \
@@ -95,17 +101,19 @@ install: all
 		done; \
 	}; \
 	put 755 "$(SBINDIR)" fdproxy; \
-	put 755 "$(BINDIR)" fdexec fdaccept; \
+	put 755 "$(BINDIR)" fdexec fdfault fdaccept; \
 	put 644 "$(LIBDIR)" libfdaccept.so; \
-	put 644 "$(MANDIR)/man1" man/fdexec.1 man/fdaccept.1; \
+	put 644 "$(MANDIR)/man1" man/fdexec.1 man/fdfault.1 \
+		man/fdaccept.1; \
 	put 644 "$(MANDIR)/man5" man/fdproxy.conf.5; \
 	put 644 "$(MANDIR)/man8" man/fdproxy.8
 
 uninstall:
 	rm -f "$(DESTDIR)$(SBINDIR)/fdproxy" "$(DESTDIR)$(BINDIR)/fdexec" \
-		"$(DESTDIR)$(BINDIR)/fdaccept" \
+		"$(DESTDIR)$(BINDIR)/fdfault" "$(DESTDIR)$(BINDIR)/fdaccept" \
 		"$(DESTDIR)$(LIBDIR)/libfdaccept.so" \
 		"$(DESTDIR)$(MANDIR)/man1/fdexec.1" \
+		"$(DESTDIR)$(MANDIR)/man1/fdfault.1" \
 		"$(DESTDIR)$(MANDIR)/man1/fdaccept.1" \
 		"$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5" \
 		"$(DESTDIR)$(MANDIR)/man8/fdproxy.8"
@@ -113,15 +121,16 @@ uninstall:
 clean:
 	rm -rf build
 	rm -f *.o companions/*.o .flags .flags.new
-	rm -f fdproxy fdexec fdaccept libfdaccept.so
+	rm -f fdproxy fdexec fdfault fdaccept libfdaccept.so
 
 # ---- tests ----
 
 # What is built to be tested: with sanitizers; the same with poll; sending byte
 # by byte; without any allocation once it serves.
 BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
-	build/fdproxy-noalloc build/fdexec-test build/fdaccept-test \
-	build/libfdaccept.so build/accepter build/accepter-test
+	build/fdproxy-noalloc build/fdexec-test build/fdfault-test \
+	build/fdaccept-test build/libfdaccept.so build/accepter \
+	build/accepter-test
 UNITS = build/unit_http_parse build/unit_route build/unit_clock \
 	build/unit_log build/unit_sock build/unit_flush build/unit_fdpass \
 	build/unit_config build/unit_status build/unit_text \
@@ -164,6 +173,9 @@ build/fdproxy-noalloc: build/.made tests/noalloc.c $(SRC) $(HDR) .flags
 
 build/fdexec-test: build/.made $(EXEC_SRC) $(HDR) .flags
 	$(COMPILE) $(SANITIZE) -o $@ $(EXEC_SRC) $(LINK)
+
+build/fdfault-test: build/.made $(FAULT_SRC) $(HDR) .flags
+	$(COMPILE) $(SANITIZE) -o $@ $(FAULT_SRC) $(LINK)
 
 # The library beside it is the only one that this launcher finds.
 build/fdaccept-test: build/.made $(RUN_SRC) $(HDR) .flags
@@ -386,8 +398,8 @@ distcheck: dist
 static:
 	$(MAKE) clean
 	$(MAKE) CC='$(STATIC_CC)' CFLAGS='$(STATIC_CFLAGS)' \
-		LDFLAGS='$(STATIC_LDFLAGS)' fdproxy fdexec
-	ls -l fdproxy fdexec
+		LDFLAGS='$(STATIC_LDFLAGS)' fdproxy fdexec fdfault
+	ls -l fdproxy fdexec fdfault
 
 .PHONY: all bench demo install uninstall clean check fuzz depcheck lint dist \
 	distcheck static FORCE

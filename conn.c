@@ -433,7 +433,11 @@ dispatch(struct conn *c, struct request *r)
 	if (status != 0)
 		return refuse(c, status, r->len, r->target);
 	e.target = r->target;
-	e.backend = &r->addr;
+	if (e.target->kind == CONFIG_SOCKET ||
+	    e.target->kind == CONFIG_DIRECTORY)
+		e.backend = &r->addr;
+	if (!queued)
+		event(EVENT_ROUTE, &e);
 	switch (e.target->kind) {
 	case CONFIG_STATUS:
 		return answer_status(c, r);
@@ -441,8 +445,6 @@ dispatch(struct conn *c, struct request *r)
 		return refuse(c, backend_ready() ? 200 : 503, r->len,
 		    r->target);
 	default:
-		if (!queued)
-			event(EVENT_ROUTE, &e);
 		return connect_backend(c, r);
 	}
 }

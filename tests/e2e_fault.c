@@ -1,32 +1,39 @@
 /* See LICENSE for copyright and license details. */
 
 /*
- * Faults on purpose: each as the backend and as the client see it.  With
- * FAULTLESS in the environment (and CK_FORK=yes) the same tests run without
- * any fault= or compat=, and each of them must fail.
+ * fdfault behind the real fdproxy: hand-offs that go wrong, as the backend and
+ * as the client see them; and compat=apache.  The environment's FDFAULT names
+ * it.  With FAULTLESS in the environment, CK_RUN_CASE=wrong and CK_FORK=yes,
+ * the same tests run without any kind and without compat=, and each of them
+ * must fail.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "world.h"
 
 #define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
-#define OTHER	"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST	"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"
-#define EXPECT	"PUT /app HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"	\
-		"Expect: 100-continue\r\n\r\n"
+#define MANY	"two two two two two two two two two two two two two two " \
+		"two two two"	/* one too many */
+#define HEAD_MAX	65535
 #define APACHE	8000	/* bytes of a connection that it takes at once */
 #define DELAY	300	/* ms, as in "300ms" */
+#define HELD	5000	/* ms that nobyte takes */
+#define LEN(a)	(sizeof(a) / sizeof(*(a)))
 
 /* Most tests run with each of them. */
 enum { FLUSH, FROM_FILE, NONE, FLUSHERS };
@@ -36,11 +43,15 @@ static const struct {
 	const char *head;	/* what the client gets by it */
 } flushers[FLUSHERS] = {
 	{ "flush", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" },
-	{ "file:f", "HTTP/1.1 202 Yes\r\n\r\nab" },
+	{ "file:f.txt", "HTTP/1.1 202 Yes\r\n\r\nab" },
 	{ "none", "" }
 };
 
-static char buf[65536];
+static char buf[2 * HEAD_MAX];
+static char binary[4096];
+static pid_t fdfault = -1;
+static int to_fault, from_fault;	/* its standard input and output */
+static int fds_at_start;
 
 /* What one recvmsg gives a backend. */
 struct message {
@@ -51,38 +62,245 @@ struct message {
 	int flags;
 };
 
-/* Parameters, each with its comma; the faults only if there are to be any. */
-static const char *
-parameters(char *dst, size_t size, const char *text)
-{
-	bool faultless = getenv("FAULTLESS") != NULL;
-	size_t len, n = 0;
+/* ---- fdfault ---- */
 
-	dst[0] = '\0';
-	for (; *text == ','; text += len) {
-		len = 1 + strcspn(text + 1, ",");
-		if (faultless && (strncmp(text, ",fault=", 7) == 0 ||
-		    strncmp(text, ",compat=", 8) == 0))
-			continue;
-		ck_assert_uint_lt(n + len, size);
-		memcpy(dst + n, text, len);
-		n += len;
-		dst[n] = '\0';
-	}
-	return dst;
+static bool
+faultless(void)
+{
+	return getenv("FAULTLESS") != NULL;
 }
 
-/* fdproxy with /app on socket s, and /other on other. */
-static void
-start(int flusher, const char *text)
+static int
+fault_fds(void)
 {
-	char more[256], route[512];
+	char name[64];
+	int n = 0;
+	DIR *d;
 
-	write_file("f", flushers[FROM_FILE].head);
-	snprintf(route, sizeof(route), "/app=s,flusher=%s%s",
-	    flushers[flusher].name, parameters(more, sizeof(more), text));
-	world_proxy("-c", "Date off", "-c", "ServerTokens None", "-r", route,
-	    "-r", "/other=other", NULL);
+	snprintf(name, sizeof(name), "/proc/%d/fd", (int)fdfault);
+	d = opendir(name);
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* A child of it, or 0. */
+static int
+fault_child(void)
+{
+	char name[64];
+	int child = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children",
+	    (int)fdfault, (int)fdfault);
+	f = fopen(name, "r");
+	ck_assert_ptr_nonnull(f);
+	if (fscanf(f, "%d", &child) != 1)
+		child = 0;
+	fclose(f);
+	return child;
+}
+
+/* Until its child was put to sleep so often: it looks again and again. */
+static void
+until_child_sleeps(int times)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+	char name[64], *p;
+	int slept = 0;
+
+	for (; slept < times; sched_yield()) {
+		ck_assert_int_lt(now_ms(), end);
+		snprintf(name, sizeof(name), "/proc/%d/status", fault_child());
+		p = strstr(read_file(name), "\nvoluntary_ctxt_switches:");
+		if (p != NULL)
+			slept = (int)strtol(strchr(p, ':') + 1, NULL, 10);
+	}
+}
+
+/* Start it with these words, separated by single blanks. */
+static void
+spawn_fault(const char *words)
+{
+	char copy[512], name[] = "fdfault", *argv[32] = { name }, *rest;
+	int in[2], out[2], err, n = 1;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (rest = copy; n < 31 && rest != NULL; n++)
+		argv[n] = strsep(&rest, " ");
+	ck_assert_int_eq(pipe(in), 0);
+	ck_assert_int_eq(pipe(out), 0);
+	fflush(NULL);
+	fdfault = fork();
+	ck_assert_int_ne(fdfault, -1);
+	if (fdfault == 0) {
+		err = open("fdfault.err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err, STDERR_FILENO);
+		for (n = 3; n < 256; n++)
+			close(n);
+		execv(binary, argv);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	to_fault = in[1];
+	from_fault = out[0];
+	fcntl(to_fault, F_SETFD, FD_CLOEXEC);
+	fcntl(from_fault, F_SETFD, FD_CLOEXEC);
+}
+
+/* Wait until it says so. */
+static void
+expect_line(const char *text)
+{
+	char line[64];
+	size_t n = 0;
+
+	do {
+		ck_assert_uint_lt(n, sizeof(line));
+		read_exact(from_fault, line + n, 1);
+	} while (line[n++] != '\n');
+	line[n - 1] = '\0';
+	ck_assert_str_eq(line, text);
+}
+
+/* Start it on socket f, for the backend s, and wait until it listens. */
+static void
+start_fault(const char *faults)
+{
+	char words[512];
+
+	snprintf(words, sizeof(words), "%s%sf s", faultless() ? "" : faults,
+	    *faults == '\0' || faultless() ? "" : " ");
+	spawn_fault(words);
+	expect_line("ready");
+	fds_at_start = fault_fds();
+}
+
+static void
+write_text(const char *text)
+{
+	ck_assert_int_eq(write(to_fault, text, strlen(text)),
+	    (ssize_t)strlen(text));
+}
+
+/* A line, and its answer. */
+static void
+tell(const char *line, const char *answer)
+{
+	write_text(faultless() ? "" : line);
+	write_text("\n");
+	expect_line(answer);
+}
+
+/* After the end of it and of its children: its status. */
+static int
+fault_status(void)
+{
+	int status;
+	char c;
+
+	ck_assert_msg(readable(from_fault, WORLD_PATIENCE), "no end of it");
+	ck_assert_int_eq(read(from_fault, &c, 1), 0);
+	ck_assert_int_eq(waitpid(fdfault, &status, 0), fdfault);
+	fdfault = -1;
+	close(to_fault);
+	close(from_fault);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Until it has no descriptor more than at the start, and no child. */
+static void
+until_idle(void)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	while (fault_fds() > fds_at_start || fault_child() != 0) {
+		ck_assert_int_lt(now_ms(), end);
+		sched_yield();
+	}
+}
+
+/*
+ * It must end on a signal, with status 0; what it wrote to standard error must
+ * hold the text, or be empty.
+ */
+static void
+stop_fault(int sig, const char *text)
+{
+	const char *said;
+
+	ck_assert_int_eq(kill(fdfault, sig), 0);
+	ck_assert_int_eq(fault_status(), 0);
+	said = read_file("fdfault.err");
+	if (text == NULL)
+		ck_assert_str_eq(said, "");
+	else
+		ck_contains(said, text);
+}
+
+/* fdproxy and fdfault must end as they should. */
+static void
+stop(int listener, const char *text)
+{
+	close(listener);
+	until_idle();
+	stop_fault(SIGTERM, text);
+	ck_assert_int_eq(access("f", F_OK), -1);
+	world_stop(NULL);
+}
+
+static void
+begin(void)
+{
+	const char *name = getenv("FDFAULT");
+
+	ck_assert_ptr_nonnull(realpath(name == NULL ? "./fdfault" : name,
+	    binary));
+	world_begin();
+}
+
+static void
+end(void)
+{
+	if (fdfault != -1) {
+		kill(fdfault, SIGKILL);
+		waitpid(fdfault, NULL, 0);
+		fdfault = -1;
+	}
+	world_end();
+}
+
+/* ---- fdproxy, clients and backends ---- */
+
+/* fdproxy with /app on that socket; more has parameters, and their commas. */
+static void
+start_proxy(const char *name, int flusher, const char *more)
+{
+	char route[512];
+
+	write_file("f.txt", flushers[FROM_FILE].head);
+	snprintf(route, sizeof(route), "/app=%s,flusher=%s%s", name,
+	    flushers[flusher].name, more);
+	world_proxy("-c", "Date off", "-c", "ServerTokens None", "-c",
+	    "LimitRequestHead 65535", "-r", route, NULL);
+}
+
+/* Both, and the backend's listener. */
+static int
+start(int flusher, const char *faults, const char *more)
+{
+	int listener = backend_listen("s", 16);
+
+	start_fault(faults);
+	start_proxy("f", flusher, more);
+	return listener;
 }
 
 static int
@@ -108,20 +326,9 @@ accept_next(int listener)
 	return fd;
 }
 
-/* Whether the backend is connected to, before the client gets an answer. */
-static bool
-connects(int listener, int client)
-{
-	struct pollfd p[2] = { { client, POLLIN, 0 },
-	    { listener, POLLIN, 0 } };
-
-	ck_assert_int_ge(poll(p, 2, WORLD_PATIENCE), 1);
-	return readable(listener, 0);
-}
-
-/* One message; room is for control data. */
+/* One message, with room for so many descriptors. */
 static void
-receive_into(int conn, struct message *m, size_t room)
+receive(int conn, struct message *m, size_t room)
 {
 	union {
 		struct cmsghdr align;
@@ -129,10 +336,10 @@ receive_into(int conn, struct message *m, size_t room)
 	} control;
 	struct iovec iov = { m->data, sizeof(m->data) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = control.bytes, .msg_controllen = room };
+	    .msg_control = control.bytes,
+	    .msg_controllen = CMSG_LEN(room * sizeof(int)) };
 	struct cmsghdr *cmsg;
 
-	ck_assert_uint_le(room, sizeof(control));
 	ck_assert_msg(readable(conn, WORLD_PATIENCE), "no message, no end");
 	m->len = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
 	m->flags = msg.msg_flags;
@@ -147,36 +354,23 @@ receive_into(int conn, struct message *m, size_t room)
 	ck_assert_ptr_null(CMSG_NXTHDR(&msg, cmsg));
 }
 
-static void
-receive(int conn, struct message *m)
-{
-	receive_into(conn, m, CMSG_SPACE(4 * sizeof(int)));
-}
-
 /* The other side has closed it, and sent nothing more. */
 static void
 expect_end(int conn)
 {
 	struct message m;
 
-	receive(conn, &m);
+	receive(conn, &m, 4);
 	ck_assert_int_eq(m.len, 0);
 	ck_assert_int_eq(m.fds, 0);
 	close(conn);
 }
 
-/* The whole of a hand-off as it should be, but for the byte. */
-static int
-receive_one(int conn, const char *data, size_t len)
+/* Whether something has come; without faults it will, and is waited for. */
+static bool
+heard(int conn)
 {
-	struct message m;
-
-	receive(conn, &m);
-	ck_assert_int_eq(m.len, (ssize_t)len);
-	ck_assert_int_eq(memcmp(m.data, data, len), 0);
-	ck_assert_int_eq(m.fds, 1);
-	ck_assert_int_eq(m.flags & MSG_CTRUNC, 0);
-	return m.fd[0];
+	return readable(conn, faultless() ? WORLD_PATIENCE : 0);
 }
 
 static bool
@@ -207,49 +401,17 @@ expect_text(int client, enum ending ending, const char *text)
 	close(client);
 }
 
-static void
-expect_answer(int client, int flusher)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), "%sbody", flushers[flusher].head);
-	expect_text(client, END_FIN, text);
-}
-
-/*
- * Nobody serves it: the head and its end, which is a reset if the request was
- * left unread.
- */
-static void
-expect_head_alone(int client, int flusher)
-{
-	expect_text(client, flusher == NONE ? END_RESET : END_FIN,
-	    flushers[flusher].head);
-}
-
-/* The backend, which is there, sees nothing; the client an answer. */
-static void
-expect_refused(int listener, int status)
-{
-	int client = client_send(GET);
-	size_t len;
-
-	ck_assert(!connects(listener, client));
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), status);
-	ck_assert(!readable(listener, 0));
-	close(client);
-}
-
 /* The next hand-off is as ever. */
 static void
 check_next(int listener, int flusher)
 {
 	int client = client_send(GET), fd = backend_take(listener);
+	char text[128];
 
 	ck_assert(!nonblocking(fd));
 	serve(fd, flusher);
-	expect_answer(client, flusher);
+	snprintf(text, sizeof(text), "%sbody", flushers[flusher].head);
+	expect_text(client, END_FIN, text);
 }
 
 static void
@@ -261,270 +423,263 @@ reset_client(int client)
 	close(client);
 }
 
-/* ---- the message ---- */
-
-/*
- * The connection, and no message.  That is all that comes of control data
- * without a byte, too: on Linux a stream carries none without data.
- */
-START_TEST(no_message)
+/* A head of that length, if it has to be longer, and a body behind it. */
+static size_t
+send_post(int client, size_t head_len, size_t body_len)
 {
-	int listener = backend_listen("s", 16), client, flusher = _i % FLUSHERS;
+	static char text[65536];
+	size_t len = strlen(POST);
 
-	start(flusher, _i < FLUSHERS ? ",fault=drop@1" : ",fault=control@1");
-	client = client_send(GET);
-	expect_end(accept_next(listener));
-	expect_head_alone(client, flusher);
-	check_next(listener, flusher);
-	close(listener);
-	world_stop(NULL);
+	strcpy(text, POST);
+	if (head_len > len) {
+		strcpy(text + len - 2, "A: ");
+		memset(text + len + 1, 'a', head_len - len - 5);
+		strcpy(text + head_len - 4, "\r\n\r\n");
+		len = head_len;
+	}
+	memset(text + len, 'b', body_len);
+	send_bytes(client, text, len + body_len);
+	return len + body_len;
+}
+
+/* Exactly so much is left, and the end of it is the body's; then comes more. */
+static void
+expect_left(int client, int fd, size_t len)
+{
+	static const char later[] = "later";
+
+	read_exact(fd, buf, len);
+	ck_assert(len == 0 || buf[len - 1] == 'b');
+	ck_assert_msg(!readable(fd, 0), "more than %zu bytes are left", len);
+	send_text(client, later);
+	read_exact(fd, buf, strlen(later));
+	ck_assert_int_eq(memcmp(buf, later, strlen(later)), 0);
+}
+
+/* ---- one hand-off that goes wrong ---- */
+
+/* What the client sees behind the head. */
+enum view {
+	SERVED,			/* what the backend writes, and the end */
+	UNSERVED,		/* the end; a reset over an unread request */
+	BROKEN			/* a reset */
+};
+
+/* What is special about the descriptor, or the time. */
+enum {
+	PLAIN,
+	TRUNCATED,		/* the backend has room for one alone */
+	UNBLOCKED,		/* O_NONBLOCK is set */
+	DEAD,			/* it is connected no more */
+	LATE,			/* the message comes late */
+	LATE_END		/* the end comes late */
+};
+
+#define ALL	(1 << FLUSH | 1 << FROM_FILE | 1 << NONE)
+#define EATING	(1 << FLUSH | 1 << FROM_FILE)
+#define HEAD	",payload=head"
+
+static const struct hand_off {
+	const char *faults;	/* what fdfault is started with */
+	const char *more;	/* parameters of the route */
+	int flushers;
+	size_t body;		/* of the request */
+	/* The backend's side: the message, none being the end. */
+	const char *data;
+	size_t len;
+	int fds;
+	int special;
+	size_t lost;		/* of the body */
+	/* The client's side. */
+	enum view view;
+} hand_offs[] = {
+	{ "body@1", "", EATING, 20000, "", 1, 1, PLAIN, APACHE, SERVED },
+	{ "body@1", "", EATING, APACHE, "", 1, 1, PLAIN, APACHE, SERVED },
+	{ "body@1", "", EATING, 5, "", 1, 1, PLAIN, 5, SERVED },
+	{ "byte@1", "", ALL, 0, "X", 1, 1, PLAIN, 0, SERVED },
+	{ "byte@1", HEAD, EATING, 0, "X" GET, sizeof(GET), 1, PLAIN, 0,
+	    SERVED },
+	/* On Linux a stream carries no control data without data. */
+	{ "control@1", "", ALL, 0, "", 0, 0, PLAIN, 0, UNSERVED },
+	{ "control@1", HEAD, EATING, 0, "", 0, 0, PLAIN, 0, UNSERVED },
+	{ "delay-close:300ms@1", "", ALL, 0, "", 1, 1, LATE_END, 0, SERVED },
+	{ "delay-close:300ms@1", HEAD, EATING, 0, "\0" GET, sizeof(GET), 1,
+	    LATE_END, 0, SERVED },
+	{ "delay-pass:300ms@1", "", ALL, 0, "", 1, 1, LATE, 0, SERVED },
+	{ "delay-pass:300ms@1", HEAD, EATING, 0, "\0" GET, sizeof(GET), 1,
+	    LATE, 0, SERVED },
+	{ "drop@1", "", ALL, 0, "", 0, 0, PLAIN, 0, UNSERVED },
+	{ "drop@1", HEAD, EATING, 0, "", 0, 0, PLAIN, 0, UNSERVED },
+	{ "nofd@1", "", ALL, 0, "", 1, 0, PLAIN, 0, UNSERVED },
+	{ "nofd@1", HEAD, EATING, 0, "\0" GET, sizeof(GET), 0, PLAIN, 0,
+	    UNSERVED },
+	{ "nonblock@1", "", ALL, 0, "", 1, 1, UNBLOCKED, 0, SERVED },
+	{ "reset@1", "", ALL, 0, "", 1, 1, DEAD, 0, BROKEN },
+	{ "two@1", "", ALL, 0, "", 1, 2, PLAIN, 0, SERVED },
+	{ "two@1", "", ALL, 0, "", 1, 1, TRUNCATED, 0, SERVED },
+	{ "two@1", HEAD, EATING, 0, "\0" GET, sizeof(GET), 2, PLAIN, 0,
+	    SERVED }
+};
+
+/* The descriptors of a message are what they should be; the last is left. */
+static int
+check_descriptors(const struct hand_off *h, struct message *m)
+{
+	struct sockaddr_in peer;
+	socklen_t len = sizeof(peer);
+	struct stat a, b;
+	int fd = m->fd[0];
+
+	ck_assert_int_eq(m->fds, h->fds);
+	ck_assert_int_eq((m->flags & MSG_CTRUNC) != 0,
+	    h->special == TRUNCATED);
+	if (m->fds == 0)
+		return -1;
+	if (m->fds == 2) {
+		ck_assert_int_eq(fstat(m->fd[0], &a), 0);
+		ck_assert_int_eq(fstat(m->fd[1], &b), 0);
+		ck_assert(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+		close(m->fd[1]);
+	}
+	ck_assert_int_eq(nonblocking(fd), h->special == UNBLOCKED);
+	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&peer, &len),
+	    h->special == DEAD ? -1 : 0);
+	if (h->special == DEAD) {
+		ck_assert_int_eq(errno, ENOTCONN);
+		ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), -1);
+	}
+	return fd;
+}
+
+START_TEST(hand_off)
+{
+	const struct hand_off *h = &hand_offs[_i / FLUSHERS];
+	int flusher = _i % FLUSHERS, client, conn, fd;
+	int listener = start(flusher, h->faults, h->more);
+	const char *head = flushers[flusher].head;
+	struct message m;
+	long begun = now_ms();
+	size_t len;
+
+	client = client_open();
+	if (h->body > 0)
+		send_post(client, 0, h->body);
+	else
+		send_text(client, GET);
+	conn = accept_next(listener);
+	receive(conn, &m, h->special == TRUNCATED ? 1 : 4);
+	if (h->special == LATE)
+		ck_assert_int_ge(now_ms() - begun, DELAY);
+	ck_assert_int_eq(m.len, (ssize_t)h->len);
+	ck_assert_int_eq(memcmp(m.data, h->data, h->len), 0);
+	fd = check_descriptors(h, &m);
+	if (h->body > 0)
+		expect_left(client, fd, h->body - h->lost);
+	if (h->view == BROKEN) {
+		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
+		    END_RESET);
+		/* What was on its way is lost; byte by byte, that is some. */
+		if (!world_torture())
+			ck_assert_uint_eq(len, strlen(head));
+		ck_assert_int_eq(strncmp(buf, head, len), 0);
+		close(fd);
+		close(client);
+	} else {
+		read_exact(client, buf, strlen(head));
+		ck_assert_int_eq(strncmp(buf, head, strlen(head)), 0);
+		if (h->view == SERVED)
+			serve(fd, flusher);
+		expect_text(client, h->view == UNSERVED && flusher == NONE ?
+		    END_RESET : END_FIN, h->view == SERVED ? "body" : "");
+	}
+	if (h->len > 0)
+		expect_end(conn);
+	else
+		close(conn);
+	if (h->special == LATE_END)
+		ck_assert_int_ge(now_ms() - begun, DELAY);
+	if (*h->more == '\0')
+		check_next(listener, flusher);
+	stop(listener, NULL);
 }
 END_TEST
 
-/* Neither a message nor an end, for neither side, until the backend goes. */
+/*
+ * Neither a message nor an end, for neither side, until one of them leaves;
+ * others are served meanwhile.
+ */
 START_TEST(nobyte)
 {
-	int listener = backend_listen("s", 16), client, conn;
-	char head[64];
+	int flusher = _i % FLUSHERS, client, conn;
+	int listener = start(flusher, "nobyte@1", "");
+	long begun = now_ms();
+	bool early;
 
-	start(_i, ",fault=nobyte@1");
 	client = client_send(GET);
 	conn = accept_next(listener);
-	read_exact(client, head, strlen(flushers[_i].head));
-	ck_assert(!readable(conn, 100));
-	ck_assert(!readable(client, 100));
-	check_next(listener, _i);
-	close(conn);
-	expect_text(client, _i == NONE ? END_RESET : END_FIN, "");
-	close(listener);
-	world_stop(NULL);
+	read_exact(client, buf, strlen(flushers[flusher].head));
+	check_next(listener, flusher);
+	early = heard(conn) || readable(client, 0);
+	ck_assert(!early || now_ms() - begun >= HELD);
+	if (_i < FLUSHERS) {
+		close(conn);
+		expect_text(client, flusher == NONE ? END_RESET : END_FIN, "");
+	} else {
+		reset_client(client);
+		expect_end(conn);
+	}
+	stop(listener, NULL);
 }
 END_TEST
 
 /* It ends even if the backend waits for ever. */
 START_TEST(nobyte_ends)
 {
-	int listener = backend_listen("s", 16), client, conn;
+	int listener = start(FLUSH, "nobyte@1", ""), client, conn;
 	long begun = now_ms();
 
-	start(FLUSH, ",fault=nobyte@1");
 	client = client_send(GET);
 	conn = accept_next(listener);
 	expect_end(conn);
-	ck_assert_int_ge(now_ms() - begun, 1000);
-	expect_head_alone(client, FLUSH);
-	close(listener);
-	world_stop(NULL);
+	ck_assert_int_ge(now_ms() - begun, HELD);
+	expect_text(client, END_FIN, flushers[FLUSH].head);
+	stop(listener, NULL);
 }
 END_TEST
 
-START_TEST(nofd)
+/* While one waits, others are served; a client that goes is noticed. */
+START_TEST(delay_pass_alone)
 {
-	int listener = backend_listen("s", 16), client, conn;
-	struct message m;
+	int listener = start(_i, "delay-pass:1min@1", ""), client, conn;
 
-	start(_i, ",fault=nofd@1");
 	client = client_send(GET);
 	conn = accept_next(listener);
-	receive(conn, &m);
-	ck_assert_int_eq(m.len, 1);
-	ck_assert_int_eq(m.data[0], '\0');
-	ck_assert_int_eq(m.fds, 0);
-	ck_assert_int_eq(m.flags & MSG_CTRUNC, 0);
-	expect_end(conn);
-	expect_head_alone(client, _i);
+	read_exact(client, buf, strlen(flushers[_i].head));
 	check_next(listener, _i);
-	close(listener);
-	world_stop(NULL);
+	ck_assert(!heard(conn) && !readable(client, 0));
+	reset_client(client);
+	expect_end(conn);
+	stop(listener, NULL);
 }
 END_TEST
 
-/* The same socket twice: the client's end comes when both are closed. */
-START_TEST(two)
+/* The client is the backend's all the same; who closes first ends it. */
+START_TEST(delay_close_alone)
 {
-	int listener = backend_listen("s", 16), client, conn;
-	char text[128];
+	int listener = start(_i, "delay-close:1min@1", ""), client, conn;
 	struct message m;
-	struct stat a, b;
 
-	start(_i, ",fault=two@1");
 	client = client_send(GET);
 	conn = accept_next(listener);
-	receive(conn, &m);
-	ck_assert_int_eq(m.len, 1);
-	ck_assert_int_eq(m.data[0], '\0');
-	ck_assert_int_eq(m.fds, 2);
-	ck_assert_int_eq(m.flags & MSG_CTRUNC, 0);
-	expect_end(conn);
-	ck_assert_int_eq(fstat(m.fd[0], &a), 0);
-	ck_assert_int_eq(fstat(m.fd[1], &b), 0);
-	ck_assert(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
-	read_exact(client, text, strlen(flushers[_i].head));
-	close(m.fd[0]);
-	ck_assert(!readable(client, 50));
-	serve(m.fd[1], _i);
+	receive(conn, &m, 1);
+	ck_assert_int_eq(m.fds, 1);
+	serve(m.fd[0], _i);
+	read_exact(client, buf, strlen(flushers[_i].head));
 	expect_text(client, END_FIN, "body");
 	check_next(listener, _i);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* A backend with room for one only is told that something is missing. */
-START_TEST(two_into_one)
-{
-	int listener = backend_listen("s", 16), client, conn;
-	struct message m;
-
-	start(_i, ",fault=two@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	receive_into(conn, &m, CMSG_LEN(sizeof(int)));
-	ck_assert_int_eq(m.len, 1);
-	ck_assert_int_eq(m.fds, 1);
-	ck_assert_int_ne(m.flags & MSG_CTRUNC, 0);
+	ck_assert(!heard(conn));
 	close(conn);
-	serve(m.fd[0], _i);
-	expect_answer(client, _i);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-START_TEST(byte)
-{
-	int listener = backend_listen("s", 16), client, conn;
-
-	start(_i, ",fault=byte@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	serve(receive_one(conn, "X", 1), _i);
-	expect_end(conn);
-	expect_answer(client, _i);
-	check_next(listener, _i);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* All there is to read until the end, and how many descriptors came. */
-static size_t
-receive_all(int conn, char *dst, size_t size, int *fds, int *fd)
-{
-	struct message m;
-	size_t len = 0;
-
-	*fds = 0;
-	do {
-		receive(conn, &m);
-		ck_assert_int_ge(m.len, 0);
-		ck_assert_uint_le(len + (size_t)m.len, size);
-		memcpy(dst + len, m.data, (size_t)m.len);
-		len += (size_t)m.len;
-		while (m.fds-- > 0) {
-			*fd = m.fd[m.fds];
-			if (++*fds > 1)
-				close(*fd);
-		}
-	} while (m.len > 0);
-	close(conn);
-	return len;
-}
-
-/* What follows the byte is as without the fault, or not there either. */
-START_TEST(payload)
-{
-	static const struct {
-		const char *fault;
-		const char *data;
-		size_t len;
-		int fds;
-		long ms;
-	} cases[] = {
-		{ "byte", "X" GET, sizeof(GET), 1, 0 },
-		{ "nofd", "\0" GET, sizeof(GET), 0, 0 },
-		{ "two", "\0" GET, sizeof(GET), 2, 0 },
-		{ "drop", "", 0, 0, 0 },
-		{ "control", "", 0, 0, 0 },
-		{ "delay-pass:300ms", "\0" GET, sizeof(GET), 1, DELAY },
-		{ "delay-close:300ms", "\0" GET, sizeof(GET), 1, DELAY }
-	};
-	int listener = backend_listen("s", 16), client, fds, fd = -1;
-	long begun;
-	size_t len;
-	char text[64];
-
-	snprintf(text, sizeof(text), ",payload=head,fault=%s@1",
-	    cases[_i].fault);
-	start(FLUSH, text);
-	begun = now_ms();
-	client = client_send(GET);
-	len = receive_all(accept_next(listener), buf, sizeof(buf), &fds, &fd);
-	ck_assert_uint_eq(len, cases[_i].len);
-	ck_assert_int_eq(memcmp(buf, cases[_i].data, len), 0);
-	ck_assert_int_eq(fds, cases[_i].fds);
-	ck_assert_int_ge(now_ms() - begun, cases[_i].ms - 10);
-	if (fds == 2)
-		close(fd - 1);
-	if (fd != -1)
-		close(fd);
-	close(client);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* ---- the client's socket ---- */
-
-START_TEST(nonblock)
-{
-	int listener = backend_listen("s", 16), client, conn, fd;
-	char c;
-
-	start(_i, ",fault=nonblock@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	fd = receive_one(conn, "", 1);
-	expect_end(conn);
-	ck_assert(nonblocking(fd));
-	if (_i != NONE) {
-		ck_assert_int_eq(read(fd, &c, 1), -1);
-		ck_assert(errno == EAGAIN || errno == EWOULDBLOCK);
-	}
-	serve(fd, _i);
-	expect_answer(client, _i);
-	check_next(listener, _i);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* The connection is reset behind the head; the backend gets what is left. */
-START_TEST(reset)
-{
-	int listener = backend_listen("s", 16), client, conn, fd;
-	struct sockaddr_in peer;
-	socklen_t len = sizeof(peer);
-	size_t n;
-
-	start(_i, ",fault=reset@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	fd = receive_one(conn, "", 1);
-	expect_end(conn);
-	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&peer, &len), -1);
-	ck_assert_int_eq(errno, ENOTCONN);
-	ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), -1);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &n), END_RESET);
-	/* What was on its way is lost; byte by byte, that is some. */
-	if (!world_torture())
-		ck_assert_str_eq(buf, flushers[_i].head);
-	ck_assert_int_eq(strncmp(buf, flushers[_i].head, n), 0);
-	close(client);
-	close(fd);
-	check_next(listener, _i);
-	close(listener);
-	world_stop(NULL);
+	stop(listener, NULL);
 }
 END_TEST
 
@@ -532,323 +687,18 @@ END_TEST
 START_TEST(reset_of_unix)
 {
 	int listener = backend_listen("s", 16), client, fd;
-	char address[128], route[128], more[64];
-	size_t n;
+	char address[128];
 
+	start_fault("reset@1");
 	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
-	snprintf(route, sizeof(route), "/app=s,flusher=none%s",
-	    parameters(more, sizeof(more), ",fault=reset@1"));
-	world_proxy("-l", address, "-r", route, NULL);
+	world_proxy("-l", address, "-r", "/app=f,flusher=none", NULL);
 	client = client_unix("front");
 	send_text(client, GET);
 	fd = backend_take(listener);
 	ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), -1);
-	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &n), END_FIN);
-	ck_assert_uint_eq(n, 0);
-	close(client);
+	expect_text(client, END_FIN, "");
 	close(fd);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* A message of head and body in one segment; the length of all of it. */
-static size_t
-send_post(int client, size_t head_len, size_t body_len)
-{
-	static char message[65536];
-	size_t len = strlen(POST);
-
-	strcpy(message, POST);
-	if (head_len > len) {
-		strcpy(message + len - 2, "A: ");
-		memset(message + len + 1, 'a', head_len - len - 5);
-		strcpy(message + head_len - 4, "\r\n\r\n");
-		len = head_len;
-	}
-	memset(message + len, 'b', body_len);
-	send_bytes(client, message, len + body_len);
-	return len + body_len;
-}
-
-/* Exactly so much is left, and the end of it is the body's. */
-static void
-expect_left(int fd, size_t len)
-{
-	read_exact(fd, buf, len);
-	ck_assert(len == 0 || buf[len - 1] == 'b');
-	ck_assert_msg(!readable(fd, 50), "more than %zu bytes are left", len);
-}
-
-/* Head and body up to 8000 bytes are taken; of a long head nothing more. */
-START_TEST(body)
-{
-	static const struct {
-		size_t head;
-		size_t body;
-	} cases[] = {
-		{ 0, 20000 }, { 0, 7900 }, { 0, 5 }, { 7000, 2000 }
-	};
-	int listener = backend_listen("s", 16), client, fd, i;
-	bool compat = _i % 4 >= 2;
-	size_t all;
-
-	start(_i / 4, compat ? ",compat=apache" : ",fault=body");
-	i = _i % 2 == 0 ? 0 : 2;
-	for (; i < (_i % 2 == 0 ? 2 : 4); i++) {
-		client = client_open();
-		all = send_post(client, cases[i].head, cases[i].body);
-		fd = backend_take(listener);
-		ck_assert_int_eq(nonblocking(fd), compat);
-		fcntl(fd, F_SETFL, 0);
-		expect_left(fd, all > APACHE ? all - APACHE : 0);
-		/* What comes later is the backend's. */
-		send_text(client, "later");
-		read_exact(fd, buf, 5);
-		ck_assert_int_eq(memcmp(buf, "later", 5), 0);
-		serve(fd, FLUSH);
-		expect_answer(client, _i / 4);
-	}
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* Once, although the hand-off has to be repeated. */
-START_TEST(body_once)
-{
-	int listener = backend_listen("s", 16), client, conn, fd;
-	char head[64];
-	size_t all;
-
-	start(_i, ",compat=apache,connectiontimeout=1min,"
-	    "fault=delay-pass:300ms@1");
-	client = client_open();
-	all = send_post(client, 0, 30000);
-	conn = accept_next(listener);
-	read_exact(client, head, strlen(flushers[_i].head));
-	close(listener);
-	unlink("s");
-	close(conn);
-	ck_assert(!readable(client, DELAY + 100));
-	listener = backend_listen("s", 16);
-	fd = backend_take(listener);
-	ck_assert(nonblocking(fd));
-	fcntl(fd, F_SETFL, 0);
-	expect_left(fd, all - APACHE);
-	serve(fd, FLUSH);
-	expect_text(client, END_FIN, "body");
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* Who leaves the head to the backend leaves it all. */
-START_TEST(body_of_none)
-{
-	int listener = backend_listen("s", 16), client, fd;
-	size_t len;
-
-	start(NONE, _i == 0 ? ",fault=body@1,fault=nonblock@2" :
-	    ",compat=apache");
-	client = client_open();
-	len = send_post(client, 0, 5);
-	fd = backend_take(listener);
-	expect_left(fd, len);
-	close(fd);
-	close(client);
-	client = client_send(GET);
-	fd = backend_take(listener);
-	ck_assert(nonblocking(fd));
-	close(fd);
-	close(client);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* ---- the head ---- */
-
-START_TEST(cut)
-{
-	static const struct {
-		int flusher;
-		unsigned int bytes;
-		const char *request;
-		const char *first;	/* before the head */
-	} cases[] = {
-		{ FLUSH, 0, GET, "" },
-		{ FLUSH, 1, GET, "" },
-		{ FLUSH, 37, GET, "" },
-		{ FROM_FILE, 0, GET, "" },
-		{ FROM_FILE, 9, GET, "" },
-		{ FROM_FILE, 21, GET, "" },
-		{ FLUSH, 0, EXPECT, "HTTP/1.1 100 Continue\r\n\r\n" },
-		{ FLUSH, 5, EXPECT, "HTTP/1.1 100 Continue\r\n\r\n" }
-	};
-	int listener = backend_listen("s", 16), client;
-	char text[128];
-
-	snprintf(text, sizeof(text), ",fault=cut:%u@1", cases[_i].bytes);
-	start(cases[_i].flusher, text);
-	client = client_send(cases[_i].request);
-	/* The backend does not see it. */
-	serve(backend_take(listener), FLUSH);
-	snprintf(text, sizeof(text), "%s%.*sbody", cases[_i].first,
-	    (int)cases[_i].bytes, flushers[cases[_i].flusher].head);
-	expect_text(client, END_FIN, text);
-	check_next(listener, cases[_i].flusher);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* ---- delays ---- */
-
-/* What comes late does not come before its time. */
-START_TEST(delays)
-{
-	static const char *const faults[] = { ",fault=delay-flush:300ms@1",
-	    ",fault=delay-pass:300ms@1", ",fault=delay-close:300ms@1" };
-	int listener = backend_listen("s", 16), client, conn, fd;
-	int flusher = _i % FLUSHERS, kind = _i / FLUSHERS;
-	long begun;
-	char head[64];
-
-	start(flusher, faults[kind]);
-	begun = now_ms();
-	client = client_send(GET);
-	conn = accept_next(listener);
-	read_exact(client, head, strlen(flushers[flusher].head));
-	if (kind == 0 && flusher != NONE)
-		ck_assert_int_ge(now_ms() - begun, DELAY - 10);
-	fd = receive_one(conn, "", 1);
-	if (kind <= 1)
-		ck_assert_int_ge(now_ms() - begun, DELAY - 10);
-	serve(fd, flusher);
-	expect_text(client, END_FIN, "body");
-	expect_end(conn);
-	ck_assert_int_ge(now_ms() - begun, DELAY - 10);
-	check_next(listener, flusher);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* Meanwhile nothing else waits, and a client that goes is noticed. */
-static void
-check_delay_alone(int flusher, const char *fault, bool flushed)
-{
-	int listener = backend_listen("s", 16), client, conn;
-	int other = backend_listen("other", 16);
-	char head[64];
-
-	start(flusher, fault);
-	client = client_send(GET);
-	conn = accept_next(listener);
-	if (flushed)
-		read_exact(client, head, strlen(flushers[flusher].head));
-	ck_assert(!readable(client, 100) && !readable(conn, 0));
-	check_served(client_open(), other, OTHER);
-	check_next(listener, flusher);
-	ck_assert(!readable(client, 0) && !readable(conn, 0));
-	reset_client(client);
-	expect_end(conn);
-	close(other);
-	close(listener);
-	world_stop(NULL);
-}
-
-START_TEST(delay_flush_alone)
-{
-	check_delay_alone(_i, ",fault=delay-flush:1min@1", false);
-}
-END_TEST
-
-START_TEST(delay_pass_alone)
-{
-	check_delay_alone(_i, ",fault=delay-pass:1min@1", true);
-}
-END_TEST
-
-/* The client is the backend's all the same; who closes first ends it. */
-START_TEST(delay_close_alone)
-{
-	int listener = backend_listen("s", 16), client, conn;
-	int other = backend_listen("other", 16);
-
-	start(_i, ",fault=delay-close:1min@1");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	serve(receive_one(conn, "", 1), _i);
-	expect_answer(client, _i);
-	check_served(client_open(), other, OTHER);
-	check_next(listener, _i);
-	ck_assert(!readable(conn, 100));
-	close(conn);
-	close(other);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* ---- the backend ---- */
-
-/* 503 at once, or after wait=. */
-START_TEST(missing)
-{
-	int listener = backend_listen("s", 16), flusher = _i % FLUSHERS;
-	bool waits = _i / FLUSHERS == 1;
-	long begun;
-
-	start(flusher, waits ? ",wait=300ms,fault=missing@1" :
-	    ",fault=missing@1");
-	begun = now_ms();
-	expect_refused(listener, 503);
-	ck_assert_int_ge(now_ms() - begun, waits ? DELAY - 10 : 0);
-	check_next(listener, flusher);
-	close(listener);
-	world_stop("Connection refused");
-}
-END_TEST
-
-START_TEST(full)
-{
-	int listener = backend_listen("s", 16);
-	long begun;
-
-	start(_i, ",connectiontimeout=300ms,fault=full@1");
-	begun = now_ms();
-	expect_refused(listener, 503);
-	ck_assert_int_ge(now_ms() - begun, DELAY - 10);
-	check_next(listener, _i);
-	close(listener);
-	world_stop("Resource temporarily unavailable");
-}
-END_TEST
-
-/* One client waits in vain, in nobody's way. */
-START_TEST(pretence_alone)
-{
-	int listener = backend_listen("s", 16), client, i;
-	char route[128], more[128];
-
-	snprintf(route, sizeof(route), "/app=s%s", parameters(more,
-	    sizeof(more), _i == 0 ?
-	    ",connectiontimeout=1min,fault=full@1" :
-	    ",wait=1min,fault=missing@1"));
-	world_proxy("-c", "Date off", "-c", "ServerTokens None", "-r", route,
-	    "-r", "/other=s", NULL);
-	client = client_send(GET);
-	ck_assert(!readable(client, 100) && !readable(listener, 0));
-	for (i = 0; i < 2; i++) {
-		check_served(client_open(), listener, OTHER);
-		check_next(listener, FLUSH);
-	}
-	ck_assert(!readable(client, 0));
-	reset_client(client);
-	close(listener);
-	world_stop(NULL);
+	stop(listener, NULL);
 }
 END_TEST
 
@@ -858,19 +708,12 @@ END_TEST
 static char
 what_comes(int listener)
 {
-	int client = client_send(GET), conn, i;
+	int client = client_send(GET), conn = accept_next(listener), i;
 	struct message m;
 	char c = '-';
 	size_t len;
 
-	if (!connects(listener, client)) {
-		read_all(client, buf, sizeof(buf), &len);
-		c = status_of(buf) == 503 ? 'm' : '?';
-		close(client);
-		return c;
-	}
-	conn = accept_next(listener);
-	receive(conn, &m);
+	receive(conn, &m, 4);
 	if (m.len == 0)
 		c = 'd';
 	else if (m.data[0] != '\0')
@@ -887,146 +730,236 @@ what_comes(int listener)
 	return c;
 }
 
-/* Of several the first that is due counts; another route never has any. */
+static void
+expect_letters(int listener, const char *want)
+{
+	char got[32] = "";
+	size_t i;
+
+	for (i = 0; i < strlen(want); i++)
+		got[i] = what_comes(listener);
+	ck_assert_str_eq(got, want);
+}
+
+/* Of several the first that is due counts; what is no hand-off does not. */
 START_TEST(numbers)
 {
 	static const struct {
 		const char *faults;
 		const char *want;
 	} cases[] = {
-		{ ",fault=drop", "dddddd" },
-		{ ",fault=drop@1", "d-----" },
-		{ ",fault=drop@3", "--d---" },
-		{ ",fault=byte@1+1", "bbbbbb" },
-		{ ",fault=byte@2+3", "-b--b--b" },
-		{ ",fault=nofd@1,fault=two@2,fault=byte@3,fault=drop@4",
-		    "ntbd---" },
-		{ ",fault=nofd@2+2,fault=byte@3+3,fault=drop@5",
-		    "-nbndn-nbn" },
-		{ ",fault=drop@2+4,fault=byte", "bdbbbdbb" },
-		{ ",fault=missing@1,fault=missing@3", "m-m---" },
-		{ ",fault=nonblock@1+2", "o-o-o-" },
-		{ ",fault=drop@1000000000,fault=nofd@4", "---n-" }
+		{ "drop", "dddddd" },
+		{ "drop@1", "d-----" },
+		{ "drop@3", "--d---" },
+		{ "byte@1+1", "bbbbbb" },
+		{ "byte@2+3", "-b--b--b" },
+		{ "nofd@1 two@2 byte@3 drop@4", "ntbd---" },
+		{ "nofd@2+2 byte@3+3 drop@5", "-nbndn-nbn" },
+		{ "drop@2+4 byte", "bdbbbdbb" },
+		{ "nonblock@1+2", "o-o-o-" },
+		{ "drop@1000000000 nofd@4+1000000000", "---n-" }
 	};
-	int listener = backend_listen("s", 16);
-	int other = backend_listen("other", 16);
+	int listener = start(FLUSH, cases[_i].faults, "");
 	char got[32] = "";
 	size_t i;
 
-	start(FLUSH, cases[_i].faults);
 	for (i = 0; i < strlen(cases[_i].want); i++) {
-		got[i] = what_comes(listener);
-		check_served(client_open(), other, OTHER);
-		/* No hand-off. */
+		close(client_unix("f"));
 		ck_assert_int_eq(status_of(exchange("GET /app\r\n\r\n")), 400);
+		got[i] = what_comes(listener);
 	}
 	ck_assert_str_eq(got, cases[_i].want);
-	close(other);
-	close(listener);
-	world_stop(strchr(got, 'm') == NULL ? NULL : "cannot connect");
+	stop(listener, NULL);
 }
 END_TEST
 
-/* Two routes to one socket: each has its own numbers. */
-START_TEST(two_routes)
+/* Clients that have waited for fdfault have their numbers as they come. */
+START_TEST(waiting_clients)
 {
-	int listener = backend_listen("s", 16), client;
-	char a[64], b[64], more[64];
-
-	snprintf(a, sizeof(a), "/other=s%s", parameters(more, sizeof(more),
-	    ",fault=byte@2"));
-	snprintf(b, sizeof(b), "/app=s%s", parameters(more, sizeof(more),
-	    ",fault=drop@2"));
-	world_proxy("-r", a, "-r", b, NULL);
-	ck_assert_int_eq(what_comes(listener), '-');
-	client = client_send(OTHER);
-	close(backend_take(listener));
-	close(client);
-	ck_assert_int_eq(what_comes(listener), 'd');
-	ck_assert_int_eq(what_comes(listener), '-');
-	client = client_send(OTHER);
-	close(receive_one(accept_next(listener), "X", 1));
-	close(client);
-	close(listener);
-	world_stop(NULL);
-}
-END_TEST
-
-/* Who waits for its backend has its number, however often it is tried. */
-START_TEST(number_while_waiting)
-{
-	int listener, client[3], i, conn, fd;
+	int listener = backend_listen("s", 16), client[3], i, conn;
+	char seen[256] = "";
 	struct message m;
 
-	start(FLUSH, ",wait=1min,fault=drop@2,fault=byte@3");
-	for (i = 0; i < 3; i++) {
+	start_proxy("f", FLUSH, ",wait=1min");
+	for (i = 0; i < 3; i++)
 		client[i] = client_send(GET);
-		ck_assert(!readable(client[i], 50));
-	}
-	listener = backend_listen("s", 16);
+	start_fault("drop@2 byte@3");
 	for (i = 0; i < 3; i++) {
 		conn = accept_next(listener);
-		receive(conn, &m);
-		ck_assert_int_eq(m.len, i == 1 ? 0 : 1);
-		ck_assert_int_eq(m.fds, i == 1 ? 0 : 1);
-		ck_assert(i == 1 || m.data[0] == (i == 0 ? '\0' : 'X'));
+		receive(conn, &m, 4);
+		seen[m.len == 0 ? 'd' : m.data[0] == 'X' ? 'b' : '-']++;
+		if (m.fds == 1)
+			serve(m.fd[0], FLUSH);
 		close(conn);
-		fd = m.fd[0];
-		if (i == 1)
-			expect_head_alone(client[i], FLUSH);
-		else {
-			serve(fd, FLUSH);
-			expect_answer(client[i], FLUSH);
-		}
 	}
-	close(listener);
-	world_stop(NULL);
+	ck_assert(seen['d'] == 1 && seen['b'] == 1 && seen['-'] == 1);
+	close_all(client, 3);
+	stop(listener, NULL);
 }
 END_TEST
 
-/* A hand-off that fails on the way is the same one when it comes again. */
-START_TEST(same_when_repeated)
-{
-	int listener = backend_listen("s", 16), client, conn;
-	char head[64];
+/* ---- lines ---- */
 
-	start(_i, ",connectiontimeout=1min,wait=1min,"
-	    "fault=delay-pass:300ms@1,fault=byte@2");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	read_exact(client, head, strlen(flushers[_i].head));
-	close(listener);
-	unlink("s");
-	close(conn);
-	ck_assert(!readable(client, DELAY + 100));
-	listener = backend_listen("s", 16);
-	conn = accept_next(listener);
-	serve(receive_one(conn, "", 1), _i);
-	close(conn);
-	expect_text(client, END_FIN, "body");
-	client = client_send(GET);
-	conn = accept_next(listener);
-	serve(receive_one(conn, "X", 1), _i);
-	close(conn);
-	expect_answer(client, _i);
-	close(listener);
-	world_stop(NULL);
+/* Each is in the place of the list that was, and counting begins again. */
+START_TEST(lines_replace)
+{
+	int listener = start(FLUSH, "drop", "");
+
+	expect_letters(listener, "dd");
+	tell("byte@1 nofd@2", "ok");
+	expect_letters(listener, "bn-");
+	tell("  two@2\t ", "ok");
+	expect_letters(listener, "-t");
+	tell("two@2", "ok");
+	expect_letters(listener, "-t-");
+	tell("", "ok");
+	expect_letters(listener, "--");
+	tell("drop\nnofd@2", "ok");
+	expect_line("ok");
+	expect_letters(listener, "-n");
+	stop(listener, NULL);
+}
+END_TEST
+
+/* A bad one is answered, and changes nothing, the count included. */
+START_TEST(bad_lines)
+{
+	static const char *const lines[] = { "nofd drap", "drop@0", "cut:5",
+	    "byte:1", "delay-pass", MANY };
+	int listener = start(FLUSH, "drop@2 byte@4+2", "");
+	size_t i;
+
+	expect_letters(listener, "-d");
+	for (i = 0; i < LEN(lines); i++)
+		tell(lines[i], "bad");
+	expect_letters(listener, "-b-b");
+	tell("nofd@1", "ok");
+	expect_letters(listener, "n-");
+	stop(listener, "drap: unknown kind");
+}
+END_TEST
+
+/* After the end of input the list stays: of a last line without an end, too. */
+START_TEST(end_of_lines)
+{
+	static const struct {
+		const char *text;
+		const char *answer;	/* or NULL */
+		const char *want;
+	} cases[] = { { "", NULL, "d-d" }, { "nofd@2", "ok", "-n-" },
+	    { "nofd@0", "bad", "d-d" } };
+	int listener = start(FLUSH, "drop@1+2", "");
+
+	write_text(faultless() ? "" : cases[_i].text);
+	close(to_fault);
+	to_fault = -1;
+	if (cases[_i].answer != NULL)
+		expect_line(cases[_i].answer);
+	expect_letters(listener, cases[_i].want);
+	stop(listener, _i == 2 ? "nofd@0: " : NULL);
+}
+END_TEST
+
+/* A line without end is the last; what there is stays. */
+START_TEST(long_line)
+{
+	int listener = start(FLUSH, "drop", "");
+	char line[1024] = "";
+
+	memset(line, ' ', sizeof(line) - 1);
+	write_text(line);
+	until_file("fdfault.err", "a line is too long");
+	expect_letters(listener, "dd");
+	stop(listener, "a line is too long");
 }
 END_TEST
 
 /* ---- as Apache ---- */
 
-/* All else is as without it. */
-START_TEST(apache)
+static const char *
+apache(void)
 {
-	int listener = backend_listen("s", 16), client, conn, fd, on = 0;
+	return faultless() ? "" : ",compat=apache";
+}
+
+/* Head and body up to 8000 bytes are taken; of a long head nothing more. */
+START_TEST(apache_body)
+{
+	static const struct {
+		size_t head;
+		size_t body;
+	} cases[] = {
+		{ 0, 20000 }, { 0, 7900 }, { 0, 5 }, { 7000, 2000 }
+	};
+	int listener = backend_listen("s", 16), client, fd;
+	size_t all, i;
+
+	start_proxy("s", _i, apache());
+	for (i = 0; i < LEN(cases); i++) {
+		client = client_open();
+		all = send_post(client, cases[i].head, cases[i].body);
+		fd = backend_take(listener);
+		expect_left(client, fd, all > APACHE ? all - APACHE : 0);
+		serve(fd, FLUSH);
+		read_exact(client, buf, strlen(flushers[_i].head));
+		expect_text(client, END_FIN, "body");
+	}
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* More than any send buffer takes; byte by byte, less takes long enough. */
+static size_t
+write_large_file(const char *name)
+{
+	size_t len = world_torture() ? 60000 : 8 * 1024 * 1024, n;
+	FILE *f = fopen(name, "w");
+
+	ck_assert_ptr_nonnull(f);
+	n = (size_t)fprintf(f, "HTTP/1.1 200 OK\r\n\r\n");
+	for (; n < len; n++)
+		putc('f', f);
+	ck_assert_int_eq(fclose(f), 0);
+	return len;
+}
+
+/* Once, although the hand-off has to be repeated over another connection. */
+START_TEST(apache_body_once)
+{
+	int listener = backend_listen("s", 16), client, fd;
+	char route[128];
+	size_t all, len = write_large_file("large"), n;
+
+	snprintf(route, sizeof(route), "/app=s,flusher=file:large%s",
+	    apache());
+	world_proxy("-r", route, NULL);
+	client = client_open_small();
+	all = send_post(client, 0, 30000);
+	read_exact(client, buf, 100);
+	close(accept_next(listener));
+	for (len -= 100; len > 0; len -= n) {
+		n = len < sizeof(buf) ? len : sizeof(buf);
+		read_exact(client, buf, n);
+	}
+	fd = backend_take(listener);
+	expect_left(client, fd, all - APACHE);
+	serve(fd, FLUSH);
+	expect_text(client, END_FIN, "body");
+	close(listener);
+	world_stop(NULL);
+}
+END_TEST
+
+/* Who leaves the head to the backend leaves it all; all else is as ever. */
+START_TEST(apache_of_all)
+{
+	int listener = backend_listen("s", 16), client, fd, on = 0;
 	socklen_t len = sizeof(on);
 
-	start(_i, ",compat=apache");
+	start_proxy("s", _i, apache());
 	client = client_send(GET);
-	conn = accept_next(listener);
-	fd = receive_one(conn, "", 1);
-	expect_end(conn);
+	fd = backend_take(listener);
 	ck_assert(nonblocking(fd));
 	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len),
 	    0);
@@ -1035,7 +968,16 @@ START_TEST(apache)
 	    0);
 	ck_assert_int_ne(on, 0);
 	serve(fd, _i);
-	expect_answer(client, _i);
+	read_exact(client, buf, strlen(flushers[_i].head));
+	expect_text(client, END_FIN, "body");
+	if (_i == NONE) {
+		client = client_open();
+		len = (socklen_t)send_post(client, 0, 5);
+		fd = backend_take(listener);
+		expect_left(client, fd, len);
+		close(fd);
+		close(client);
+	}
 	close(listener);
 	world_stop(NULL);
 }
@@ -1049,30 +991,24 @@ START_TEST(apache_failures)
 		long ms;
 	} cases[] = {
 		{ "missing", 0 }, { "stale", 0 }, { "full", DELAY },
-		{ "./", 0 }, { "missing,wait=300ms", DELAY },
-		{ "s,fault=missing@1", 0 }, { "s,fault=full@1", DELAY }
+		{ "./", 0 }, { "missing,wait=300ms", DELAY }
 	};
-	int listener = backend_listen("s", 16), fill[2];
-	int busy = backend_listen("full", 1);
-	char text[128], more[128], target[64];
-	size_t len = strcspn(cases[_i].target, ",");
+	int busy = backend_listen("full", 1), fill[2];
+	char route[128];
 	long begun;
 
 	close(backend_listen("stale", 1));
 	fill[0] = client_unix("full");
 	fill[1] = client_unix("full");
-	snprintf(more, sizeof(more), "%s,connectiontimeout=300ms,"
-	    "compat=apache", cases[_i].target + len);
-	parameters(target, sizeof(target), more);
-	snprintf(text, sizeof(text), "/%s=%.*s%s", strcmp(cases[_i].target,
-	    "./") == 0 ? "" : "app", (int)len, cases[_i].target, target);
-	world_proxy("-r", text, NULL);
+	snprintf(route, sizeof(route), "/%s=%s,connectiontimeout=300ms%s",
+	    strcmp(cases[_i].target, "./") == 0 ? "" : "app",
+	    cases[_i].target, apache());
+	world_proxy("-r", route, NULL);
 	begun = now_ms();
-	expect_refused(listener, 500);
-	ck_assert_int_ge(now_ms() - begun, cases[_i].ms - 10);
+	ck_assert_int_eq(status_of(exchange(GET)), 500);
+	ck_assert_int_ge(now_ms() - begun, cases[_i].ms);
 	close_all(fill, 2);
 	close(busy);
-	close(listener);
 	world_stop("cannot connect to ");
 }
 END_TEST
@@ -1080,13 +1016,16 @@ END_TEST
 START_TEST(apache_queue)
 {
 	int busy = backend_listen("s", 1), fill[2], client;
+	char more[128];
 
 	fill[0] = client_unix("s");
 	fill[1] = client_unix("s");
-	start(FLUSH, ",compat=apache,queue=1,connectiontimeout=1min");
+	snprintf(more, sizeof(more), ",queue=1,connectiontimeout=1min%s",
+	    apache());
+	start_proxy("s", FLUSH, more);
 	client = client_send(GET);
-	ck_assert(!readable(client, 100));
 	ck_assert_int_eq(status_of(exchange(GET)), 500);
+	ck_assert(!readable(client, 0));
 	reset_client(client);
 	close_all(fill, 2);
 	close(busy);
@@ -1094,32 +1033,259 @@ START_TEST(apache_queue)
 }
 END_TEST
 
-/* With a fault as well. */
+/* What it does to a client stays done behind fdfault. */
 START_TEST(apache_and_fault)
 {
-	int listener = backend_listen("s", 16), client, conn, fd;
-	char text[64];
+	int listener = start(FLUSH, "byte@1", apache()), client, conn, i;
+	struct message m;
 
-	start(FLUSH, ",compat=apache,fault=byte@1,fault=cut:5@2");
-	client = client_send(GET "body");
+	for (i = 0; i < 2; i++) {
+		client = client_send(GET "body");
+		conn = accept_next(listener);
+		receive(conn, &m, 4);
+		ck_assert_int_eq(m.len, 1);
+		ck_assert_int_eq(m.data[0], i == 0 ? 'X' : '\0');
+		ck_assert_int_eq(m.fds, 1);
+		ck_assert(nonblocking(m.fd[0]));
+		expect_end(conn);
+		expect_left(client, m.fd[0], 0);
+		serve(m.fd[0], FLUSH);
+		read_exact(client, buf, strlen(flushers[FLUSH].head));
+		expect_text(client, END_FIN, "body");
+	}
+	stop(listener, NULL);
+}
+END_TEST
+
+/* ---- fdfault itself: these are no faults ---- */
+
+/* Without any kind, all is passed on; heads whole, however long. */
+START_TEST(nothing_wrong)
+{
+	static const size_t lens[] = { sizeof(GET) - 1, 48 * 1024, HEAD_MAX };
+	static char head[HEAD_MAX + 1];
+	int listener = start(FLUSH, "", HEAD), client, fd;
+	size_t i, n, len;
+
+	for (i = 0; i < LEN(lens); i++) {
+		strcpy(head, GET);
+		n = strlen(head) - 2;
+		while (n + 2 < lens[i]) {
+			len = lens[i] - 2 - n;
+			len = len > 2 * 4096 ? 4096 : len > 4096 ? len / 2 :
+			    len;
+			memset(head + n, 'a', len);
+			memcpy(head + n + 1, ": ", 2);
+			memcpy(head + n + len - 2, "\r\n", 2);
+			n += len;
+		}
+		strcpy(head + n, "\r\n");
+		client = client_send(head);
+		fd = backend_take_payload(listener, buf, sizeof(buf));
+		ck_assert(strcmp(buf, head) == 0);	/* too long to show */
+		serve(fd, FLUSH);
+		read_exact(client, buf, strlen(flushers[FLUSH].head));
+		expect_text(client, END_FIN, "body");
+	}
+	stop(listener, NULL);
+}
+END_TEST
+
+/* A message of our own, with the one descriptor or none. */
+static int
+send_message(const void *data, size_t len, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { (void *)(size_t)data, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int conn = client_unix("f");
+	struct cmsghdr *cmsg;
+
+	memset(&control, 0, sizeof(control));
+	if (fd != -1) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	}
+	ck_assert_int_eq(sendmsg(conn, &msg, 0), (ssize_t)len);
+	return conn;
+}
+
+/* What senders should not do keeps nobody waiting, and has no number. */
+START_TEST(bad_senders)
+{
+	static char much[HEAD_MAX + 2];
+	int listener = start(FLUSH, "", ""), silent = client_unix("f"), pair[2];
+	int slow;
+
+	if (!faultless())
+		tell("drop@3", "ok");
+	close(send_message("", 1, -1));
+	until_file("fdfault.err", "a message came without a descriptor");
+	/* The first: its message has no end. */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	slow = send_message("", 1, pair[0]);
+	close(pair[0]);
+	expect_letters(listener, "-");
+	ck_assert(!readable(pair[1], 0));
+	close(slow);
+	close(backend_take(listener));
+	expect_text(pair[1], END_FIN, "");
+	expect_letters(listener, "d-");
+	/* Too much. */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(send_message(much, sizeof(much), pair[0]));
+	close(pair[0]);
+	expect_text(pair[1], END_FIN, "");
+	ck_assert(!readable(listener, 0));
+	close(silent);
+	stop(listener, "cannot pass to s: Message too");
+}
+END_TEST
+
+/* The client is reset, but for a backend that is waited for. */
+START_TEST(missing_backend)
+{
+	static const struct {
+		const char *option;
+		bool file;
+		const char *text;
+	} cases[] = {
+		{ "", false, "cannot connect to s: No such file" },
+		{ "-w 300ms", false, "cannot connect to s: No such file" },
+		{ "-w 10min", true, "cannot connect to s: Connection refused" }
+	};
+	long begun = now_ms();
+	int client, i;
+
+	if (cases[_i].file)
+		write_file("s", "");
+	start_fault(cases[_i].option);
+	start_proxy("f", FLUSH, "");
+	for (i = 0; i < 2; i++) {
+		client = client_send(GET);
+		expect_text(client, END_RESET, flushers[FLUSH].head);
+	}
+	ck_assert_int_ge(now_ms() - begun, _i == 1 ? DELAY : 0);
+	until_idle();
+	stop_fault(SIGTERM, cases[_i].text);
+	world_stop(NULL);
+}
+END_TEST
+
+/* A backend that comes late, or has no room for a while. */
+START_TEST(late_backend)
+{
+	int listener = -1, client, fill[2], i;
+
+	if (_i == 1) {
+		listener = backend_listen("s", 1);
+		fill[0] = client_unix("s");
+		fill[1] = client_unix("s");
+	}
+	start_fault(_i == 1 ? "" : "-w 10min");
+	start_proxy("f", FLUSH, "");
+	client = client_send(GET);
+	read_exact(client, buf, strlen(flushers[FLUSH].head));
+	until_child_sleeps(5);
+	if (_i == 0)
+		listener = backend_listen("s", 16);
+	for (i = 0; i < 2 && _i == 1; i++) {
+		close(accept_next(listener));
+		close(fill[i]);
+	}
+	serve(backend_take(listener), FLUSH);
+	expect_text(client, END_FIN, "body");
+	stop(listener, NULL);
+}
+END_TEST
+
+/* A signal ends it with all that waits; a file that is not its own stays. */
+START_TEST(ends)
+{
+	int listener = start(FLUSH, "delay-pass:1min", ""), client, conn;
+	int silent = client_unix("f");
+
+	client = client_send(GET);
 	conn = accept_next(listener);
-	fd = receive_one(conn, "X", 1);
-	ck_assert(nonblocking(fd));
-	expect_left(fd, 0);
-	close(conn);
-	serve(fd, FLUSH);
-	expect_answer(client, FLUSH);
-	client = client_send(GET "body");
-	conn = accept_next(listener);
-	fd = receive_one(conn, "", 1);
-	ck_assert(nonblocking(fd));
-	expect_left(fd, 0);
-	close(conn);
-	serve(fd, FLUSH);
-	snprintf(text, sizeof(text), "%.5sbody", flushers[FLUSH].head);
-	expect_text(client, END_FIN, text);
+	read_exact(client, buf, strlen(flushers[FLUSH].head));
+	if (_i == 1) {
+		ck_assert_int_eq(rename("f", "g"), 0);
+		write_file("f", "");
+	}
+	stop_fault(_i == 0 ? SIGTERM : SIGINT, NULL);
+	ck_assert_int_eq(access("f", F_OK), _i == 0 ? -1 : 0);
+	expect_end(conn);
+	expect_text(client, END_FIN, "");
+	close(silent);
 	close(listener);
 	world_stop(NULL);
+}
+END_TEST
+
+/* On Linux, a name without a file. */
+START_TEST(abstract_name)
+{
+	int listener = backend_listen("s", 16);
+	char name[96], words[128];
+
+	snprintf(name, sizeof(name), "@%s/f", world_dir());
+	snprintf(words, sizeof(words), "byte@2 %s s", name);
+	spawn_fault(words);
+	expect_line("ready");
+	fds_at_start = fault_fds();
+	start_proxy(name, FLUSH, "");
+	expect_letters(listener, "-b-");
+	stop(listener, NULL);
+}
+END_TEST
+
+/* Kinds that are refused, and other mistakes. */
+START_TEST(mistakes)
+{
+	static const struct {
+		const char *words;
+		int status;
+		const char *text;
+	} cases[] = {
+		{ "full f s", 2, "full: fill the backlog" },
+		{ "missing@2 f s", 2, "missing@2: do not start the backend" },
+		{ "cut:5 f s", 2, "cut:5: let a backend" },
+		{ "delay-flush:1s f s", 2, "delay-flush:1s: let a backend" },
+		{ "drap f s", 2, "drap: unknown kind" },
+		{ " f s", 2, ": unknown kind" },
+		{ "drop:1 f s", 2, "drop:1: this kind takes no argument" },
+		{ "delay-pass f s", 2, "this kind takes a time" },
+		{ "delay-pass: f s", 2, "this kind takes a time" },
+		{ "delay-pass:1x f s", 2, "this kind takes a time" },
+		{ "delay-pass:865000s f s", 2, "this kind takes a time" },
+		{ "drop@ f s", 2, "@ takes a number" },
+		{ "drop@0 f s", 2, "@ takes a number" },
+		{ "drop@1x f s", 2, "@ takes a number" },
+		{ "drop@1000000001 f s", 2, "@ takes a number" },
+		{ "drop@1+ f s", 2, "+ takes a number" },
+		{ "drop@1+0 f s", 2, "+ takes a number" },
+		{ MANY " f s", 2, "two: too many faults" },
+		{ "f", 2, "usage: fdfault" },
+		{ "-x f s", 2, "usage: fdfault" },
+		{ "-w 1x f s", 2, "-w takes a time" },
+		{ " s", 2, "the path of a socket is empty" },
+		{ "there s", 1, "cannot listen on there: " }
+	};
+	int there = backend_listen("there", 1);
+
+	spawn_fault(cases[_i].words);
+	ck_assert_int_eq(fault_status(), cases[_i].status);
+	ck_contains(read_file("fdfault.err"), cases[_i].text);
+	ck_assert_int_eq(access("f", F_OK), -1);
+	close(there);
 }
 END_TEST
 
@@ -1127,40 +1293,42 @@ int
 main(void)
 {
 	Suite *suite = suite_create("e2e_fault");
-	TCase *tc = tcase_create("fault");
+	TCase *tc = tcase_create("wrong");
+	int i;
 
-	tcase_add_checked_fixture(tc, world_begin, world_end);
+	tcase_add_checked_fixture(tc, begin, end);
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, no_message, 0, 2 * FLUSHERS);
-	tcase_add_loop_test(tc, nobyte, 0, FLUSHERS);
+	for (i = 0; i < (int)LEN(hand_offs) * FLUSHERS; i++)
+		if (hand_offs[i / FLUSHERS].flushers & 1 << i % FLUSHERS)
+			tcase_add_loop_test(tc, hand_off, i, i + 1);
+	tcase_add_loop_test(tc, nobyte, 0, 2 * FLUSHERS);
 	tcase_add_test(tc, nobyte_ends);
-	tcase_add_loop_test(tc, nofd, 0, FLUSHERS);
-	tcase_add_loop_test(tc, two, 0, FLUSHERS);
-	tcase_add_loop_test(tc, two_into_one, 0, FLUSHERS);
-	tcase_add_loop_test(tc, byte, 0, FLUSHERS);
-	tcase_add_loop_test(tc, payload, 0, 7);
-	tcase_add_loop_test(tc, nonblock, 0, FLUSHERS);
-	tcase_add_loop_test(tc, reset, 0, FLUSHERS);
-	tcase_add_test(tc, reset_of_unix);
-	tcase_add_loop_test(tc, body, 0, 8);
-	tcase_add_loop_test(tc, body_once, 0, NONE);
-	tcase_add_loop_test(tc, body_of_none, 0, 2);
-	tcase_add_loop_test(tc, cut, 0, 8);
-	tcase_add_loop_test(tc, delays, 0, 3 * FLUSHERS);
-	tcase_add_loop_test(tc, delay_flush_alone, 0, FLUSHERS);
 	tcase_add_loop_test(tc, delay_pass_alone, 0, FLUSHERS);
 	tcase_add_loop_test(tc, delay_close_alone, 0, FLUSHERS);
-	tcase_add_loop_test(tc, missing, 0, 2 * FLUSHERS);
-	tcase_add_loop_test(tc, full, 0, FLUSHERS);
-	tcase_add_loop_test(tc, pretence_alone, 0, 2);
-	tcase_add_loop_test(tc, numbers, 0, 11);
-	tcase_add_test(tc, two_routes);
-	tcase_add_test(tc, number_while_waiting);
-	tcase_add_loop_test(tc, same_when_repeated, 0, FLUSHERS);
-	tcase_add_loop_test(tc, apache, 0, FLUSHERS);
-	tcase_add_loop_test(tc, apache_failures, 0, 7);
+	tcase_add_test(tc, reset_of_unix);
+	tcase_add_loop_test(tc, numbers, 0, 10);
+	tcase_add_test(tc, waiting_clients);
+	tcase_add_test(tc, lines_replace);
+	tcase_add_test(tc, bad_lines);
+	tcase_add_loop_test(tc, end_of_lines, 0, 3);
+	tcase_add_test(tc, long_line);
+	tcase_add_loop_test(tc, apache_body, 0, NONE);
+	tcase_add_test(tc, apache_body_once);
+	tcase_add_loop_test(tc, apache_of_all, 0, FLUSHERS);
+	tcase_add_loop_test(tc, apache_failures, 0, 5);
 	tcase_add_test(tc, apache_queue);
 	tcase_add_test(tc, apache_and_fault);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("fdfault");
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, nothing_wrong);
+	tcase_add_test(tc, bad_senders);
+	tcase_add_loop_test(tc, missing_backend, 0, 3);
+	tcase_add_loop_test(tc, late_backend, 0, 2);
+	tcase_add_loop_test(tc, ends, 0, 2);
+	tcase_add_test(tc, abstract_name);
+	tcase_add_loop_test(tc, mistakes, 0, 23);
 	suite_add_tcase(suite, tc);
 	return world_run(suite);
 }

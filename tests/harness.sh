@@ -3,12 +3,14 @@
 #
 # The tests of examples/harness, once and many at a time; each must fail if its
 # fault is left out.  Needs curl, python3 and check; pytest and strace where
-# they are.  FDPROXY names the program, default ./fdproxy, and PYTEST pytest.
+# they are.  FDPROXY and FDFAULT name the programs, default ./fdproxy and
+# ./fdfault, and PYTEST pytest.
 set -eu
 top=$(pwd)
 many=50
 FDPROXY=$(realpath "${FDPROXY:-./fdproxy}")
-export FDPROXY
+FDFAULT=$(realpath "${FDFAULT:-./fdfault}")
+export FDPROXY FDFAULT
 dir=$(mktemp -d)
 backend=
 trap 'kill $backend 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
@@ -26,7 +28,7 @@ for copy in with without; do
 	cp -R examples/backend.c examples/backend.py examples/harness \
 	    "$dir/$copy"
 	if [ $copy = without ]; then
-		sed -i.bak 's/,fault=nofd@2//' "$dir/$copy/harness"/test_*
+		sed -i.bak 's/ nofd@2//' "$dir/$copy/harness"/test_*
 		rm "$dir/$copy/harness"/*.bak
 	fi
 	${CC:-cc} -o "$dir/$copy/backend" "$dir/$copy/backend.c"

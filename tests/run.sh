@@ -54,7 +54,7 @@ end_to_end() {
 	shift 2
 	for e2e; do
 		run "e2e_$e2e ($what)" env FDPROXY=build/$build \
-		    build/e2e_$e2e
+		    FDFAULT=build/fdfault-test build/e2e_$e2e
 	done
 }
 

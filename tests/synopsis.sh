@@ -14,12 +14,12 @@ differ() {
 }
 
 # letters of "-1c:f:" style, in order, without colons
-for program in fdproxy fdexec fdaccept; do
+for program in fdproxy fdexec fdfault fdaccept; do
 	page=man/$program.1
 	source=$program.c
 	case $program in
 	fdproxy) page=man/fdproxy.8 ;;
-	fdexec) source=companions/fdexec.c ;;
+	fdexec | fdfault) source=companions/$program.c ;;
 	fdaccept) source=companions/fdaccept_run.c ;;
 	esac
 	getopt=$(tr '\n' ' ' <$source |

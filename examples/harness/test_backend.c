@@ -1,10 +1,11 @@
 /*
- * A test of a backend, for check(3): behind the real front end, which does one
- * thing wrong on purpose.
+ * A test of a backend, for check(3): behind the real front end, and fdfault,
+ * which does one thing wrong on purpose.
  *
  *	cc -o backend ../backend.c
  *	cc -o test_backend test_backend.c -lcheck -lsubunit -lm -lrt -lpthread
- *	FDPROXY=$PWD/fdproxy BACKEND=$PWD/backend ./test_backend
+ *	FDPROXY=$PWD/fdproxy FDFAULT=$PWD/fdfault BACKEND=$PWD/backend \
+ *	    ./test_backend
  *
  * The backend gets the path of its socket as its one argument.
  */
@@ -48,15 +49,23 @@ START_TEST(lost_descriptor)
 {
 	FILE *front, *f;
 	const char *p;
-	int passed = 0, backend;
+	int passed = 0, fault, backend;
 
 	/*
-	 * The front end, on a free port, which is all that it prints.  Its
-	 * second hand-off comes without the descriptor; after the third it
-	 * ends, or after 20 seconds.  The backend need not be there yet.
+	 * What comes between: the second hand-off loses its descriptor.  The
+	 * backend need not be there yet.
+	 */
+	f = popen("\"$FDFAULT\" -w 10s nofd@2 f s </dev/null >lines & echo $!",
+	    "r");
+	ck_assert_int_eq(sscanf(slurp(f), "%d", &fault), 1);
+	pclose(f);
+
+	/*
+	 * The front end, on a free port, which is all that it prints.  After
+	 * the third hand-off it ends, or after 20 seconds.
 	 */
 	front = popen("exec \"$FDPROXY\" -1 -l 127.0.0.1:0 -n 3 -T 20 "
-	    "-c 'CustomLog events json' -r /=s,wait=10s,fault=nofd@2", "r");
+	    "-c 'CustomLog events json' -r /=f,wait=10s", "r");
 	ck_assert_ptr_nonnull(front);
 	ck_assert_ptr_nonnull(fgets(address, sizeof(address), front));
 	address[strcspn(address, "\n")] = '\0';
@@ -74,6 +83,7 @@ START_TEST(lost_descriptor)
 	ck_assert_ptr_nonnull(strstr(slurp(f), "a client was lost"));
 	fclose(f);
 	kill(backend, SIGKILL);
+	kill(fault, SIGTERM);
 
 	/* The front end's: it has ended by itself, with three hand-offs. */
 	ck_assert_int_eq(pclose(front), 0);
@@ -97,8 +107,10 @@ begin(void)
 static void
 end(void)
 {
+	unlink("f");
 	unlink("s");
 	unlink("events");
+	unlink("lines");
 	unlink("messages");
 	ck_assert_int_eq(chdir(".."), 0);
 	rmdir(dir);

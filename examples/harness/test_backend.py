@@ -1,7 +1,7 @@
-"""A test of a backend, for pytest: behind the real front end, which does one
-thing wrong on purpose.
+"""A test of a backend, for pytest: behind the real front end, and fdfault,
+which does one thing wrong on purpose.
 
-    FDPROXY=./fdproxy pytest test_backend.py
+    FDPROXY=./fdproxy FDFAULT=./fdfault pytest test_backend.py
 
 BACKEND is the backend's command; it gets the path of its socket as one
 argument more.  Default: the example in Python.
@@ -9,6 +9,7 @@ argument more.  Default: the example in Python.
 import contextlib, http.client, json, os, pathlib, shlex, subprocess, sys
 
 FDPROXY = os.environ.get("FDPROXY", "fdproxy")
+FDFAULT = os.environ.get("FDFAULT", "fdfault")
 EXAMPLE = pathlib.Path(__file__).resolve().parent.parent / "backend.py"
 BACKEND = (shlex.split(os.environ.get("BACKEND", "")) or
            [sys.executable, EXAMPLE])
@@ -33,14 +34,18 @@ def get(address):
 def test_a_lost_descriptor(tmp_path):
     said = tmp_path / "backend"
     read, write = os.pipe()
-    # The front end, on a free port, which is all that it prints.  Its second
-    # hand-off comes without the descriptor; after the third it ends, or after
-    # 20 seconds.  The backend need not be there yet.
+    # What comes between: the second hand-off loses its descriptor.  The
+    # backend need not be there yet.
+    fault = running([FDFAULT, *"-w 10s nofd@2".split(), tmp_path / "f",
+                     tmp_path / "s"],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    # The front end, on a free port, which is all that it prints.  After the
+    # third hand-off it ends, or after 20 seconds.
     front = running([FDPROXY, "-1", "-l", "127.0.0.1:0", "-n3", "-T20",
                      "-c", f"CustomLog fd:{write} json",
-                     "-r", f"/={tmp_path}/s,wait=10s,fault=nofd@2"],
+                     "-r", f"/={tmp_path}/f,wait=10s"],
                     stdout=subprocess.PIPE, text=True, pass_fds=[write])
-    with front as front, said.open("w") as err:
+    with fault, front as front, said.open("w") as err:
         os.close(write)
         address = front.stdout.readline().strip()
         with running([*BACKEND, tmp_path / "s"], stderr=err):

@@ -1,10 +1,10 @@
 #!/bin/sh
 # See LICENSE for copyright and license details.
 #
-# A test of a backend, for a shell with curl: behind the real front end, which
-# does one thing wrong on purpose.
+# A test of a backend, for a shell with curl: behind the real front end, and
+# fdfault, which does one thing wrong on purpose.
 #
-#	FDPROXY=./fdproxy sh test_backend.sh [command ...]
+#	FDPROXY=./fdproxy FDFAULT=./fdfault sh test_backend.sh [command ...]
 #
 # The command is the backend; it gets the path of its socket as one argument
 # more.  Default: the example in Python.
@@ -25,15 +25,20 @@ get() {		# status and length of what the client gets
 	    "http://$address/"
 }
 
-# The front end, on a free port, which is all that it prints.  Its second
-# hand-off comes without the descriptor; after the third it ends, or after 20
-# seconds.  The backend need not be there yet.
+# What comes between: the second hand-off loses its descriptor.  The backend
+# need not be there yet.
+"${FDFAULT:-fdfault}" -w 10s nofd@2 "$dir/f" "$dir/s" >"$dir/lines" \
+    2>"$dir/fault" </dev/null &
+pids=$!
+
+# The front end, on a free port, which is all that it prints.  After the third
+# hand-off it ends, or after 20 seconds.
 mkfifo "$dir/port"
 "${FDPROXY:-fdproxy}" -1 -l 127.0.0.1:0 -n 3 -T 20 \
     -c "CustomLog $dir/events json" \
-    -r "/=$dir/s,wait=10s,fault=nofd@2" >"$dir/port" 2>"$dir/front" &
+    -r "/=$dir/f,wait=10s" >"$dir/port" 2>"$dir/front" &
 front=$!
-pids=$front
+pids="$pids $front"
 read -r address <"$dir/port" || fail "fdproxy: $(cat "$dir/front")"
 "$@" "$dir/s" 2>"$dir/backend" &
 pids="$pids $!"
