@@ -15,19 +15,19 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 # In this order: a module includes and calls only what stands before it.
 ORDER = http_parse text stats clock log sock route health poller_epoll \
 	poller_kqueue poller_poll fdpass flush config_read config_route \
-	config status proc super slot reply backend event conn listen child \
-	renew loop fdproxy companions/fdexec companions/fdfault \
+	config request status proc super slot reply backend event conn \
+	listen child renew loop fdproxy companions/fdexec companions/fdfault \
 	companions/fdaccept_head companions/fdaccept_port \
 	companions/fdaccept_run
 
 HDR = backend.h child.h clock.h config.h config_read.h config_route.h conn.h \
 	companions/fdaccept.h event.h fdpass.h flush.h health.h http_parse.h \
-	listen.h log.h loop.h poller.h proc.h renew.h reply.h route.h slot.h \
+	listen.h log.h loop.h poller.h proc.h renew.h reply.h request.h route.h slot.h \
 	sock.h stats.h status.h super.h text.h
 SRC = fdproxy.c backend.c child.c clock.c config.c config_read.c \
 	config_route.c conn.c event.c fdpass.c flush.c health.c http_parse.c \
 	listen.c log.c loop.c poller_epoll.c poller_kqueue.c poller_poll.c \
-	proc.c renew.c reply.c route.c slot.c sock.c stats.c status.c super.c \
+	proc.c renew.c reply.c request.c route.c slot.c sock.c stats.c status.c super.c \
 	text.c
 OBJ = $(SRC:.c=.o)
 EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
@@ -237,7 +237,7 @@ U10 = tests/unit_text.c text.c
 build/unit_text: build/.made $(U10) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U10) $(LINK_TEST)
 
-U12 = tests/unit_conn.c conn.c slot.c backend.c event.c status.c stats.c \
+U12 = tests/unit_conn.c conn.c request.c slot.c backend.c event.c status.c stats.c \
 	reply.c proc.c $(CONFIG) poller_epoll.c poller_kqueue.c poller_poll.c
 build/unit_conn: build/.made $(U12) $(TEST_HDR)
 	$(TEST_CC) -o $@ $(U12) $(LINK_TEST)

@@ -11,6 +11,7 @@
 #include "fdpass.h"
 #include "log.h"
 #include "reply.h"
+#include "request.h"
 #include "stats.h"
 #include "status.h"
 
@@ -22,14 +23,6 @@
 #define LINGER_MS	5000
 #define LINGER_BYTES	(256 * 1024)
 #define SENDS_MAX	3	/* of one hand-off */
-
-/* A head that is whole, and where it leads. */
-struct request {
-	struct http_head head;
-	size_t len;
-	const struct config_target *target;	/* NULL: nowhere */
-	struct sock_addr addr;	/* of the backend */
-};
 
 static struct config *config;
 static bool edges;		/* an arrival is reported once */
@@ -61,12 +54,6 @@ conn_release(void)
 	free(scratch);
 	free(normal);
 	scratch = normal = NULL;
-}
-
-void
-conn_turn(void)
-{
-	slot_turn();
 }
 
 static struct config_target *
@@ -240,21 +227,11 @@ answer_status(struct conn *c, const struct request *r)
 	    .max_connections = slot_max() };
 	const struct event e = { .client = c, .status = 200,
 	    .target = r->target, .line = scratch + 1, .len = r->len };
-	const struct conn *other;
 
 	/* The lowest free number is always taken, so none is far above. */
 	view.descriptors = sock_count(2 * slot_total() + 1024);
-	for (other = slot_next(NULL); other != NULL;
-	    other = slot_next(other)) {
-		if (other->state == CONN_HEAD || other->state == CONN_REST)
-			view.waiting_head++;
-		else if (other->state == CONN_QUEUED)
-			view.waiting_backend++;
-		else
-			view.waiting_client++;
-		view.reading = view.reading || (other->page &&
-		    other->state == CONN_REPLY);
-	}
+	slot_census(&view.waiting_head, &view.waiting_backend,
+	    &view.waiting_client, &view.reading);
 	c->page = true;
 	c->state = CONN_REPLY;
 	event(EVENT_ANSWERED, &e);
@@ -362,60 +339,6 @@ connect_backend(struct conn *c, const struct request *r)
 	return flush_head(c);
 }
 
-/*
- * The next segment alone names the socket in a directory target's folder.
- * Dot files are not for clients.
- */
-static bool
-find_socket(const struct config_target *t, const char *rest, size_t len,
-    struct sock_addr *addr)
-{
-	char name[sizeof(addr->u.un.sun_path)];
-	const char *slash = memchr(rest, '/', len);
-	size_t n = slash == NULL ? len : (size_t)(slash - rest);
-
-	if (n == 0 || *rest == '.' || t->path_len + n >= sizeof(name))
-		return false;
-	memcpy(name, t->addr.u.un.sun_path, t->path_len);
-	memcpy(name + t->path_len, rest, n);
-	return sock_unix(addr, name, t->path_len + n);
-}
-
-/* Which backend: sets c->route, r->target and r->addr.  0, or a status. */
-static int
-route(struct conn *c, struct request *r)
-{
-	const struct http_slice *path = &r->head.path;
-	const struct config_target *t;
-	size_t len, rest;
-	int status, i;
-
-	status = route_normalize(path->p, path->len, normal, scratch_size,
-	    &len);
-	if (status != 0)
-		return status;
-	i = route_match(config->routes, normal, len, &rest);
-	if (i == ROUTE_NONE)
-		return 404;
-	c->route = (uint32_t)i;
-	r->target = t = target_of(c);
-	if (t->kind == CONFIG_EXCLUDED)
-		return 404;
-	if (t->kind == CONFIG_SOCKET)
-		r->addr = t->addr;
-	else if (t->kind == CONFIG_DIRECTORY &&
-	    !find_socket(t, normal + rest, len - rest, &r->addr))
-		return 404;
-	/* A backend that reads the head again may read another path. */
-	if ((t->payload_head || (t->flush != NULL &&
-	    !flush_consumes(t->flush))) &&
-	    !route_agrees(config->routes, i, t->kind == CONFIG_DIRECTORY ?
-	    r->addr.u.un.sun_path + t->path_len : NULL, path->p, path->len,
-	    normal))
-		return 400;
-	return 0;
-}
-
 /* The head is whole. */
 static enum conn_want
 dispatch(struct conn *c, struct request *r)
@@ -429,10 +352,11 @@ dispatch(struct conn *c, struct request *r)
 	if (!queued)
 		event(EVENT_HEAD, &e);
 	if (!r->head.asterisk)
-		status = route(c, r);
+		status = request_route(config, r, normal, scratch_size);
 	if (status != 0)
 		return refuse(c, status, r->len, r->target);
 	e.target = r->target;
+	c->route = (uint32_t)(r->target - config->targets);
 	if (e.target->kind == CONFIG_SOCKET ||
 	    e.target->kind == CONFIG_DIRECTORY)
 		e.backend = &r->addr;
@@ -550,7 +474,7 @@ find_again(struct conn *c, struct request *r)
 	if (target_of(c)->kind == CONFIG_DIRECTORY &&
 	    http_parse_head(scratch + 1, c->head, &scan, &config->limits,
 	    &r->head) > 0)
-		route(c, r);
+		request_route(config, r, normal, scratch_size);
 }
 
 /*
@@ -578,22 +502,6 @@ send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 	}
 }
 
-/* The client is the backend's.  Close, never shut down: that reaches it. */
-static enum conn_want
-passed(struct conn *c, const struct event *e, bool whole)
-{
-	char text[SOCK_TEXT];
-
-	event(EVENT_PASSED, e);
-	target_of(c)->passed++;
-	if (!whole) {
-		log_error("%s: a payload was cut short", sock_path(e->backend,
-		    text, sizeof(text)));
-		c->reset = true;
-	}
-	return CONN_CLOSE;
-}
-
 enum conn_want
 conn_pass(struct conn *c)
 {
@@ -604,6 +512,7 @@ conn_pass(struct conn *c)
 	struct event e = { .client = c, .target = t, .backend = &r.addr,
 	    .line = scratch + 1, .len = c->head,
 	    .status = flush_status(t->flush) };
+	char text[SOCK_TEXT];
 	uint32_t list;
 	ssize_t n;
 
@@ -616,8 +525,16 @@ conn_pass(struct conn *c)
 		apply_apache_quirks(c);
 	find_again(c, &r);
 	n = send_client(c, &r.addr, len);
-	if (n > 0)
-		return passed(c, &e, (size_t)n == len);
+	if (n > 0) {
+		/* The backend's.  Close, never shut down: that reaches it. */
+		event(EVENT_PASSED, &e);
+		t->passed++;
+		c->reset = (size_t)n < len;
+		if (c->reset)
+			log_error("%s: a payload was cut short", sock_path(
+			    &r.addr, text, sizeof(text)));
+		return CONN_CLOSE;
+	}
 	e.error = errno;
 	event(EVENT_FAILED, &e);
 	list = backend_list(t, &r.addr);
@@ -669,33 +586,14 @@ end_wait(struct conn *c)
 	    peek_line(c));
 }
 
-static enum conn_want
-late(struct conn *c, unsigned int why)
-{
-	switch (c->state) {
-	case CONN_HEAD:
-	case CONN_REST:
-		return read_head(c, why);
-	case CONN_QUEUED:
-		return end_wait(c);
-	case CONN_FLUSH:
-		return reset(c, "the client does not read", ETIMEDOUT,
-		    peek_line(c));
-	default:
-		return CONN_CLOSE;
-	}
-}
-
 enum conn_want
 conn_advance(struct conn *c, unsigned int why)
 {
 	if (why & CONN_EVICT)
 		stats_get()->evicted++;
-	if (c->state != CONN_FREE && (why & (CONN_LATE | CONN_EVICT)))
-		return late(c, why);
 	switch (c->state) {
 	case CONN_REST:
-		if (!(why & (CONN_WAKE | CONN_END | CONN_GONE))) {
+		if (why == 0) {
 			c->arrived = true;
 			return CONN_SAME;
 		}
@@ -709,13 +607,18 @@ conn_advance(struct conn *c, unsigned int why)
 	case CONN_QUEUED:
 		if (why & CONN_GONE)
 			return gone(c, 0);
+		if (why & CONN_LATE)
+			return end_wait(c);
 		return why & CONN_PROBE ? read_head(c, why) : CONN_SAME;
 	case CONN_FLUSH:
+		if (why & CONN_LATE)
+			return reset(c, "the client does not read", ETIMEDOUT,
+			    peek_line(c));
 		return flush_head(c);
 	case CONN_REPLY:
-		return write_reply(c);
+		return why & CONN_LATE ? CONN_CLOSE : write_reply(c);
 	case CONN_LINGER:
-		return linger(c);
+		return why & (CONN_LATE | CONN_EVICT) ? CONN_CLOSE : linger(c);
 	default:
 		/* A stale event of a slot that was freed in this turn. */
 		return CONN_SAME;
@@ -818,37 +721,32 @@ conn_hurry(const struct conn *c, uint32_t ms)
 		slot_deadline(c, c->begun + ms);
 }
 
-/* A backend's turn: its first client is moved on if it is there, or if no
-   client of it need wait any longer. */
-static struct conn *
-due_backend(uint32_t list, unsigned int *why)
-{
-	struct conn *c = slot_first(list);
-
-	if (c == NULL)
-		return NULL;
-	c->backend = backend_probe(list);
-	*why = CONN_PROBE;
-	if (c->backend != -1)
-		return c;
-	*why = CONN_LATE;
-	if (clock_before(clock_ms(), c->since +
-	    backend_patience(target_of(c), backend_state(list))))
-		return NULL;
-	backend_try_now(list);
-	return c;
-}
-
 struct conn *
 conn_due(uint32_t id, unsigned int *why)
 {
 	struct conn *c;
 	uint32_t index;
 
-	if (slot_of_id(id, &index))
-		return due_backend(index, why);
-	c = slot_at(index);
-	*why = c->state == CONN_REST &&
-	    clock_before(clock_ms(), head_deadline(c)) ? CONN_WAKE : CONN_LATE;
+	if (!slot_of_id(id, &index)) {
+		c = slot_at(index);
+		*why = c->state == CONN_REST &&
+		    clock_before(clock_ms(), head_deadline(c)) ? CONN_WAKE :
+		    CONN_LATE;
+		return c;
+	}
+	/* A backend's turn: its first client is moved on if it is there, or if
+	   no client of it need wait any longer. */
+	c = slot_first(index);
+	if (c == NULL)
+		return NULL;
+	c->backend = backend_probe(index);
+	*why = CONN_PROBE;
+	if (c->backend != -1)
+		return c;
+	*why = CONN_LATE;
+	if (clock_before(clock_ms(), c->since +
+	    backend_patience(target_of(c), backend_state(index))))
+		return NULL;
+	backend_try_now(index);
 	return c;
 }

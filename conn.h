@@ -52,9 +52,6 @@ bool		 conn_open(struct config *config, uint32_t max,
 		    bool edges);
 void		 conn_release(void);
 
-/* A turn of the loop begins: slots freed in the last one may be used again. */
-void		 conn_turn(void);
-
 /*
  * A client from that address that was accepted age ms ago; fd is its own from
  * now on.

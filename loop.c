@@ -716,7 +716,7 @@ turn(void)
 		return;
 	}
 	clock_update();
-	conn_turn();
+	slot_turn();
 	for (i = 0; i < n; i++)
 		take_event(&events[i]);
 	for (i = 0; i < TIMERS && (id = deadline_expired()) != -1; i++) {

@@ -218,6 +218,24 @@ slot_of_id(uint32_t id, uint32_t *index)
 	return of_list;
 }
 
+void
+slot_census(uint32_t *head, uint32_t *backend, uint32_t *client, bool *page)
+{
+	const struct conn *c;
+
+	*head = *backend = *client = 0;
+	*page = false;
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
+		if (c->state == CONN_HEAD || c->state == CONN_REST)
+			++*head;
+		else if (c->state == CONN_QUEUED)
+			++*backend;
+		else
+			++*client;
+		*page = *page || (c->state == CONN_REPLY && c->page);
+	}
+}
+
 struct conn *
 slot_unread(const struct conn *c)
 {

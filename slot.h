@@ -129,6 +129,11 @@ uint32_t	 slot_count(uint32_t list);
 uint32_t	 slot_list_id(uint32_t list);
 bool		 slot_of_id(uint32_t id, uint32_t *index);
 
+/* How many clients wait for their head, for a backend, or to take something;
+   and whether one of them reads the status page. */
+void		 slot_census(uint32_t *head, uint32_t *backend,
+		    uint32_t *client, bool *page);
+
 /*
  * The client behind c (NULL: the first) among those that wait with an unread
  * head: in each list in its order, one list after the other.

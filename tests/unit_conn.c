@@ -54,7 +54,7 @@ static void
 open_conn(bool edges)
 {
 	ck_assert(conn_open(config, SLOTS, 1, FIRST_ID, 0, edges));
-	conn_turn();
+	slot_turn();
 }
 
 static void
@@ -149,7 +149,7 @@ start_waiting(int pair[2], const char *text, enum conn_want want,
 	enum conn_want got;
 	struct conn *c = start(pair, text, &got);
 
-	conn_turn();
+	slot_turn();
 	ck_assert_int_eq(got, want);
 	ck_assert_int_eq(c->state, state);
 	return keep(c);
@@ -354,7 +354,7 @@ START_TEST(head_rests)
 		open_conn(false);
 	}
 	c = start(pair, "GET /", &want);
-	conn_turn();
+	slot_turn();
 	c = keep(c);
 	for (looks = 1; want == CONN_READ && looks < 200; looks++) {
 		say(pair[0], "s");
@@ -394,7 +394,7 @@ START_TEST(rest_ends)
 	deadline_close();
 	open_conn(false);
 	c = start(pair, "GET / HTTP/1.1\r\nHo", &want);
-	conn_turn();
+	slot_turn();
 	c = keep(c);
 	ck_assert_int_eq(c->state, CONN_REST);
 	if (_i == 0) {
@@ -795,7 +795,7 @@ START_TEST(room)
 	conn_close(c[2]);
 	c[2] = keep(new);
 	for (i = 0; i < 2; i++) {
-		conn_turn();
+		slot_turn();
 		ck_assert(conn_victim() == c[i]);
 		ck_assert_int_eq(conn_advance(c[i], CONN_EVICT), CONN_CLOSE);
 		conn_close(c[i]);
@@ -807,7 +807,7 @@ START_TEST(room)
 	/* One that waits for its backend does not go. */
 	conn_close(c[2]);
 	close(pair[3][0]);
-	conn_turn();
+	slot_turn();
 	c[0] = start_waiting(pair[3], GET("/wait"), CONN_PARK, CONN_QUEUED);
 	ck_assert(conn_victim() == NULL);
 	for (i = 0; i <= SLOTS; i++)
