@@ -12,6 +12,7 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 CC = cc
+AR = ar
 CPPFLAGS =
 CFLAGS = -O2 -g
 LDFLAGS =
@@ -34,8 +35,9 @@ STATIC_LDFLAGS = -static -s -Wl,--gc-sections -Wl,-z,noseparate-code \
 # epoll, kqueue, poll
 POLLER = platform
 
-# For everything that is only built to be tested; empty to do without.
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+# For everything that is only built to be tested; empty to do without.  -O1: it
+# compiles in half the time, and runs as fast.
+SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
 # The unit test framework, https://libcheck.github.io/check/
@@ -44,4 +46,6 @@ CHECK_LDLIBS = -lcheck -lsubunit -lm -lrt -lpthread
 
 # For fuzzing
 FUZZ_CC = clang
+FUZZ_SANITIZE = -O1 -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
 FUZZ_SECONDS = 60

@@ -230,10 +230,10 @@ answer_status(struct conn *c, const struct request *r)
 
 	/* The lowest free number is always taken, so none is far above. */
 	view.descriptors = sock_count(2 * slot_total() + 1024);
+	c->state = CONN_REPLY;
 	slot_census(&view.waiting_head, &view.waiting_backend,
 	    &view.waiting_client, &view.reading);
 	c->page = true;
-	c->state = CONN_REPLY;
 	event(EVENT_ANSWERED, &e);
 	c->u.out.offset = 0;
 	c->u.out.wall = status_snapshot(&view);

@@ -214,6 +214,20 @@ helper_idle(void)
 		pause();
 }
 
+/* What the commands are asked to do; no test has such a name. */
+static bool
+is_word(const char *what)
+{
+	static const char *const words[] = { "idle", "stay", "watch",
+	    "watch-two", "fds", "own", "serve" };
+	int i;
+
+	for (i = 0; i < COUNT(words); i++)
+		if (strcmp(words[i], what) == 0)
+			return true;
+	return false;
+}
+
 static int
 helper(const char *what)
 {
@@ -385,7 +399,7 @@ static const struct {
 	{ { "." }, 126, "cannot execute .: " }
 };
 
-START_TEST(exit_statuses)
+TEST(exit_statuses)
 {
 	const char *const *c = ends[_i].command;
 
@@ -398,10 +412,9 @@ START_TEST(exit_statuses)
 	ck_assert_int_eq(world_exit(), ends[_i].status);
 	ck_contains(world_errors(), ends[_i].message);
 }
-END_TEST
 
 /* However soon it ends, and although all that was waited for is there. */
-START_TEST(ends_at_once)
+TEST(ends_at_once)
 {
 	int i;
 
@@ -411,10 +424,9 @@ START_TEST(ends_at_once)
 		ck_assert_int_eq(world_exit(), 0);
 	}
 }
-END_TEST
 
 /* Own failures are 125, and the command has not been started, or is no more. */
-START_TEST(own_failures)
+TEST(own_failures)
 {
 	char address[64];
 	int fd, port;
@@ -442,15 +454,13 @@ START_TEST(own_failures)
 	ck_assert_str_eq(read_file("said"), "");
 	close(fd);
 }
-END_TEST
 
-START_TEST(child_needs_a_command)
+TEST(child_needs_a_command)
 {
 	world_spawn("-l", "127.0.0.1:0", "-r", "/=:child", NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "\":child\"");
 }
-END_TEST
 
 /* ---- the start ---- */
 
@@ -458,7 +468,7 @@ END_TEST
  * The address is printed, and READY=1 is said, once the command's socket
  * accepts; who has connected before has waited.
  */
-START_TEST(waits_for_sockets)
+TEST(waits_for_sockets)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), early, go;
@@ -494,9 +504,8 @@ START_TEST(waits_for_sockets)
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 }
-END_TEST
 
-START_TEST(start_timeout)
+TEST(start_timeout)
 {
 	long begin = now_ms();
 
@@ -507,10 +516,9 @@ START_TEST(start_timeout)
 	ck_contains(world_errors(), " does not accept connections in time");
 	until_gone(child_pid());
 }
-END_TEST
 
 /* To stop while it waits is no failure: the command ends as it likes. */
-START_TEST(stop_while_starting)
+TEST(stop_while_starting)
 {
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", self, "watch", NULL);
 	until_file("said", "child is there");
@@ -518,12 +526,11 @@ START_TEST(stop_while_starting)
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
 	ck_assert_str_eq(read_file("said"), "child is there\nchild TERM\n");
 }
-END_TEST
 
 /* ---- signals ---- */
 
 /* Five are the child's alone: neither ours, nor the group's. */
-START_TEST(signals_are_forwarded)
+TEST(signals_are_forwarded)
 {
 	static const struct {
 		int number;
@@ -550,12 +557,10 @@ START_TEST(signals_are_forwarded)
 	close(fd);
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
-	close(listener);
 }
-END_TEST
 
 /* Also while it has yet to listen. */
-START_TEST(signals_while_starting)
+TEST(signals_while_starting)
 {
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", self, "watch", NULL);
 	until_file("said", "child is there");
@@ -564,13 +569,12 @@ START_TEST(signals_while_starting)
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
 }
-END_TEST
 
 /*
  * Not ready, no new clients, those under way are handed off, and only then
  * SIGTERM for the command.
  */
-START_TEST(order_of_the_end)
+TEST(order_of_the_end)
 {
 	int listener = watched("watch", "GracefulShutdownTimeout 60s");
 	int begun, asks, client;
@@ -597,16 +601,13 @@ START_TEST(order_of_the_end)
 	ck_assert_int_eq(answer_of(begun), 200);
 	ck_contains(buf, "\r\n\r\nlate");
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
-	close(begun);
-	close(listener);
 }
-END_TEST
 
 /*
  * A client whose connection was taken a moment before, and whose request comes
  * a moment after, as it does from another machine: no deploy may lose it.
  */
-START_TEST(requests_on_the_way)
+TEST(requests_on_the_way)
 {
 	int listener = watched("watch", "LogLevel notice"), client, fd;
 
@@ -621,18 +622,15 @@ START_TEST(requests_on_the_way)
 	ck_assert_int_eq(answer_of(client), 200);
 	ck_contains(buf, "\r\n\r\nserved");
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
-	close(client);
-	close(listener);
 }
-END_TEST
 
 /* It ignores SIGTERM: SIGKILL after StopTimeout, or for a second SIGTERM. */
-START_TEST(kill_in_the_end)
+TEST(kill_in_the_end)
 {
-	int listener = watched("stay", _i == 0 ? "StopTimeout 500ms" :
-	    "StopTimeout 60s");
-	long begin = now_ms();
+	long begin;
 
+	watched("stay", _i == 0 ? "StopTimeout 500ms" : "StopTimeout 60s");
+	begin = now_ms();
 	world_signal(SIGTERM);
 	until_file("said", "child TERM");
 	if (_i == 1)
@@ -640,15 +638,14 @@ START_TEST(kill_in_the_end)
 	ck_assert_int_eq(world_exit(), 128 + SIGKILL);
 	if (_i == 0)
 		ck_assert_int_ge(now_ms() - begin, 500);
-	close(listener);
 }
-END_TEST
 
 /* A client under way: it waits, then is refused, then SIGKILL. */
-START_TEST(signals_hurry_it)
+TEST(signals_hurry_it)
 {
-	int listener = watched("stay", "StopTimeout 60s"), begun;
+	int begun;
 
+	watched("stay", "StopTimeout 60s");
 	begun = half_a_client(HALF);
 	world_signal(SIGTERM);
 	until_file("err", "stopping; 1 clients wait");
@@ -658,17 +655,15 @@ START_TEST(signals_hurry_it)
 	until_file("said", "child TERM");
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 128 + SIGKILL);
-	close(begun);
-	close(listener);
 }
-END_TEST
 
 /* Who was only answered and does not close delays nobody's end. */
-START_TEST(idle_clients_delay_nothing)
+TEST(idle_clients_delay_nothing)
 {
-	int listener = watched("watch", "LogLevel notice"), idle;
+	int idle;
 	long begin;
 
+	watched("watch", "LogLevel notice");
 	idle = client_open();
 	send_text(idle, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
 	ck_assert(readable(idle, WORLD_PATIENCE));
@@ -677,16 +672,12 @@ START_TEST(idle_clients_delay_nothing)
 	until_file("said", "child TERM");
 	ck_assert_int_lt(now_ms() - begin, 1000);
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
-	close(idle);
-	close(listener);
 }
-END_TEST
 
 /* All that the command has started: when we stop, and when it ends itself. */
-START_TEST(group_is_ended)
+TEST(group_is_ended)
 {
-	int listener = watched("watch-two", "LogLevel notice");
-
+	watched("watch-two", "LogLevel notice");
 	if (_i == 0) {
 		world_signal(SIGTERM);
 		ck_assert_int_eq(world_exit(), HELPER_STATUS);
@@ -696,12 +687,10 @@ START_TEST(group_is_ended)
 		ck_assert_int_eq(world_exit(), 128 + SIGKILL);
 	}
 	until_file("said", "grandchild TERM");
-	close(listener);
 }
-END_TEST
 
 /* No half of a container: its end is ours, and clients are told. */
-START_TEST(its_end_is_ours)
+TEST(its_end_is_ours)
 {
 	int listener = watched("watch", "LogLevel notice"), waiting, fds;
 
@@ -715,14 +704,12 @@ START_TEST(its_end_is_ours)
 	ck_assert_int_eq(answer_of(waiting), 503);
 	ck_assert_int_eq(world_exit(), HELPER_STATUS);
 	ck_contains(world_errors(), "has ended with status 7");
-	close(waiting);
 }
-END_TEST
 
 /* ---- what it is given ---- */
 
 /* 0 to 2 and nothing else, whatever our parent has left open; 3 if meant. */
-START_TEST(descriptors)
+TEST(descriptors)
 {
 	int port, fd = tcp_socket(true, &port), leak;
 	char front[128];
@@ -761,10 +748,9 @@ START_TEST(descriptors)
 	close(leak);
 	close(fd);
 }
-END_TEST
 
 /* A terminal's keys and its input are the command's. */
-START_TEST(terminal)
+TEST(terminal)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
 
@@ -793,15 +779,14 @@ START_TEST(terminal)
 	close(slave);
 	close(master);
 }
-END_TEST
 
 /* As many as we were started with, although we may open more. */
-START_TEST(limits)
+TEST(limits)
 {
 	struct rlimit before, lower;
 	char name[64];
-	int listener = backend_listen("s", 4);
 
+	backend_listen("s", 4);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	lower = before;
 	lower.rlim_cur = 333;
@@ -820,12 +805,10 @@ START_TEST(limits)
 	ck_contains(read_file(name), buf);
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
-	close(listener);
 }
-END_TEST
 
 /* SIGPIPE is not ignored, nothing is blocked, whatever our parent did. */
-START_TEST(signal_state)
+TEST(signal_state)
 {
 	static const char *const fields[] = { "SigBlk", "SigIgn", "SigCgt" };
 	struct sigaction action;
@@ -855,10 +838,9 @@ START_TEST(signal_state)
 		    0x7fffffff) == 0, "%.30s", at);
 	}
 }
-END_TEST
 
 /* What was said to us is not said to it. */
-START_TEST(environment)
+TEST(environment)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), fd, port;
@@ -889,9 +871,8 @@ START_TEST(environment)
 	close(notify);
 	close(fd);
 }
-END_TEST
 
-START_TEST(user)
+TEST(user)
 {
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-u", "65534:65533",
 	    "cat", "/proc/self/status", NULL);
@@ -901,12 +882,11 @@ START_TEST(user)
 	ck_contains(buf, "\nGid:\t65533\t65533\t65533\t65533\n");
 	ck_contains(buf, "\nGroups:\t65533");
 }
-END_TEST
 
 /* ---- its socket ---- */
 
 /* Nobody has to agree on a path. */
-START_TEST(child_socket)
+TEST(child_socket)
 {
 	int i;
 
@@ -920,7 +900,6 @@ START_TEST(child_socket)
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 }
-END_TEST
 
 /* ---- health ---- */
 
@@ -945,7 +924,7 @@ static const struct {
 	{ "", 1 }
 };
 
-START_TEST(health_answers)
+TEST(health_answers)
 {
 	int port, fd = tcp_socket(true, &port), client;
 	char url[64], host[64];
@@ -978,10 +957,9 @@ START_TEST(health_answers)
 	close(client);
 	close(fd);
 }
-END_TEST
 
 /* Ours, as an image would ask it. */
-START_TEST(health_of_fdproxy)
+TEST(health_of_fdproxy)
 {
 	static const struct {
 		const char *path;
@@ -1006,10 +984,9 @@ START_TEST(health_of_fdproxy)
 	}
 	world_stop("cannot connect to ");
 }
-END_TEST
 
 /* Nobody there; and somebody who says nothing, or not enough. */
-START_TEST(health_failures)
+TEST(health_failures)
 {
 	int port, fd = tcp_socket(_i > 0, &port), client = -1;
 	long begin = now_ms();
@@ -1032,9 +1009,8 @@ START_TEST(health_failures)
 		close(client);
 	close(fd);
 }
-END_TEST
 
-START_TEST(health_urls)
+TEST(health_urls)
 {
 	static const char *const urls[] = { "", "x", "127.0.0.1:80",
 	    "https://127.0.0.1/", "http://", "http:///", "http://:80/",
@@ -1050,10 +1026,9 @@ START_TEST(health_urls)
 		ck_contains(world_also_errors(), urls[i]);
 	}
 }
-END_TEST
 
 /* 200 when each socket accepts; one that many routes share is one. */
-START_TEST(ready_target)
+TEST(ready_target)
 {
 	int a = backend_listen("a", 64), b, n = 0, status = 0, fd;
 	long begin, end;
@@ -1088,13 +1063,10 @@ START_TEST(ready_target)
 	while (status != 503 && now_ms() < end)
 		status = status_of(exchange(READY));
 	ck_assert_int_eq(status, 503);
-	close(a);
-	world_stop(NULL);
 }
-END_TEST
 
 /* One that takes nobody any more, wherever its route stands. */
-START_TEST(ready_of_the_child)
+TEST(ready_of_the_child)
 {
 	enum { N = 16 };
 	int client[N], i, status = 200;
@@ -1120,11 +1092,10 @@ START_TEST(ready_of_the_child)
 	close_all(client, N);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 }
-END_TEST
 
 /* ---- -n and -T ---- */
 
-START_TEST(count)
+TEST(count)
 {
 	int listener = backend_listen("s", 16), client, i;
 
@@ -1144,11 +1115,9 @@ START_TEST(count)
 	ck_assert_int_eq(world_exit(), 0);
 	if (_i == 1)
 		ck_contains(read_file("said"), "child TERM");
-	close(listener);
 }
-END_TEST
 
-START_TEST(run_time)
+TEST(run_time)
 {
 	long begin = now_ms();
 
@@ -1164,9 +1133,8 @@ START_TEST(run_time)
 	if (_i > 0)
 		until_gone(child_pid());
 }
-END_TEST
 
-START_TEST(option_values)
+TEST(option_values)
 {
 	static const char *const all[][2] = { { "-n", "0" }, { "-n", "x" },
 	    { "-n", "" }, { "-n", "-1" }, { "-T", "0" }, { "-T", "864001" },
@@ -1179,63 +1147,49 @@ START_TEST(option_values)
 		ck_assert_str_ne(world_errors(), "");
 	}
 }
-END_TEST
-
-static void
-add_tests(TCase *tc)
-{
-	tcase_add_loop_test(tc, exit_statuses, 0,
-	    sizeof(ends) / sizeof(*ends));
-	tcase_add_test(tc, ends_at_once);
-	tcase_add_loop_test(tc, own_failures, 0, 4);
-	tcase_add_test(tc, child_needs_a_command);
-	tcase_add_test(tc, waits_for_sockets);
-	tcase_add_test(tc, start_timeout);
-	tcase_add_loop_test(tc, stop_while_starting, 0, 2);
-	tcase_add_test(tc, signals_are_forwarded);
-	tcase_add_test(tc, signals_while_starting);
-	tcase_add_test(tc, order_of_the_end);
-	tcase_add_test(tc, requests_on_the_way);
-	tcase_add_loop_test(tc, kill_in_the_end, 0, 2);
-	tcase_add_test(tc, signals_hurry_it);
-	tcase_add_test(tc, idle_clients_delay_nothing);
-	tcase_add_loop_test(tc, group_is_ended, 0, 2);
-	tcase_add_test(tc, its_end_is_ours);
-	tcase_add_loop_test(tc, descriptors, 0, 5);
-	tcase_add_loop_test(tc, terminal, 0, 2);
-	tcase_add_test(tc, limits);
-	tcase_add_loop_test(tc, signal_state, 0, 2);
-	tcase_add_loop_test(tc, environment, 0, 2);
-	if (geteuid() == 0)
-		tcase_add_test(tc, user);
-	tcase_add_test(tc, child_socket);
-	tcase_add_loop_test(tc, health_answers, 0,
-	    sizeof(healths) / sizeof(*healths));
-	tcase_add_test(tc, health_of_fdproxy);
-	tcase_add_loop_test(tc, health_failures, 0, 3);
-	tcase_add_test(tc, health_urls);
-	tcase_add_test(tc, ready_target);
-	tcase_add_loop_test(tc, ready_of_the_child, 0, 2);
-	tcase_add_loop_test(tc, count, 0, 2);
-	tcase_add_loop_test(tc, run_time, 0, 3);
-	tcase_add_test(tc, option_values);
-}
 
 int
 main(int argc, char **argv)
 {
-	Suite *suite;
-	TCase *tc;
+	const struct test tests[] = {
+		TIMES(exit_statuses, COUNT(ends)),
+		ONCE(ends_at_once),
+		TIMES(own_failures, 4),
+		ONCE(child_needs_a_command),
+		ONCE(waits_for_sockets),
+		ONCE(start_timeout),
+		TIMES(stop_while_starting, 2),
+		ONCE(signals_are_forwarded),
+		ONCE(signals_while_starting),
+		ONCE(order_of_the_end),
+		ONCE(requests_on_the_way),
+		TIMES(kill_in_the_end, 2),
+		ONCE(signals_hurry_it),
+		ONCE(idle_clients_delay_nothing),
+		TIMES(group_is_ended, 2),
+		ONCE(its_end_is_ours),
+		TIMES(descriptors, 5),
+		TIMES(terminal, 2),
+		ONCE(limits),
+		TIMES(signal_state, 2),
+		TIMES(environment, 2),
+		TIMES(user, geteuid() == 0),
+		ONCE(child_socket),
+		TIMES(health_answers, COUNT(healths)),
+		ONCE(health_of_fdproxy),
+		TIMES(health_failures, 3),
+		ONCE(health_urls),
+		ONCE(ready_target),
+		TIMES(ready_of_the_child, 2),
+		TIMES(count, 2),
+		TIMES(run_time, 3),
+		ONCE(option_values)
+	};
 
-	if (argc > 1)
+	if (argc > 1 && is_word(argv[1]))
 		return helper(argv[1]);
 	if (realpath(argv[0], self) == NULL)
 		return 1;
-	suite = suite_create("e2e_child");
-	tc = tcase_create("child");
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	add_tests(tc);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }

@@ -239,7 +239,7 @@ still_serves(void)
 	answered(pair[0]);
 }
 
-START_TEST(behind_fdproxy)
+TEST(behind_fdproxy)
 {
 	static const char *const options[] = { NULL, "-4nc", "-n", "-F" };
 	size_t i;
@@ -258,12 +258,10 @@ START_TEST(behind_fdproxy)
 		}
 		stop();
 	}
-	world_stop(NULL);
 }
-END_TEST
 
 /* As the call says, whatever the sender and the listener have. */
-START_TEST(flags)
+TEST(flags)
 {
 	static const char *const with[] = { NULL, "-4", "-4n", "-4c", "-4nc",
 	    "-n" };
@@ -283,10 +281,9 @@ START_TEST(flags)
 		stop();
 	}
 }
-END_TEST
 
 /* Cut to the room there was, with its length as it is. */
-START_TEST(address)
+TEST(address)
 {
 	static const char *const room[] = { "0", "1", "2", "7", "16", "110" };
 	int i, pair[2], size;
@@ -313,9 +310,8 @@ START_TEST(address)
 	close(pair[1]);
 	answered(pair[0]);
 }
-END_TEST
 
-START_TEST(address_of_ipv6)
+TEST(address_of_ipv6)
 {
 	int pair[2], fd = socket(AF_INET6, SOCK_STREAM, 0);
 	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
@@ -338,10 +334,9 @@ START_TEST(address_of_ipv6)
 	close(pair[1]);
 	answered(pair[0]);
 }
-END_TEST
 
 /* Clients of "Listen unix:" have no address but their family. */
-START_TEST(address_of_unix)
+TEST(address_of_unix)
 {
 	int pair[2];
 
@@ -352,7 +347,6 @@ START_TEST(address_of_unix)
 	close(pair[1]);
 	answered(pair[0]);
 }
-END_TEST
 
 /* The line of a connection that accept has given back as it was. */
 #define GIVEN_BACK	"errno 77 nonblock 0 cloexec 0 len 2 addr 0100 fds 1"
@@ -370,7 +364,7 @@ probe(void)
 		close(client_unix("s"));
 }
 
-START_TEST(probes)
+TEST(probes)
 {
 	static const char *const with[] = { NULL, "-n", "-4", "-i" };
 	int i;
@@ -382,7 +376,6 @@ START_TEST(probes)
 		stop();
 	}
 }
-END_TEST
 
 /* A client that has reset its connection. */
 static void
@@ -401,7 +394,7 @@ give_reset(void)
 	close(pair[1]);
 }
 
-START_TEST(resets)
+TEST(resets)
 {
 	int i;
 
@@ -410,10 +403,9 @@ START_TEST(resets)
 		give_reset();
 	still_serves();
 }
-END_TEST
 
 /* A server that stops at the first error has had all by then. */
-START_TEST(edge_triggered)
+TEST(edge_triggered)
 {
 	int pair[2], conn, i, served = 0, all = 0;
 
@@ -436,10 +428,9 @@ START_TEST(edge_triggered)
 	}
 	ck_assert_int_eq(served, 20);
 }
-END_TEST
 
 /* What is no client is somebody's connection to this server. */
-START_TEST(no_client)
+TEST(no_client)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), conn, i;
 	int datagram = socket(AF_INET, SOCK_DGRAM, 0);
@@ -467,10 +458,9 @@ START_TEST(no_client)
 	close(null);
 	still_serves();
 }
-END_TEST
 
 /* A server that wakes itself up gets that connection. */
-START_TEST(own)
+TEST(own)
 {
 	int pair[2], conn;
 
@@ -488,10 +478,9 @@ START_TEST(own)
 	ck_assert_str_eq(said, expected(pair[0], false, false, 128));
 	answered(pair[0]);
 }
-END_TEST
 
 /* With a listener of either kind, and signals meanwhile. */
-START_TEST(late)
+TEST(late)
 {
 	static const char *const with[] = { NULL, "-n", "-i" };
 	int i, pair[2], conn, tries;
@@ -515,14 +504,13 @@ START_TEST(late)
 		stop();
 	}
 }
-END_TEST
 
 /*
  * Whoever says nothing is waited for, but not long: then it may be that the
  * server speaks first, but for a socket that is named for clients, and for who
  * has given one away.
  */
-START_TEST(silent)
+TEST(silent)
 {
 	static const char *const with[] = { NULL, "-n", "-i" };
 	char buf[8];
@@ -554,21 +542,19 @@ START_TEST(silent)
 		unsetenv("FDACCEPT");
 	}
 }
-END_TEST
 
 /* Credentials before the descriptor leave room for it. */
-START_TEST(credentials)
+TEST(credentials)
 {
 	start("-c", NULL);
 	still_serves();
 	still_serves();
 }
-END_TEST
 
 /* ---- what is read ---- */
 
 /* The request comes in these pieces, and what a server that echoes it reads. */
-START_TEST(edited)
+TEST(edited)
 {
 	char listener[256];
 	int client, i;
@@ -592,9 +578,8 @@ START_TEST(edited)
 	}
 	unsetenv("FDACCEPT_KEEP");
 }
-END_TEST
 
-START_TEST(surplus)
+TEST(surplus)
 {
 	int pair[2], fds[10], conn;
 	size_t i, n;
@@ -612,9 +597,8 @@ START_TEST(surplus)
 		answered(pair[0]);
 	}
 }
-END_TEST
 
-START_TEST(no_descriptors)
+TEST(no_descriptors)
 {
 	int pair[2];
 
@@ -624,10 +608,9 @@ START_TEST(no_descriptors)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /* A connection to another socket is a connection. */
-START_TEST(names)
+TEST(names)
 {
 	static const char *const others[] = { "x", "server", "serv:/serve",
 	    "serve/", "SERVE", "@serve" };
@@ -663,10 +646,9 @@ START_TEST(names)
 	close(conn);
 	unsetenv("FDACCEPT");
 }
-END_TEST
 
 /* For those who take no other, the address that the system has given. */
-START_TEST(unix_addresses)
+TEST(unix_addresses)
 {
 	int pair[2];
 
@@ -679,9 +661,8 @@ START_TEST(unix_addresses)
 	answered(pair[0]);
 	unsetenv("FDACCEPT_ADDRESS");
 }
-END_TEST
 
-START_TEST(tcp_listener)
+TEST(tcp_listener)
 {
 	static const char *const with[] = { NULL, "-4nc" };
 	int i, client;
@@ -695,7 +676,6 @@ START_TEST(tcp_listener)
 		stop();
 	}
 }
-END_TEST
 
 /* ---- the launcher ---- */
 
@@ -728,7 +708,7 @@ launch(const char *as, const char *arg1, const char *arg2, const char *arg3)
 	return run(launcher, argv);
 }
 
-START_TEST(statuses)
+TEST(statuses)
 {
 	write_file("file", "text");
 	ck_assert_int_eq(launch(launcher, "sh", "-c", "exit 7"), 7);
@@ -744,20 +724,18 @@ START_TEST(statuses)
 	ck_assert_int_eq(launch("fdaccept", "true", NULL, NULL), 125);
 	ck_contains(said, "fdaccept: /nonexistent/libfdaccept.so: ");
 }
-END_TEST
 
 /* Options behind the command are the command's. */
-START_TEST(arguments)
+TEST(arguments)
 {
 	ck_assert_int_eq(launch(launcher, "echo", "-V", "-h"), 0);
 	ck_assert_str_eq(said, "-V -h\n");
 	ck_assert_int_eq(launch(launcher, "--", "echo", "a b"), 0);
 	ck_assert_str_eq(said, "a b\n");
 }
-END_TEST
 
 /* What is preloaded already stays so, behind it. */
-START_TEST(preload)
+TEST(preload)
 {
 	char library[8192], other[] = "libc.so.6", two[2 * sizeof(library)];
 
@@ -786,10 +764,9 @@ START_TEST(preload)
 	unsetenv("FDACCEPT_PORT");
 	ck_assert_str_eq(said, "rr,no,no");
 }
-END_TEST
 
 /* A path that the loader would read otherwise. */
-START_TEST(library_path)
+TEST(library_path)
 {
 	static const char *const folders[] = { "a$LIB", "a b", "a:b" };
 	char from[8192], file[64], command[2 * sizeof(from)];
@@ -810,7 +787,6 @@ START_TEST(library_path)
 		ck_assert_int_eq(system(command), 0);
 	}
 }
-END_TEST
 
 #ifdef __linux__
 
@@ -846,7 +822,7 @@ make_program(const char *name, int class, uint32_t type, const char *data,
 }
 
 /* What would run without the library is not run. */
-START_TEST(refused)
+TEST(refused)
 {
 	static const char loader[] = "/lib/ld-other.so.1";
 	static const char notes[] = "\4\0\0\0\6\0\0\0\3\0\0\0GNU\0abcdef\0\0"
@@ -895,10 +871,9 @@ START_TEST(refused)
 	write_file("script", "#! ./script\n");
 	ck_assert_int_eq(launch(launcher, "./script", NULL, NULL), 126);
 }
-END_TEST
 
 /* Rights that the caller does not have; only root can make such a file. */
-START_TEST(more_rights)
+TEST(more_rights)
 {
 	if (getuid() != 0)
 		return;
@@ -911,7 +886,6 @@ START_TEST(more_rights)
 	ck_assert_int_eq(chmod("p", 0755), 0);
 	ck_assert_int_eq(launch(launcher, "./p", NULL, NULL), 0);
 }
-END_TEST
 
 static const struct {
 	const char *value, *error;
@@ -926,7 +900,7 @@ static const struct {
 	{ "3000=file", "cannot listen on file: " }
 };
 
-START_TEST(port_errors)
+TEST(port_errors)
 {
 	size_t i;
 
@@ -941,7 +915,6 @@ START_TEST(port_errors)
 	ck_assert_int_eq(launch(launcher, "-p", "3000=left", "./p"), 125);
 	ck_assert_int_eq(access("left", F_OK), -1);
 }
-END_TEST
 
 /* Started with a socket, as descriptor 3, as fdproxy and systemd do it. */
 static int
@@ -959,7 +932,7 @@ launch_with_socket(int fd, const char *args)
 	return status;
 }
 
-START_TEST(port_inherited)
+TEST(port_inherited)
 {
 	int fd = backend_listen("left", 1);
 	int tcp = socket(AF_INET, SOCK_STREAM, 0);
@@ -977,12 +950,10 @@ START_TEST(port_inherited)
 	ck_assert_int_eq(launch(launcher, "-p1=a", "-p2=b", "true"), 125);
 	ck_contains(said, "only one port");
 	close(tcp);
-	close(fd);
 }
-END_TEST
 
 /* What the command finds: a listening socket, at a high number. */
-START_TEST(port_given)
+TEST(port_given)
 {
 	char want[] = "3000 1023 ";
 
@@ -998,60 +969,48 @@ START_TEST(port_given)
 	ck_contains(strstr(said, "\nsocket:[") + 1, "\nsocket:[");
 	ck_assert_int_eq(access("port", F_OK), 0);
 }
-END_TEST
 
 #endif
-
-static TCase *
-launcher_tests(void)
-{
-	TCase *tc = tcase_create("launcher");
-
-	tcase_add_checked_fixture(tc, begin, end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, statuses);
-	tcase_add_test(tc, arguments);
-	tcase_add_test(tc, preload);
-	tcase_add_test(tc, library_path);
-#ifdef __linux__
-	tcase_add_test(tc, refused);
-	tcase_add_test(tc, more_rights);
-	tcase_add_test(tc, port_errors);
-	tcase_add_test(tc, port_inherited);
-	tcase_add_test(tc, port_given);
-#endif
-	return tc;
-}
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_fdaccept");
-	TCase *tc = tcase_create("library");
+	/* What the launcher's own tests run are programs of the system's C
+	   library, as the launcher has to be. */
+	int launched = getenv("LAUNCHER") != NULL &&
+	    getenv("LIBRARY_ALONE") == NULL;
+	const struct test tests[] = {
+		ONCE(behind_fdproxy),
+		ONCE(flags),
+		ONCE(address),
+		ONCE(address_of_ipv6),
+		ONCE(address_of_unix),
+		ONCE(probes),
+		ONCE(resets),
+		ONCE(edge_triggered),
+		ONCE(no_client),
+		ONCE(own),
+		ONCE(late),
+		ONCE(silent),
+		ONCE(credentials),
+		ONCE(edited),
+		ONCE(surplus),
+		ONCE(no_descriptors),
+		ONCE(names),
+		ONCE(unix_addresses),
+		ONCE(tcp_listener),
+		TIMES(statuses, launched),
+		TIMES(arguments, launched),
+		TIMES(preload, launched),
+		TIMES(library_path, launched),
+#ifdef __linux__
+		TIMES(refused, launched),
+		TIMES(more_rights, launched),
+		TIMES(port_errors, launched),
+		TIMES(port_inherited, launched),
+		TIMES(port_given, launched),
+#endif
+	};
 
-	tcase_add_checked_fixture(tc, begin, end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, behind_fdproxy);
-	tcase_add_test(tc, flags);
-	tcase_add_test(tc, address);
-	tcase_add_test(tc, address_of_ipv6);
-	tcase_add_test(tc, address_of_unix);
-	tcase_add_test(tc, probes);
-	tcase_add_test(tc, resets);
-	tcase_add_test(tc, edge_triggered);
-	tcase_add_test(tc, no_client);
-	tcase_add_test(tc, own);
-	tcase_add_test(tc, late);
-	tcase_add_test(tc, silent);
-	tcase_add_test(tc, credentials);
-	tcase_add_test(tc, edited);
-	tcase_add_test(tc, surplus);
-	tcase_add_test(tc, no_descriptors);
-	tcase_add_test(tc, names);
-	tcase_add_test(tc, unix_addresses);
-	tcase_add_test(tc, tcp_listener);
-	suite_add_tcase(suite, tc);
-	if (getenv("LAUNCHER") != NULL)
-		suite_add_tcase(suite, launcher_tests());
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), begin, end);
 }

@@ -45,7 +45,7 @@ serve(int fd, const char *text)
 	close(fd);
 }
 
-START_TEST(flush_head)
+TEST(flush_head)
 {
 	int listener = backend_listen("s", 16), client;
 	char date[64];
@@ -61,39 +61,32 @@ START_TEST(flush_head)
 	ck_assert_uint_eq(strlen(date), 29);
 	ck_assert_str_eq(strstr(buf, date) + 29, "\r\nServer: fdproxy\r\n"
 	    "Connection: close\r\n\r\nbody");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
+
+static const char *const methods[] = {
+	"HEAD /app HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+	"GET /app HTTP/1.0\r\n\r\n",
+	"TRACE /app HTTP/1.1\r\nHost: x\r\n\r\n",
+	"get /app HTTP/1.1\r\nHost: x\r\n\r\n",
+	"GET http://y:80/app?q HTTP/1.1\r\nHost: x\r\n\r\n",
+	"\r\nGET /./x/..//%61pp/below?%zz HTTP/1.1\r\nHost: x\r\n\r\n"
+};
 
 /* HEAD, POST, HTTP/1.0, TRACE and unknown methods all get the same head. */
-START_TEST(every_method)
+TEST(every_method)
 {
-	static const char *const requests[] = {
-		"HEAD /app HTTP/1.1\r\nHost: x\r\n\r\n",
-		"POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-		"GET /app HTTP/1.0\r\n\r\n",
-		"TRACE /app HTTP/1.1\r\nHost: x\r\n\r\n",
-		"get /app HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET http://y:80/app?q HTTP/1.1\r\nHost: x\r\n\r\n",
-		"\r\nGET /./x/..//%61pp/below?%zz HTTP/1.1\r\nHost: x\r\n\r\n"
-	};
 	int listener = backend_listen("s", 16), client;
 	size_t len;
 
 	world_proxy("-r", "/app=s", NULL);
 	client = client_open();
-	send_text(client, requests[_i]);
+	send_text(client, methods[_i]);
 	serve(backend_take(listener), "body");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 200);
 	ck_contains(buf, "\r\nConnection: close\r\n\r\nbody");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 static int
 option(int fd, int level, int name)
@@ -106,7 +99,7 @@ option(int fd, int level, int name)
 }
 
 /* The client waited before, so that the poller had its hands on the socket. */
-START_TEST(descriptor_state)
+TEST(descriptor_state)
 {
 	int listener = backend_listen("s", 16), client, fd;
 	struct sockaddr_in peer, own;
@@ -131,18 +124,13 @@ START_TEST(descriptor_state)
 	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len),
 	    0);
 	ck_assert_int_eq(linger.l_onoff, 0);
-	close(fd);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /*
  * Invariant: the backend's end is the end.  fdproxy keeps no copy, and does
  * not shut the connection down.
  */
-START_TEST(no_copy_kept)
+TEST(no_copy_kept)
 {
 	int listener = backend_listen("s", 16), client, fd;
 	size_t len;
@@ -159,11 +147,7 @@ START_TEST(no_copy_kept)
 	ck_assert(!readable(client, 50));
 	close(fd);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* What is left for the backend to read of message, which the client sent. */
 static void
@@ -178,7 +162,7 @@ expect_unread(int fd, const char *message, size_t len)
  * No byte is lost: the message is sent in two segments, cut at every offset,
  * the second after fdproxy has seen the first.
  */
-START_TEST(every_split)
+TEST(every_split)
 {
 	static const char head[] = "POST /app HTTP/1.1\r\nHost: x\r\n"
 	    "Content-Length: 11\r\n\r\n";
@@ -205,13 +189,10 @@ START_TEST(every_split)
 		close(fd);
 		close(client);
 	}
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A large body, part of it in the head's own segment. */
-START_TEST(large_body)
+TEST(large_body)
 {
 	static const char head[] = "POST /app HTTP/1.1\r\nHost: x\r\n"
 	    "Content-Length: 1048576\r\n\r\n";
@@ -235,14 +216,10 @@ START_TEST(large_body)
 	ck_assert_int_eq(memcmp(got, body, MIB), 0);
 	wait(NULL);
 	serve(fd, "thanks");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* The head goes behind the NUL byte, whole, however the sends are cut. */
-START_TEST(payload_head)
+TEST(payload_head)
 {
 	static char request[16000], payload[20000];
 	int listener = backend_listen("s", 16), client, fd;
@@ -264,72 +241,66 @@ START_TEST(payload_head)
 		expect_unread(fd, "body", 4);
 	else
 		expect_unread(fd, request, strlen(request));
-	close(fd);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
+
+static const struct {
+	const char *version;
+	const char *flusher;
+	const char *first;
+} expectations[] = {
+	{ "HTTP/1.1", "flush",
+	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" },
+	{ "HTTP/1.1", "file:f",
+	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Yes\r\n\r\nab" },
+	{ "HTTP/1.0", "flush", "HTTP/1.1 200 OK\r\n" },
+	{ "HTTP/1.1", "none", "" }
+};
 
 /* 100 (Continue) comes before the head, and only where it is understood. */
-START_TEST(expect_continue)
+TEST(expect_continue)
 {
-	static const struct {
-		const char *version;
-		const char *flusher;
-		const char *first;
-	} cases[] = {
-		{ "HTTP/1.1", "flush",
-		    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" },
-		{ "HTTP/1.1", "file:f",
-		    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Yes\r\n\r\nab" },
-		{ "HTTP/1.0", "flush", "HTTP/1.1 200 OK\r\n" },
-		{ "HTTP/1.1", "none", "" }
-	};
 	char route[64], request[128];
 	int listener = backend_listen("s", 16), client;
 	size_t len;
 
 	write_file("f", "HTTP/1.1 202 Yes\r\n\r\nab");
-	snprintf(route, sizeof(route), "/app=s,flusher=%s", cases[_i].flusher);
+	snprintf(route, sizeof(route), "/app=s,flusher=%s",
+	    expectations[_i].flusher);
 	snprintf(request, sizeof(request), "PUT /app %s\r\nHost: x\r\n"
 	    "Expect: 100-Continue\r\nContent-Length: 3\r\n\r\n",
-	    cases[_i].version);
+	    expectations[_i].version);
 	world_proxy("-r", route, NULL);
 	client = client_open();
 	send_text(client, request);
 	serve(backend_take(listener), "");
 	/* With none the unread request makes this end a reset. */
 	read_all(client, buf, sizeof(buf), &len);
-	ck_assert_int_eq(strncmp(buf, cases[_i].first,
-	    strlen(cases[_i].first)), 0);
-	if (*cases[_i].first == '\0')
+	ck_assert_int_eq(strncmp(buf, expectations[_i].first,
+	    strlen(expectations[_i].first)), 0);
+	if (*expectations[_i].first == '\0')
 		ck_assert_uint_eq(len, 0);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 #ifdef MSG_MORE
+static const struct {
+	const char *parameters;
+	const char *more;
+	bool held;
+} holds[] = {
+	{ "flushpackets=off", "", true },
+	{ "flushpackets=off,flusher=file:f", "", true },
+	{ "flushpackets=on", "", false },
+	{ "flushpackets=off", "Expect: 100-continue\r\n", false },
+	{ "flushpackets=off,compat=apache", "", false }
+};
+
 /*
  * With flushpackets=off the head waits for the body, unless somebody waits for
  * the head.  What is true of one client in twenty is true: a machine that
  * stands still for 200 ms between two steps is no failure.
  */
-START_TEST(held_head)
+TEST(held_head)
 {
-	static const struct {
-		const char *parameters;
-		const char *more;
-		bool held;
-	} cases[] = {
-		{ "flushpackets=off", "", true },
-		{ "flushpackets=off,flusher=file:f", "", true },
-		{ "flushpackets=on", "", false },
-		{ "flushpackets=off", "Expect: 100-continue\r\n", false },
-		{ "flushpackets=off,compat=apache", "", false }
-	};
 	const char *body = _i % 2 == 0 ? "body" : "";
 	char route[128], request[128];
 	int listener = backend_listen("s", 16), client, fd, i, n = _i / 2;
@@ -337,17 +308,17 @@ START_TEST(held_head)
 	size_t len;
 
 	write_file("f", "HTTP/1.1 200 OK\r\n\r\n");
-	snprintf(route, sizeof(route), "/app=s,%s", cases[n].parameters);
+	snprintf(route, sizeof(route), "/app=s,%s", holds[n].parameters);
 	snprintf(request, sizeof(request), "PUT /app HTTP/1.1\r\nHost: x\r\n"
-	    "%s\r\n", cases[n].more);
+	    "%s\r\n", holds[n].more);
 	world_proxy("-r", route, NULL);
 	for (i = 0; i < 20 && !seen; i++) {
 		client = client_open();
 		send_text(client, request);
 		fd = backend_take(listener);
-		if (*cases[n].more != '\0' && readable(client, 0))
+		if (*holds[n].more != '\0' && readable(client, 0))
 			read_exact(client, buf, strlen(CONTINUE));
-		seen = readable(client, 0) != cases[n].held;
+		seen = readable(client, 0) != holds[n].held;
 		serve(fd, body);
 		ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len),
 		    END_FIN);
@@ -355,13 +326,10 @@ START_TEST(held_head)
 		close(client);
 	}
 	ck_assert(seen);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* It comes by itself if the backend takes its time; no trace is left. */
-START_TEST(held_head_comes)
+TEST(held_head_comes)
 {
 	int listener = backend_listen("s", 16), client, fd;
 
@@ -373,15 +341,10 @@ START_TEST(held_head_comes)
 	read_head(client, buf, sizeof(buf));
 	send_text(fd, "1");
 	read_exact(client, buf, 1);
-	close(fd);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 #endif
 
-START_TEST(headers)
+TEST(headers)
 {
 	int listener = backend_listen("s", 16), client;
 	size_t len;
@@ -395,14 +358,10 @@ START_TEST(headers)
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_contains(buf, "GMT\r\nContent-Type: text/event-stream\r\n"
 	    "Server: mine\r\nConnection: close\r\n\r\nx");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A half-close behind a whole head is legal. */
-START_TEST(half_close)
+TEST(half_close)
 {
 	int listener = backend_listen("s", 16), client, fd;
 	size_t len;
@@ -422,14 +381,10 @@ START_TEST(half_close)
 	serve(fd, "body");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_contains(buf, "\r\n\r\nbody");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A listener in the file system: its clients are handed off as well. */
-START_TEST(unix_listener)
+TEST(unix_listener)
 {
 	int listener = backend_listen("s", 16), client, fd, i;
 	char address[128], want[140];
@@ -456,49 +411,44 @@ START_TEST(unix_listener)
 	world_stop(NULL);
 	ck_assert_int_eq(access("front", F_OK), -1);
 }
-END_TEST
+
+static const struct {
+	const char *path;
+	int status;	/* 0: handed off */
+} in_folder[] = {
+	{ "/d/one", 0 }, { "/d/one/", 0 }, { "/d/one/two?x", 0 },
+	{ "/d/x/../one", 0 }, { "/d/%6fne", 0 },
+	{ "/d", 404 }, { "/d/", 404 }, { "/d/none", 404 },
+	{ "/d/.hidden", 404 }, { "/d/one%2ftwo", 404 },
+	{ "/d/sub%2f..%2fone", 404 },
+	{ "/d/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    404 }
+};
 
 /* In a folder the next segment names the socket, whatever follows. */
-START_TEST(directory_target)
+TEST(directory_target)
 {
-	static const struct {
-		const char *path;
-		int status;	/* 0: handed off */
-	} cases[] = {
-		{ "/d/one", 0 }, { "/d/one/", 0 }, { "/d/one/two?x", 0 },
-		{ "/d/x/../one", 0 }, { "/d/%6fne", 0 },
-		{ "/d", 404 }, { "/d/", 404 }, { "/d/none", 404 },
-		{ "/d/.hidden", 404 }, { "/d/one%2ftwo", 404 },
-		{ "/d/sub%2f..%2fone", 404 },
-		{ "/d/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-		    404 }
-	};
 	int one = backend_listen("one", 16), client;
 	int hidden = backend_listen(".hidden", 16);
 	char request[512];
 	size_t len;
 
 	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
-	    cases[_i].path);
+	    in_folder[_i].path);
 	world_proxy("-r", "/d/=./", NULL);
 	client = client_open();
 	send_text(client, request);
-	if (cases[_i].status == 0)
+	if (in_folder[_i].status == 0)
 		serve(backend_take(one), "");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), cases[_i].status == 0 ? 200 :
-	    cases[_i].status);
+	ck_assert_int_eq(status_of(buf), in_folder[_i].status == 0 ? 200 :
+	    in_folder[_i].status);
 	ck_assert(!readable(one, 0) && !readable(hidden, 0));
-	close(client);
-	close(one);
-	close(hidden);
-	world_stop(NULL);
 }
-END_TEST
 
 /* Each route's own backend; the first match in order; exclusions. */
-START_TEST(routes)
+TEST(routes)
 {
 	int a = backend_listen("a", 16), b = backend_listen("b", 16), client;
 
@@ -512,17 +462,8 @@ START_TEST(routes)
 	client = client_open();
 	send_text(client, "GET /xx HTTP/1.1\r\nHost: x\r\n\r\n");
 	close(backend_take(b));
-	close(client);
-	close(a);
-	close(b);
-	world_stop(NULL);
 }
-END_TEST
 
-/*
- * A head that the client takes slowly: written in order, the descriptor only
- * behind the last byte of it.
- */
 /*
  * A path that a backend may read otherwise than fdproxy has: the answer where
  * the backend reads it again, and where it does not; 0: it is handed over.
@@ -547,10 +488,11 @@ static const struct {
 	{ "/admin", 404, 404 }
 };
 
-START_TEST(read_again)
+static const char *const last[] = { "/=s,flusher=none",
+    "/=s,payload=head", "/=s" };
+
+TEST(read_again)
 {
-	static const char *const last[] = { "/=s,flusher=none",
-	    "/=s,payload=head", "/=s" };
 	static const char *const folder[] = { "/dir=./,flusher=none",
 	    "/dir=./,payload=head", "/dir=./" };
 	int listener = backend_listen("s", 16), client, want;
@@ -575,12 +517,13 @@ START_TEST(read_again)
 	}
 	/* Nobody else has come. */
 	ck_assert(!readable(listener, 0));
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
-START_TEST(slow_reader)
+/*
+ * A head that the client takes slowly: written in order, the descriptor only
+ * behind the last byte of it.
+ */
+TEST(slow_reader)
 {
 	/* More than any send buffer; byte by byte, less will do. */
 	size_t len, size = world_torture() ? 20000 : 8 * MIB;
@@ -606,18 +549,14 @@ START_TEST(slow_reader)
 	serve(fd, "end");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_str_eq(buf, "end");
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* Many at once: each client gets what was meant for it. */
-START_TEST(many)
+TEST(many)
 {
 	enum { N = 200 };
 	int listener = backend_listen("s", 512), client[N], fd, i;
-	char text[32];
+	char text[40];
 	size_t len;
 
 	world_proxy("-r", "/app=s,flusher=none", NULL);
@@ -642,39 +581,34 @@ START_TEST(many)
 		ck_assert_str_eq(buf, text);
 		close(client[i]);
 	}
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(flush_head),
+	TIMES(read_again, COUNT(last)),
+	TIMES(every_method, COUNT(methods)),
+	TIMES(descriptor_state, 2),
+	ONCE(no_copy_kept),
+	TIMES(every_split, 2),
+	ONCE(large_body),
+	TIMES(payload_head, 2),
+	TIMES(expect_continue, COUNT(expectations)),
+#ifdef MSG_MORE
+	TIMES(held_head, 2 * COUNT(holds)),
+	ONCE(held_head_comes),
+#endif
+	ONCE(headers),
+	TIMES(half_close, 2),
+	ONCE(unix_listener),
+	TIMES(directory_target, COUNT(in_folder)),
+	ONCE(routes),
+	ONCE(slow_reader),
+	ONCE(many)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_pass");
-	TCase *tc = tcase_create("pass");
-
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, flush_head);
-	tcase_add_loop_test(tc, read_again, 0, 3);
-	tcase_add_loop_test(tc, every_method, 0, 7);
-	tcase_add_loop_test(tc, descriptor_state, 0, 2);
-	tcase_add_test(tc, no_copy_kept);
-	tcase_add_loop_test(tc, every_split, 0, 2);
-	tcase_add_test(tc, large_body);
-	tcase_add_loop_test(tc, payload_head, 0, 2);
-	tcase_add_loop_test(tc, expect_continue, 0, 4);
-#ifdef MSG_MORE
-	tcase_add_loop_test(tc, held_head, 0, 10);
-	tcase_add_test(tc, held_head_comes);
-#endif
-	tcase_add_test(tc, headers);
-	tcase_add_loop_test(tc, half_close, 0, 2);
-	tcase_add_test(tc, unix_listener);
-	tcase_add_loop_test(tc, directory_target, 0, 12);
-	tcase_add_test(tc, routes);
-	tcase_add_test(tc, slow_reader);
-	tcase_add_test(tc, many);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }

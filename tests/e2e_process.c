@@ -31,7 +31,7 @@ output(void)
 	return buf;
 }
 
-START_TEST(version_and_help)
+TEST(version_and_help)
 {
 	world_spawn("-V", NULL);
 	ck_assert_int_eq(world_exit(), 0);
@@ -44,9 +44,8 @@ START_TEST(version_and_help)
 	ck_assert_str_eq(world_errors(), "");
 	ck_assert_int_eq(strncmp(output(), "usage: fdproxy [-1", 18), 0);
 }
-END_TEST
 
-START_TEST(usage_errors)
+TEST(usage_errors)
 {
 	world_spawn("-x", NULL);
 	ck_assert_int_eq(world_exit(), 2);
@@ -61,10 +60,9 @@ START_TEST(usage_errors)
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "nothing to listen on");
 }
-END_TEST
 
 /* Every error in one run, each with its place, and nothing is started. */
-START_TEST(configuration_errors)
+TEST(configuration_errors)
 {
 	write_file("conf",
 	    "Listen 127.0.0.1:0\n"
@@ -85,9 +83,8 @@ START_TEST(configuration_errors)
 	ck_contains(world_errors(), "\nconf:8: RequestReadTimeout");
 	ck_contains(world_errors(), "\n-l: Listen: ");
 }
-END_TEST
 
-START_TEST(configuration_test)
+TEST(configuration_test)
 {
 	write_file("conf", "Listen 127.0.0.1:0\nProxyPass /app fd://s\n");
 	world_spawn("-t", "-f", "conf", NULL);
@@ -98,10 +95,9 @@ START_TEST(configuration_test)
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "conf:2: ");
 }
-END_TEST
 
 /* Relative sockets of a file are under the file's folder. */
-START_TEST(configuration_file)
+TEST(configuration_file)
 {
 	int listener = backend_listen("s", 4), client;
 	char path[128];
@@ -114,14 +110,11 @@ START_TEST(configuration_file)
 	client = client_open();
 	send_text(client, GET);
 	close(backend_take(listener));
-	close(client);
-	close(listener);
 	world_stop("passed to");
 }
-END_TEST
 
 /* A busy address: the message names it, the exit status is 1. */
-START_TEST(address_in_use)
+TEST(address_in_use)
 {
 	char address[64];
 	int live;
@@ -138,12 +131,10 @@ START_TEST(address_in_use)
 	/* Nobody listens any more: it is replaced. */
 	world_proxy("-l", address, "-r", "/app=s", NULL);
 	close(client_unix("live"));
-	world_stop(NULL);
 }
-END_TEST
 
 /* Each Listen gets its line; a bare port is every address. */
-START_TEST(addresses)
+TEST(addresses)
 {
 	int a, b, n;
 
@@ -155,28 +146,23 @@ START_TEST(addresses)
 	} else {
 		ck_assert_int_eq(sscanf(world_line(1), "0.0.0.0:%d", &b), 1);
 	}
-	world_stop(NULL);
 }
-END_TEST
 
 /* The name of a listener is another's by now: it is not taken away. */
-START_TEST(file_of_another)
+TEST(file_of_another)
 {
 	char address[128];
-	int other;
 
 	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
 	world_proxy("-r", "/app=s", "-l", address, NULL);
 	ck_assert_int_eq(unlink("front"), 0);
-	other = backend_listen("front", 4);
+	backend_listen("front", 4);
 	world_stop(NULL);
 	ck_assert_int_eq(access("front", F_OK), 0);
-	close(other);
 }
-END_TEST
 
 /* SIGTERM: who has begun a head may end it, who is silent is closed. */
-START_TEST(graceful_stop)
+TEST(graceful_stop)
 {
 	int listener = backend_listen("s", 4), silent, begun, fds;
 	size_t len;
@@ -193,14 +179,10 @@ START_TEST(graceful_stop)
 	send_text(begun, "Host: x\r\n\r\n");
 	close(backend_take(listener));
 	ck_assert_int_eq(world_exit(), 0);
-	close(silent);
-	close(begun);
-	close(listener);
 }
-END_TEST
 
 /* What was passed is no longer its business. */
-START_TEST(stop_leaves_passed)
+TEST(stop_leaves_passed)
 {
 	int listener = backend_listen("s", 4), client, fd;
 	size_t len;
@@ -214,13 +196,10 @@ START_TEST(stop_leaves_passed)
 	close(fd);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_contains(buf, "\r\n\r\nlate");
-	close(client);
-	close(listener);
 }
-END_TEST
 
 /* GracefulShutdownTimeout, or a second signal, ends the waiting. */
-START_TEST(stop_is_bounded)
+TEST(stop_is_bounded)
 {
 	int client, fds;
 	size_t len;
@@ -241,12 +220,10 @@ START_TEST(stop_is_bounded)
 	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 503);
-	close(client);
 }
-END_TEST
 
 /* Descriptors 0 to 2 closed at the start: no client gets their numbers. */
-START_TEST(closed_descriptors)
+TEST(closed_descriptors)
 {
 	int listener = backend_listen("s", 4), client, i;
 	char address[128], name[64], target[64];
@@ -268,13 +245,10 @@ START_TEST(closed_descriptors)
 	}
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
-	close(client);
-	close(listener);
 }
-END_TEST
 
 /* The worker's ids, all of them, and its groups. */
-START_TEST(privileges)
+TEST(privileges)
 {
 	char name[64], line[256], uids[64] = "", gids[64] = "";
 	char groups[64] = "";
@@ -293,12 +267,10 @@ START_TEST(privileges)
 	ck_assert_str_eq(uids, "65534\t65534\t65534\t65534");
 	ck_assert_str_eq(gids, "65533\t65533\t65533\t65533");
 	ck_assert_int_eq(atoi(groups), 65533);
-	world_stop(NULL);
 }
-END_TEST
 
 /* In a root of its own; the backend's socket is found in there. */
-START_TEST(new_root)
+TEST(new_root)
 {
 	char name[64], root[128] = "", directive[128], line[256], privs[8] = "";
 	int listener = backend_listen("s", 4), client;
@@ -324,45 +296,37 @@ START_TEST(new_root)
 	client = client_open();
 	send_text(client, GET);
 	close(backend_take(listener));
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
-START_TEST(unknown_user)
+TEST(unknown_user)
 {
 	world_spawn("-l", "127.0.0.1:0", "-u", "no-such-user", NULL);
 	ck_assert_int_eq(world_exit(), 1);
 	ck_contains(world_errors(), "unknown user no-such-user");
 }
-END_TEST
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_process");
-	TCase *tc = tcase_create("process");
+	int root = geteuid() == 0;
+	const struct test tests[] = {
+		ONCE(version_and_help),
+		ONCE(usage_errors),
+		ONCE(configuration_errors),
+		ONCE(configuration_test),
+		ONCE(configuration_file),
+		ONCE(address_in_use),
+		ONCE(addresses),
+		ONCE(file_of_another),
+		TIMES(graceful_stop, 2),
+		ONCE(stop_leaves_passed),
+		TIMES(stop_is_bounded, 2),
+		ONCE(closed_descriptors),
+		TIMES(privileges, root),
+		TIMES(new_root, root),
+		ONCE(unknown_user)
+	};
 
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, version_and_help);
-	tcase_add_test(tc, usage_errors);
-	tcase_add_test(tc, configuration_errors);
-	tcase_add_test(tc, configuration_test);
-	tcase_add_test(tc, configuration_file);
-	tcase_add_test(tc, address_in_use);
-	tcase_add_test(tc, addresses);
-	tcase_add_test(tc, file_of_another);
-	tcase_add_loop_test(tc, graceful_stop, 0, 2);
-	tcase_add_test(tc, stop_leaves_passed);
-	tcase_add_loop_test(tc, stop_is_bounded, 0, 2);
-	tcase_add_test(tc, closed_descriptors);
-	if (geteuid() == 0) {
-		tcase_add_test(tc, privileges);
-		tcase_add_test(tc, new_root);
-	}
-	tcase_add_test(tc, unknown_user);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }

@@ -35,7 +35,7 @@ static const struct {
 	    "Transfer-Encoding: chunked\r\n\r\n", 400 }
 };
 
-START_TEST(status)
+TEST(status)
 {
 	const char *answer, *body;
 	size_t length;
@@ -52,61 +52,56 @@ START_TEST(status)
 	ck_assert_uint_eq(strlen(body + 4), length);
 	if (statuses[_i].status == 405)
 		ck_contains(answer, "\r\nAllow: ");
-	world_stop(NULL);
 }
-END_TEST
+
+static const char *const heads[] = {
+	"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
+	"HEAD /app HTTP/1.1\r\nHost x\r\n\r\n",
+	"HEAD /app HTTP/1.1\r\n\r\n"
+};
 
 /* Also when the head is bad, if the method was read. */
-START_TEST(head_has_no_body)
+TEST(head_has_no_body)
 {
-	static const char *const requests[] = {
-		"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
-		"HEAD /app HTTP/1.1\r\nHost x\r\n\r\n",
-		"HEAD /app HTTP/1.1\r\n\r\n"
-	};
 	const char *answer;
 
 	world_proxy("-r", "/app=s", NULL);
-	answer = exchange(requests[_i]);
+	answer = exchange(heads[_i]);
 	ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
 	ck_assert_ptr_null(strstr(answer, "Content-Length: 0"));
-	world_stop(NULL);
 }
-END_TEST
+
+static const struct {
+	const char *start;
+	size_t more;
+	int status;
+} too_long[] = {
+	{ "GET /", 8190 - 5 + 1, 414 },
+	{ "GET / HTTP/1.1\r\nX: ", 8190 - 3 + 1, 431 }
+};
 
 /* Lines without end are answered when they pass their limit. */
-START_TEST(limits)
+TEST(limits)
 {
-	static const struct {
-		const char *start;
-		size_t more;
-		int status;
-	} cases[] = {
-		{ "GET /", 8190 - 5 + 1, 414 },
-		{ "GET / HTTP/1.1\r\nX: ", 8190 - 3 + 1, 431 }
-	};
 	size_t len;
 	int client;
 
 	world_proxy("-r", "/app=s", NULL);
 	client = client_open();
-	send_text(client, cases[_i].start);
-	memset(buf, 'a', cases[_i].more);
-	send_bytes(client, buf, cases[_i].more - 1);
+	send_text(client, too_long[_i].start);
+	memset(buf, 'a', too_long[_i].more);
+	send_bytes(client, buf, too_long[_i].more - 1);
 	ck_assert(!readable(client, 50));
 	send_bytes(client, buf, 1);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	ck_assert_int_eq(status_of(buf), cases[_i].status);
-	close(client);
-	world_stop(NULL);
+	ck_assert_int_eq(status_of(buf), too_long[_i].status);
 }
-END_TEST
 
 /*
  * A body that nobody reads must not turn the answer into a reset: all of it
  * can be sent, the answer is whole and ends in a FIN.
  */
-START_TEST(unread_body)
+TEST(unread_body)
 {
 	static char body[200 * 1024];
 	size_t len;
@@ -123,12 +118,10 @@ START_TEST(unread_body)
 		ck_assert_int_eq(status_of(buf), 404);
 		close(client);
 	}
-	world_stop(NULL);
 }
-END_TEST
 
 /* But not for ever: who goes on sending is cut off. */
-START_TEST(linger_is_bounded)
+TEST(linger_is_bounded)
 {
 	static char body[64 * 1024];
 	long start = now_ms();
@@ -141,13 +134,10 @@ START_TEST(linger_is_bounded)
 		if (_i == 1)
 			poll(NULL, 0, 100);
 	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A head that does not come in time: 408 once something has arrived. */
-START_TEST(head_timeout)
+TEST(head_timeout)
 {
 	int client;
 	size_t len;
@@ -166,13 +156,10 @@ START_TEST(head_timeout)
 		ck_assert_int_eq(status_of(buf), 408);
 	if (_i == 2)
 		ck_assert_str_eq(strstr(buf, "\r\n\r\n"), "\r\n\r\n");
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* The deadline is one for the whole head: no byte moves it. */
-START_TEST(drip_does_not_extend)
+TEST(drip_does_not_extend)
 {
 	long start = now_ms();
 	int client;
@@ -186,16 +173,13 @@ START_TEST(drip_does_not_extend)
 	ck_assert_int_ge(now_ms() - start, 250);
 	read_exact(client, buf, 13);
 	ck_assert_int_eq(memcmp(buf, "HTTP/1.1 408 ", 13), 0);
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /*
  * The deadline comes while the client is given a rest, after very many pieces:
  * it is answered, lingers, and is gone like any other.
  */
-START_TEST(late_while_resting)
+TEST(late_while_resting)
 {
 	int client, before;
 	size_t len;
@@ -210,13 +194,10 @@ START_TEST(late_while_resting)
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 408);
 	world_until_fds(before);
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* The end of an AF_UNIX client is seen at once as well, and so its deadline. */
-START_TEST(unix_cut_short)
+TEST(unix_cut_short)
 {
 	int client, before;
 	char address[128];
@@ -238,42 +219,37 @@ START_TEST(unix_cut_short)
 	ck_assert_int_eq(status_of(buf), _i == 0 ? 400 : 408);
 	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
 	world_until_fds(before);
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
+
+static const struct {
+	const char *part;
+	int status;	/* 0: silence, and no reset */
+} parts[] = {
+	{ "", 0 }, { "GET /ap", 0 },
+	{ "GET /app HTTP/1.1\r\nHos", 400 }
+};
 
 /* An end inside the head is seen at once, also behind unread bytes. */
-START_TEST(cut_short)
+TEST(cut_short)
 {
-	static const struct {
-		const char *part;
-		int status;	/* 0: silence, and no reset */
-	} cases[] = {
-		{ "", 0 }, { "GET /ap", 0 },
-		{ "GET /app HTTP/1.1\r\nHos", 400 }
-	};
 	int client, before;
 	size_t len;
 
 	world_proxy("-r", "/app=s", NULL);
 	before = world_fds();
 	client = client_open();
-	send_text(client, cases[_i].part);
+	send_text(client, parts[_i].part);
 	shutdown(client, SHUT_WR);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
-	if (cases[_i].status == 0)
+	if (parts[_i].status == 0)
 		ck_assert_uint_eq(len, 0);
 	else
-		ck_assert_int_eq(status_of(buf), cases[_i].status);
+		ck_assert_int_eq(status_of(buf), parts[_i].status);
 	world_until_fds(before);
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* One that just goes away frees its descriptor at once. */
-START_TEST(client_vanishes)
+TEST(client_vanishes)
 {
 	struct linger off = { 1, 0 };
 	int client, before;
@@ -287,16 +263,14 @@ START_TEST(client_vanishes)
 		setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 	close(client);
 	world_until_fds(before);
-	world_stop(NULL);
 }
-END_TEST
 
 /*
  * A peeked head stays readable; whoever waits for more of it must not spin.
  * 21 pieces over a second: about one wake-up each; with poll(), which reports
  * what stays over and over, a few.
  */
-START_TEST(drip_costs_nothing)
+TEST(drip_costs_nothing)
 {
 	static const char head[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
 	int listener = backend_listen("s", 16), client, i;
@@ -314,14 +288,10 @@ START_TEST(drip_costs_nothing)
 	}
 	close(backend_take(listener));
 	ck_assert_int_le(world_sleeps() - sleeps, world_polls() ? 84 : 25);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* Over AF_UNIX poll(2) cannot tell; it looks now and then. */
-START_TEST(unix_drip)
+TEST(unix_drip)
 {
 	static const char head[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
 	int listener = backend_listen("s", 16), client;
@@ -339,14 +309,10 @@ START_TEST(unix_drip)
 	}
 	close(backend_take(listener));
 	ck_assert_int_le(world_sleeps() - sleeps, 120);
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* After very many looks for one head, at most one in 10 ms. */
-START_TEST(many_pieces)
+TEST(many_pieces)
 {
 	int listener = backend_listen("s", 16), client, i;
 
@@ -357,46 +323,38 @@ START_TEST(many_pieces)
 		send_text(client, "y");
 	send_text(client, "\r\n\r\n");
 	close(backend_take(listener));
-	close(client);
-	close(listener);
-	world_stop(NULL);
 }
-END_TEST
 
 /* Bytes of a client in a message are escaped. */
-START_TEST(log_is_escaped)
+TEST(log_is_escaped)
 {
 	world_proxy("-r", "/app=s", "-v", NULL);
 	ck_assert_int_eq(status_of(exchange(
 	    "GET /\x01\"\\ HTTP/1.1\r\nHost: x\r\n\r\n")), 400);
 	world_stop("\"GET /\\x01\\x22\\x5c HTTP/1.1\": 400\n");
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(status, COUNT(statuses)),
+	TIMES(head_has_no_body, COUNT(heads)),
+	TIMES(limits, COUNT(too_long)),
+	ONCE(unread_body),
+	TIMES(linger_is_bounded, 2),
+	TIMES(head_timeout, 3),
+	ONCE(drip_does_not_extend),
+	ONCE(late_while_resting),
+	TIMES(cut_short, COUNT(parts)),
+	TIMES(unix_cut_short, 2),
+	TIMES(client_vanishes, 2),
+	ONCE(drip_costs_nothing),
+	ONCE(unix_drip),
+	ONCE(many_pieces),
+	ONCE(log_is_escaped)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_reply");
-	TCase *tc = tcase_create("reply");
-
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, status, 0,
-	    (int)(sizeof(statuses) / sizeof(*statuses)));
-	tcase_add_loop_test(tc, head_has_no_body, 0, 3);
-	tcase_add_loop_test(tc, limits, 0, 2);
-	tcase_add_test(tc, unread_body);
-	tcase_add_loop_test(tc, linger_is_bounded, 0, 2);
-	tcase_add_loop_test(tc, head_timeout, 0, 3);
-	tcase_add_test(tc, drip_does_not_extend);
-	tcase_add_test(tc, late_while_resting);
-	tcase_add_loop_test(tc, cut_short, 0, 3);
-	tcase_add_loop_test(tc, unix_cut_short, 0, 2);
-	tcase_add_loop_test(tc, client_vanishes, 0, 2);
-	tcase_add_test(tc, drip_costs_nothing);
-	tcase_add_test(tc, unix_drip);
-	tcase_add_test(tc, many_pieces);
-	tcase_add_test(tc, log_is_escaped);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }

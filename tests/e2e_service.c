@@ -52,7 +52,7 @@ supervisor_client(const struct sockaddr_in *addr)
 }
 
 /* systemd's way, s6's way, and by name. */
-START_TEST(inherits)
+TEST(inherits)
 {
 	int backend = backend_listen("s", 4), fd;
 	struct sockaddr_in addr;
@@ -79,12 +79,10 @@ START_TEST(inherits)
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
 	close(fd);
-	close(backend);
 }
-END_TEST
 
 /* Variables that were meant for another process are not ours. */
-START_TEST(not_ours)
+TEST(not_ours)
 {
 	struct sockaddr_in addr;
 	int fd = supervisor_listen(&addr);
@@ -97,10 +95,9 @@ START_TEST(not_ours)
 	ck_contains(world_errors(), "nothing to listen on");
 	close(fd);
 }
-END_TEST
 
 /* Whoever shares a listener may shut it down: no spinning, and others live. */
-START_TEST(shut_down)
+TEST(shut_down)
 {
 	int backend = backend_listen("s", 4), fd;
 	struct sockaddr_in addr;
@@ -118,13 +115,11 @@ START_TEST(shut_down)
 	ck_assert_int_le(world_sleeps() - sleeps, 30);
 	check_served(client_open(), backend, GET);
 	close(fd);
-	close(backend);
 	world_stop("cannot accept");
 }
-END_TEST
 
 /* Nor does it matter which of them comes first. */
-START_TEST(first_shut_down)
+TEST(first_shut_down)
 {
 	int backend = backend_listen("s", 4), fd, i;
 	struct sockaddr_in addr;
@@ -150,9 +145,8 @@ START_TEST(first_shut_down)
 	ck_assert_int_le(world_says("cannot accept"), 1 + (now_ms() - start) /
 	    1000);
 }
-END_TEST
 
-START_TEST(not_a_listener)
+TEST(not_a_listener)
 {
 	int pair[2];
 
@@ -164,10 +158,9 @@ START_TEST(not_a_listener)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /* READY=1 comes when clients can connect, STOPPING=1 with the signal. */
-START_TEST(notify)
+TEST(notify)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -200,10 +193,9 @@ START_TEST(notify)
 	ck_assert_int_eq(world_exit(), 0);
 	close(fd);
 }
-END_TEST
 
 /* s6's way: a newline on a descriptor, then its end. */
-START_TEST(ready_descriptor)
+TEST(ready_descriptor)
 {
 	int pair[2];
 	ssize_t n;
@@ -225,10 +217,9 @@ START_TEST(ready_descriptor)
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "\"9\" is not an open descriptor");
 }
-END_TEST
 
 /* A log file is appended to, and after SIGUSR1 another of the same name. */
-START_TEST(error_log)
+TEST(error_log)
 {
 	int day, year, end = -1;
 	char month[4];
@@ -251,35 +242,31 @@ START_TEST(error_log)
 	world_stop("");
 	ck_assert_str_eq(world_errors(), "");
 }
-END_TEST
 
 /* A disk that is full loses lines, and no client. */
-START_TEST(full_log)
+TEST(full_log)
 {
 	world_proxy("-r", "/app=missing", "-c", "ErrorLog /dev/full", NULL);
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	world_stop("");
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(inherits, 3),
+	ONCE(not_ours),
+	ONCE(shut_down),
+	ONCE(first_shut_down),
+	ONCE(not_a_listener),
+	ONCE(notify),
+	ONCE(ready_descriptor),
+	ONCE(error_log),
+	ONCE(full_log)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_service");
-	TCase *tc = tcase_create("service");
-
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, inherits, 0, 3);
-	tcase_add_test(tc, not_ours);
-	tcase_add_test(tc, shut_down);
-	tcase_add_test(tc, first_shut_down);
-	tcase_add_test(tc, not_a_listener);
-	tcase_add_test(tc, notify);
-	tcase_add_test(tc, ready_descriptor);
-	tcase_add_test(tc, error_log);
-	tcase_add_test(tc, full_log);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }

@@ -165,7 +165,6 @@ check(const struct config *c, bool fine)
 		if (i > 0)
 			MUST((t->queue == (t - 1)->queue) ==
 			    sock_same(&t->addr, &(t - 1)->addr));
-		MUST(t->nfaults == 0);
 		MUST(!t->child || (t->kind == CONFIG_SOCKET && c->child));
 		if (t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) {
 			MUST(t->flush == NULL && t->flush_spec == NULL);

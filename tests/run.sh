@@ -3,19 +3,21 @@
 #
 # Runs what "make check" has built, and counts.  Each end-to-end program runs
 # against each build of fdproxy that it is meant for.  One process a program:
-# under sanitizers a fork for each test would hide what leaks.  Builds are
-# tested at the same time, since most of a test is waiting.
+# under sanitizers a fork for each test would hide what leaks.  Tests wait most
+# of the time: four programs a processor run at once, the longest first.
 
 CK_FORK=no
 export CK_FORK
 UBSAN_OPTIONS=print_stacktrace=1
 export UBSAN_OPTIONS
 counts=build/run.counts
+slots=build/run.slots
 
-# run NAME COMMAND ...: its output only if it fails
+# run SLOT NAME COMMAND ...: its output only if it fails
 run() {
-	name=$1
-	shift
+	log=build/run.$1
+	name=$2
+	shift 2
 	if "$@" >"$log" 2>&1; then
 		n=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\),.*/\1/p' "$log")
 		echo "${n:-1} 0" >>$counts
@@ -34,55 +36,60 @@ run() {
 	fi
 }
 
-units() {
-	log=build/run.units
-	for unit in http_parse route clock log sock flush fdpass config \
-	    status text listen poller poller_poll conn fdaccept; do
-		run unit_$unit build/unit_$unit
-	done
-	for fuzz in http_parse route config fdaccept_head; do
-		run replay_$fuzz build/replay_$fuzz tests/corpus/$fuzz
-	done
-	run synopsis sh tests/synopsis.sh
+# start NAME COMMAND ...: run it beside others, once there is a slot
+start() {
+	read -r slot <&3
+	{
+		run "$slot" "$@" 3>&-
+		echo "$slot" >&3
+	} &
+	pids="$pids $!"
 }
 
-# end_to_end BUILD WHAT PROGRAM ...
+# end_to_end PROGRAM BUILD ...
 end_to_end() {
-	build=$1
-	what=$2
-	log=build/run.$1
-	shift 2
-	for e2e; do
-		run "e2e_$e2e ($what)" env FDPROXY=build/$build \
+	e2e=$1
+	shift
+	for build; do
+		start "e2e_$e2e ($build)" env FDPROXY=build/fdproxy-$build \
 		    FDFAULT=build/fdfault-test build/e2e_$e2e
 	done
 }
 
-others() {
-	log=build/run.others
-	run e2e_fdexec env FDPROXY=build/fdproxy-test \
-	    FDEXEC=build/fdexec-test build/e2e_fdexec
-	run e2e_fdaccept env FDPROXY=build/fdproxy-test \
-	    LAUNCHER=build/fdaccept-test ACCEPTER=build/accepter \
-	    build/e2e_fdaccept
-	run "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
-	    ACCEPTER=build/accepter-test build/e2e_fdaccept
-}
-
 : >$counts
-units
-pids=
-for build in fdproxy-test fdproxy-test-poll fdproxy-torture; do
-	end_to_end $build $build pass reply backend limits process service \
-	    reload log child fault harness &
-	pids="$pids $!"
+rm -f $slots
+mkfifo $slots
+exec 3<>$slots
+n=$((4 * $(getconf _NPROCESSORS_ONLN || echo 2)))
+while [ $n -gt 0 ]; do
+	echo $n >&3
+	n=$((n - 1))
 done
-{
-	end_to_end fdproxy-noalloc "no allocation" pass reply backend limits \
-	    fault harness
-	others
-} &
-pids="$pids $!"
+
+pids=
+for e2e in child log reload; do
+	end_to_end $e2e test test-poll torture
+done
+for e2e in fault reply backend harness pass limits; do
+	end_to_end $e2e test test-poll torture noalloc
+done
+for e2e in process service; do
+	end_to_end $e2e test test-poll torture
+done
+start e2e_fdexec env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
+    build/e2e_fdexec
+start e2e_fdaccept env FDPROXY=build/fdproxy-test \
+    LAUNCHER=build/fdaccept-test ACCEPTER=build/accepter build/e2e_fdaccept
+start "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
+    ACCEPTER=build/accepter-test build/e2e_fdaccept
+for unit in http_parse route clock log sock flush fdpass config status text \
+    listen poller poller_poll conn fdaccept; do
+	start unit_$unit build/unit_$unit
+done
+for fuzz in http_parse route config fdaccept_head; do
+	start replay_$fuzz build/replay_$fuzz tests/corpus/$fuzz
+done
+start synopsis sh tests/synopsis.sh
 
 passed=0
 failed=0

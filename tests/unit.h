@@ -2,7 +2,6 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -12,12 +11,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "runner.h"
+
 /*
  * What the unit tests share.  Each program tests one module, with nothing
  * linked but what lies below it.
  */
-
-#define COUNT(a)	((int)(sizeof(a) / sizeof((a)[0])))
 
 /* A literal with its length, NUL bytes in it and all. */
 #define TEXT(s)		(s), sizeof(s) - 1

@@ -30,7 +30,7 @@ static const struct {
 	{ 4294967295u, "Sun, 07 Feb 2106 06:28:15 GMT" }
 };
 
-START_TEST(date_known)
+TEST(date_known)
 {
 	int i;
 
@@ -44,10 +44,9 @@ START_TEST(date_known)
 	ck_assert_str_eq(clock_log(784111777), "06/Nov/1994:08:49:37 +0000");
 	ck_assert_str_eq(clock_log(1709209845), "29/Feb/2024:12:30:45 +0000");
 }
-END_TEST
 
 /* Every day until 2106, at some second of it, as the library has it. */
-START_TEST(date_every_day)
+TEST(date_every_day)
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu",
 	    "Fri", "Sat" };
@@ -72,9 +71,8 @@ START_TEST(date_every_day)
 		    "%s, not %s", clock_date(wall), text);
 	}
 }
-END_TEST
 
-START_TEST(time_goes_on)
+TEST(time_goes_on)
 {
 	uint32_t ms, wall;
 
@@ -89,10 +87,9 @@ START_TEST(time_goes_on)
 	ck_assert_uint_ge(clock_ms() - ms, 19);
 	ck_assert_uint_ge(clock_wall(), wall);
 }
-END_TEST
 
 /* Of the first reading, whichever tests came before. */
-START_TEST(start_stays)
+TEST(start_stays)
 {
 	uint32_t start;
 
@@ -109,9 +106,8 @@ START_TEST(start_stays)
 	ck_assert_uint_eq(clock_start(), start);
 	ck_assert_uint_gt(clock_wall(), start);
 }
-END_TEST
 
-START_TEST(before)
+TEST(before)
 {
 	ck_assert(clock_before(1, 2));
 	ck_assert(!clock_before(2, 1));
@@ -123,9 +119,8 @@ START_TEST(before)
 	ck_assert(clock_before(4000000000u, 4000000000u + 2073600000u));
 	ck_assert(!clock_before(4000000000u + 2073600000u, 4000000000u));
 }
-END_TEST
 
-START_TEST(deadline_simple)
+TEST(deadline_simple)
 {
 	uint32_t now;
 
@@ -158,10 +153,9 @@ START_TEST(deadline_simple)
 	deadline_close();
 	deadline_close();
 }
-END_TEST
 
 /* Fresh memory holds nothing, also when it is opened again. */
-START_TEST(deadline_reopened)
+TEST(deadline_reopened)
 {
 	clock_update();
 	ck_assert(deadline_open(4));
@@ -172,7 +166,6 @@ START_TEST(deadline_reopened)
 	ck_assert_int_eq(deadline_expired(), 1);
 	deadline_close();
 }
-END_TEST
 
 /* The model: a flag and a time for each, signed and relative to now. */
 static struct {
@@ -192,14 +185,15 @@ model_first(void)
 	return best;
 }
 
+/* How far from now, as a power of two; one tick has many ties. */
+static const int spans[] = { 3, 8, 16, 29 };
+
 /*
  * Against the model.  Times lie on both sides of now, which is close to where
  * 32 bits begin: half of them have wrapped.
  */
-START_TEST(deadline_random)
+TEST(deadline_random)
 {
-	/* How far from now, as a power of two; one tick has many ties. */
-	static const int spans[] = { 3, 8, 16, 29 };
 	uint32_t seed = 11, now, id;
 	int i, first, wait;
 	int32_t when, half = (int32_t)1 << spans[_i];
@@ -257,23 +251,20 @@ START_TEST(deadline_random)
 	MUST(first == -1 || model[first].when > 0);
 	deadline_close();
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(date_known),
+	ONCE(date_every_day),
+	ONCE(time_goes_on),
+	ONCE(start_stays),
+	ONCE(before),
+	ONCE(deadline_simple),
+	ONCE(deadline_reopened),
+	TIMES(deadline_random, COUNT(spans))
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("clock");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 60);
-	tcase_add_test(t, date_known);
-	tcase_add_test(t, date_every_day);
-	tcase_add_test(t, time_goes_on);
-	tcase_add_test(t, start_stays);
-	tcase_add_test(t, before);
-	tcase_add_test(t, deadline_simple);
-	tcase_add_test(t, deadline_reopened);
-	tcase_add_loop_test(t, deadline_random, 0, 4);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), NULL, NULL);
 }

@@ -581,17 +581,16 @@ static const struct {
 	{ PASS "header=\"A: b", "a quote has no end, near \"fd:///s\"" }
 };
 
-START_TEST(good)
+TEST(good)
 {
 	save("main.conf", "# nothing\n");
 	config_text(config, "t", dir, goods[_i], strlen(goods[_i]));
 	ck_assert_str_eq(reported, "");
 	ck_assert_int_eq(config->errors, 0);
 }
-END_TEST
 
 /* The exact words, in the last line of three. */
-START_TEST(bad)
+TEST(bad)
 {
 	char text[1024], expected[1024];
 
@@ -608,10 +607,9 @@ START_TEST(bad)
 	snprintf(expected, sizeof(expected), "t:3: %s\n", bads[_i].error);
 	ck_assert_str_eq(reported, expected);
 }
-END_TEST
 
 /* So that nobody adds a directive without a good and a bad row above. */
-START_TEST(all_directives)
+TEST(all_directives)
 {
 	const char *name;
 	size_t i, n;
@@ -636,9 +634,8 @@ START_TEST(all_directives)
 	}
 	ck_assert_uint_gt(i, 10);
 }
-END_TEST
 
-START_TEST(defaults)
+TEST(defaults)
 {
 	ck_assert_int_eq(config->listeners, 0);
 	ck_assert_uint_eq(config->ntargets, 0);
@@ -659,9 +656,8 @@ START_TEST(defaults)
 	    "give Listen or -l\n");
 	config_free(NULL);
 }
-END_TEST
 
-START_TEST(values)
+TEST(values)
 {
 	read_text("AcceptFilter http none\n"
 	    "GracefulShutdownTimeout 2min\n"
@@ -688,7 +684,6 @@ START_TEST(values)
 	ck_assert_str_eq(config->group, "g");
 	ck_assert(config_finish(config));
 }
-END_TEST
 
 /* The fields of listener i; owner and group may be NULL. */
 static void
@@ -709,7 +704,7 @@ must_listen(int i, const char *address, int inherited, bool twin, int mode,
 	ck_assert_pstr_eq(l->group, group);
 }
 
-START_TEST(listeners)
+TEST(listeners)
 {
 	int n = 9;
 
@@ -747,10 +742,9 @@ START_TEST(listeners)
 	ck_assert_str_eq(reported, "");
 	ck_assert(config_finish(config));
 }
-END_TEST
 
 /* Each of the words that are wrong is told, and nothing of the line stays. */
-START_TEST(listener_words)
+TEST(listener_words)
 {
 	read_text("Listen unix:/s owner=o mode=8 group=g https mode=1000\n"
 	    "Listen 80 mode=8 http owner=\n"
@@ -766,10 +760,9 @@ START_TEST(listener_words)
 	ck_assert_int_eq(config->listeners, 2);
 	must_listen(0, "[::]:81", -1, false, -1, NULL, NULL);
 }
-END_TEST
 
 /* Relative to the folder of the file, but for the two names. */
-START_TEST(files)
+TEST(files)
 {
 	static const struct {
 		const char *word;
@@ -810,9 +803,8 @@ START_TEST(files)
 	ck_assert_int_eq(config->errors, 2);
 	ck_assert_str_eq(config->access_log, "syslog");
 }
-END_TEST
 
-START_TEST(files_too_long)
+TEST(files_too_long)
 {
 	static const char *const names[] = { "CustomLog", "ErrorLog",
 	    "PidFile", "Include" };
@@ -829,10 +821,9 @@ START_TEST(files_too_long)
 	ck_assert(config->error_log == NULL && config->access_log == NULL);
 	ck_assert(config->pid_file == NULL);
 }
-END_TEST
 
 /* A bad value leaves the one before. */
-START_TEST(values_kept)
+TEST(values_kept)
 {
 	read_text("Timeout 5\nTimeout x\nLimitRequestLine 77\n"
 	    "LimitRequestLine 1\nLogLevel info\nLogLevel x\n"
@@ -846,10 +837,9 @@ START_TEST(values_kept)
 	ck_assert_uint_eq(config->graceful_ms, 3000);
 	ck_assert(!config_finish(config));
 }
-END_TEST
 
 /* One run tells all that is wrong, with the lines where it stands. */
-START_TEST(many_errors)
+TEST(many_errors)
 {
 	read_text("Listen x\n"
 	    "# comment \\\nthat goes on\n"
@@ -877,9 +867,8 @@ START_TEST(many_errors)
 	ck_assert_uint_eq(config->ntargets, 0);
 	ck_assert_int_eq(config->listeners, 2);
 }
-END_TEST
 
-START_TEST(nul_bytes)
+TEST(nul_bytes)
 {
 	config_text(config, "t", "/d", TEXT("Listen 80\0\nUser\0x\nUser y\n"
 	    "\0"));
@@ -887,10 +876,9 @@ START_TEST(nul_bytes)
 	    "t:4: a NUL byte\n");
 	ck_assert_str_eq(config->user, "y");
 }
-END_TEST
 
 /* The text ends where memory ends, and no NUL is behind it. */
-START_TEST(text_fenced)
+TEST(text_fenced)
 {
 	static const char text[] = "User \\\n www\\x\nGroup \"a b\"";
 	size_t n;
@@ -902,9 +890,8 @@ START_TEST(text_fenced)
 	ck_assert_str_eq(reported, "");
 	ck_assert_str_eq(config->group, "a b");
 }
-END_TEST
 
-START_TEST(quoting)
+TEST(quoting)
 {
 	static const struct {
 		const char *line;
@@ -939,9 +926,8 @@ START_TEST(quoting)
 		ck_assert_str_eq(config->user, rows[i].user);
 	}
 }
-END_TEST
 
-START_TEST(long_lines)
+TEST(long_lines)
 {
 	static char text[200000];
 	size_t n;
@@ -976,9 +962,8 @@ START_TEST(long_lines)
 	config_text(config, text, "/d", TEXT("Bogus"));
 	ck_assert_int_eq(config->errors, 3);
 }
-END_TEST
 
-START_TEST(too_many_listeners)
+TEST(too_many_listeners)
 {
 	int i;
 
@@ -989,9 +974,8 @@ START_TEST(too_many_listeners)
 	ck_assert_str_eq(reported, "t:1: Listen: more than 32 addresses\n");
 	ck_assert_int_eq(config->listeners, CONFIG_LISTENERS);
 }
-END_TEST
 
-START_TEST(refused_parameters)
+TEST(refused_parameters)
 {
 	static const char *const names[] = { "acquire", "addressttl",
 	    "disablereuse", "enablereuse", "fault", "flushwait",
@@ -1022,9 +1006,8 @@ START_TEST(refused_parameters)
 		    0, "%s", reported);
 	}
 }
-END_TEST
 
-START_TEST(targets)
+TEST(targets)
 {
 	const struct config_target *t;
 
@@ -1082,10 +1065,9 @@ START_TEST(targets)
 	/* Where nothing is flushed there is no flusher. */
 	ck_assert(t[3].flush == NULL && t[5].flush == NULL);
 }
-END_TEST
 
 #ifdef __linux__
-START_TEST(targets_abstract)
+TEST(targets_abstract)
 {
 	const struct config_target *t;
 	char text[SOCK_TEXT];
@@ -1124,13 +1106,12 @@ START_TEST(targets_abstract)
 	ck_assert_uint_ne(t[0].queue, t[5].queue);
 	ck_assert_uint_ne(t[0].queue, t[7].queue);
 }
-END_TEST
 
 /* The '@' stands for a NUL, and none is behind the name. */
-START_TEST(abstract_too_long)
+TEST(abstract_too_long)
 {
 	size_t most = sizeof(config->targets->addr.u.un.sun_path) - 1;
-	char name[256] = "@", text[512], expected[512];
+	char name[256] = "@", text[1024], expected[1024];
 	int i;
 
 	memset(name + 1, 'n', most - 1);
@@ -1159,11 +1140,10 @@ START_TEST(abstract_too_long)
 		strcpy(name, "@");
 	}
 }
-END_TEST
 #endif
 
 /* Many routes; the index of a target is that of its route. */
-START_TEST(targets_many)
+TEST(targets_many)
 {
 	char text[64];
 	size_t rest;
@@ -1187,9 +1167,8 @@ START_TEST(targets_many)
 		    config->targets[i % 10].queue);
 	}
 }
-END_TEST
 
-START_TEST(targets_too_many)
+TEST(targets_too_many)
 {
 	char text[64], expected[128];
 	int i;
@@ -1208,10 +1187,9 @@ START_TEST(targets_too_many)
 	    "different sockets\n", CONFIG_SOCKETS);
 	ck_assert_str_eq(reported, expected);
 }
-END_TEST
 
 /* sun_path holds a byte less than its size; a byte more is refused. */
-START_TEST(socket_too_long)
+TEST(socket_too_long)
 {
 	size_t most = sizeof(config->targets->addr.u.un.sun_path) - 1;
 	char path[256] = "/", text[512], expected[512];
@@ -1253,7 +1231,6 @@ START_TEST(socket_too_long)
 	    "socket is too long, near \"unix:%s\"\n", path);
 	ck_assert_str_eq(reported, expected);
 }
-END_TEST
 
 /* All that target i's flusher writes. */
 static const char *
@@ -1280,7 +1257,7 @@ flushed(uint32_t i)
 #define FIRST	"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 #define LAST	"Connection: close\r\n\r\n"
 
-START_TEST(headers)
+TEST(headers)
 {
 	read_text("Listen 0\n"
 	    "ProxyPass /a fd:///s header=\"A: b\" HEADER='C:\t d e '\n"
@@ -1297,9 +1274,8 @@ START_TEST(headers)
 	    LAST);
 	ck_assert_ptr_eq(config->targets[0].flush, config->targets[3].flush);
 }
-END_TEST
 
-START_TEST(headers_long)
+TEST(headers_long)
 {
 	char text[8192];
 	size_t n, i;
@@ -1318,9 +1294,8 @@ START_TEST(headers_long)
 		    "t:1: header: more than 4096 bytes of headers\n");
 	}
 }
-END_TEST
 
-START_TEST(server_tokens)
+TEST(server_tokens)
 {
 	static const struct {
 		const char *line;
@@ -1344,9 +1319,8 @@ START_TEST(server_tokens)
 		ck_assert_str_eq(flushed(0), expected);
 	}
 }
-END_TEST
 
-START_TEST(flushers)
+TEST(flushers)
 {
 	char expected[512];
 
@@ -1386,10 +1360,9 @@ START_TEST(flushers)
 	    "an empty line, near \"file:%s/head\"\n", dir);
 	ck_assert_str_eq(reported, expected);
 }
-END_TEST
 
 /* Relative to the folder of the file in which it stands. */
-START_TEST(include)
+TEST(include)
 {
 	char path[512], expected[2048];
 
@@ -1431,9 +1404,8 @@ START_TEST(include)
 	config_directive(config, "Include sub/a.conf");
 	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
 }
-END_TEST
 
-START_TEST(include_fails)
+TEST(include_fails)
 {
 	char expected[1024];
 
@@ -1460,9 +1432,8 @@ START_TEST(include_fails)
 	    "deeper than 16 files\n", dir);
 	ck_assert_str_eq(reported, expected);
 }
-END_TEST
 
-START_TEST(standard_input)
+TEST(standard_input)
 {
 	char path[512];
 	int fd, saved = dup(STDIN_FILENO);
@@ -1482,12 +1453,11 @@ START_TEST(standard_input)
 	snprintf(path, sizeof(path), "%s/s", dir);
 	ck_assert_str_eq(config->targets[0].addr.u.un.sun_path, path);
 }
-END_TEST
 
 /* -c, -l, -r and -u: messages have the option's name and no line. */
 #define COMMA	" (a value with a comma in it needs -c)\n"
 
-START_TEST(options)
+TEST(options)
 {
 	static const struct {
 		void (*set)(struct config *c, const char *text);
@@ -1604,9 +1574,8 @@ START_TEST(options)
 		ck_assert_str_eq(reported, rows[i].error);
 	}
 }
-END_TEST
 
-START_TEST(option_values)
+TEST(option_values)
 {
 	static char text[65536];
 	char path[512];
@@ -1661,10 +1630,9 @@ START_TEST(option_values)
 	ck_assert_int_ge(config->errors, 1);
 	ck_assert_uint_eq(config->ntargets, 0);
 }
-END_TEST
 
 /* Routes that nothing can reach are told, and are no error. */
-START_TEST(never_reached)
+TEST(never_reached)
 {
 	static const uint32_t hidden[] = { 1, 2, 6, 13 };
 	const char *text;
@@ -1714,7 +1682,6 @@ START_TEST(never_reached)
 	}
 	ck_assert_int_eq(next, COUNT(hidden));
 }
-END_TEST
 
 /* What -t says besides: once, and only where it may matter. */
 static const struct {
@@ -1733,7 +1700,7 @@ static const struct {
 	    "ProxyPass /b fd:///t flusher=none\n", "t:2: /a" }
 };
 
-START_TEST(told_besides)
+TEST(told_besides)
 {
 	char text[256], want[512] = "";
 
@@ -1752,10 +1719,9 @@ START_TEST(told_besides)
 		    notes[_i].note);
 	ck_assert_str_eq(caught(), want);
 }
-END_TEST
 
 /* Of several routes with one path, all but the first; of any kind. */
-START_TEST(hidden_doubles)
+TEST(hidden_doubles)
 {
 	uint32_t i;
 
@@ -1774,10 +1740,9 @@ START_TEST(hidden_doubles)
 	for (i = 0; i < config->ntargets; i++)
 		ck_assert(config->targets[i].hidden == (i > 0));
 }
-END_TEST
 
 /* Request paths have no escapes by the time they are compared. */
-START_TEST(escaped_paths)
+TEST(escaped_paths)
 {
 	read_text("Listen 0\nProxyPass /a%20b fd:///s\n"
 	    "ProxyPass /%zz%C3%a4 fd:///s\n");
@@ -1788,10 +1753,9 @@ START_TEST(escaped_paths)
 	    "fdproxy: warn: t:3: /%zz%C3%a4 matches no escapes: those of "
 	    "request paths are undone before\n");
 }
-END_TEST
 
 /* Told, but no error: it answers all requests by itself. */
-START_TEST(no_routes)
+TEST(no_routes)
 {
 	read_text("Listen 0\n");
 	catch_stderr();
@@ -1799,10 +1763,9 @@ START_TEST(no_routes)
 	ck_assert_str_eq(caught(), "fdproxy: warn: there is no route: all "
 	    "requests get 404\n");
 }
-END_TEST
 
 /* What is wrong is told, and not what follows from it. */
-START_TEST(nothing_follows)
+TEST(nothing_follows)
 {
 	read_text("Listen x\n");
 	ck_assert(!config_finish(config));
@@ -1814,9 +1777,8 @@ START_TEST(nothing_follows)
 	ck_assert(strstr(reported, "cannot read /nowhere/conf") != NULL);
 	ck_assert(strstr(reported, "nothing to listen on") == NULL);
 }
-END_TEST
 
-START_TEST(all_reached)
+TEST(all_reached)
 {
 	uint32_t i;
 
@@ -1829,57 +1791,53 @@ START_TEST(all_reached)
 	for (i = 0; i < config->ntargets; i++)
 		ck_assert(!config->targets[i].hidden);
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(good, COUNT(goods)),
+	TIMES(bad, COUNT(bads)),
+	ONCE(all_directives),
+	ONCE(defaults),
+	ONCE(values),
+	ONCE(listeners),
+	ONCE(listener_words),
+	ONCE(files),
+	ONCE(files_too_long),
+	ONCE(values_kept),
+	ONCE(many_errors),
+	ONCE(nul_bytes),
+	ONCE(text_fenced),
+	ONCE(quoting),
+	ONCE(long_lines),
+	ONCE(too_many_listeners),
+	ONCE(refused_parameters),
+	ONCE(targets),
+#ifdef __linux__
+	ONCE(targets_abstract),
+	ONCE(abstract_too_long),
+#endif
+	ONCE(targets_many),
+	ONCE(targets_too_many),
+	ONCE(socket_too_long),
+	ONCE(headers),
+	ONCE(headers_long),
+	ONCE(server_tokens),
+	ONCE(flushers),
+	ONCE(include),
+	ONCE(include_fails),
+	ONCE(standard_input),
+	ONCE(options),
+	ONCE(option_values),
+	ONCE(never_reached),
+	ONCE(hidden_doubles),
+	TIMES(told_besides, COUNT(notes)),
+	ONCE(escaped_paths),
+	ONCE(no_routes),
+	ONCE(nothing_follows),
+	ONCE(all_reached)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("config");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 30);
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(t, good, 0, COUNT(goods));
-	tcase_add_loop_test(t, bad, 0, COUNT(bads));
-	tcase_add_test(t, all_directives);
-	tcase_add_test(t, defaults);
-	tcase_add_test(t, values);
-	tcase_add_test(t, listeners);
-	tcase_add_test(t, listener_words);
-	tcase_add_test(t, files);
-	tcase_add_test(t, files_too_long);
-	tcase_add_test(t, values_kept);
-	tcase_add_test(t, many_errors);
-	tcase_add_test(t, nul_bytes);
-	tcase_add_test(t, text_fenced);
-	tcase_add_test(t, quoting);
-	tcase_add_test(t, long_lines);
-	tcase_add_test(t, too_many_listeners);
-	tcase_add_test(t, refused_parameters);
-	tcase_add_test(t, targets);
-#ifdef __linux__
-	tcase_add_test(t, targets_abstract);
-	tcase_add_test(t, abstract_too_long);
-#endif
-	tcase_add_test(t, targets_many);
-	tcase_add_test(t, targets_too_many);
-	tcase_add_test(t, socket_too_long);
-	tcase_add_test(t, headers);
-	tcase_add_test(t, headers_long);
-	tcase_add_test(t, server_tokens);
-	tcase_add_test(t, flushers);
-	tcase_add_test(t, include);
-	tcase_add_test(t, include_fails);
-	tcase_add_test(t, standard_input);
-	tcase_add_test(t, options);
-	tcase_add_test(t, option_values);
-	tcase_add_test(t, never_reached);
-	tcase_add_test(t, hidden_doubles);
-	tcase_add_loop_test(t, told_besides, 0, COUNT(notes));
-	tcase_add_test(t, escaped_paths);
-	tcase_add_test(t, no_routes);
-	tcase_add_test(t, nothing_follows);
-	tcase_add_test(t, all_reached);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

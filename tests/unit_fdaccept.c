@@ -191,7 +191,7 @@ read_all(enum call call, int fd, size_t size, size_t total, bool peek)
 }
 
 /* Each head, by each call, in pieces of each size. */
-START_TEST(splits)
+TEST(splits)
 {
 	size_t size, n, total, head;
 	enum call call;
@@ -213,14 +213,13 @@ START_TEST(splits)
 		}
 	}
 }
-END_TEST
 
 #ifdef __linux__
 /*
  * A server that is told once, and reads until it gets less than it has room
  * for, has all of it then.
  */
-START_TEST(edge_triggered)
+TEST(edge_triggered)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	size_t size, n = strlen(heads[_i]), total, len, head;
@@ -250,11 +249,10 @@ START_TEST(edge_triggered)
 		close_pair(pair);
 	}
 }
-END_TEST
 #endif
 
 /* Heads longer than what is looked at at once, with many fields left out. */
-START_TEST(large)
+TEST(large)
 {
 	static const size_t sizes[] = { 1, 1000, 8192, 100000 };
 	size_t n, total, head;
@@ -277,7 +275,6 @@ START_TEST(large)
 		close_pair(pair);
 	}
 }
-END_TEST
 
 /* A body of 1 MiB that is full of heads is not touched. */
 static void *
@@ -295,10 +292,11 @@ send_message(void *arg)
 	return NULL;
 }
 
-START_TEST(body)
+static const size_t body_sizes[] = { 1, 7, 63, 100, 1000, 4096, 65536,
+    262144 };
+
+TEST(body)
 {
-	static const size_t sizes[] = { 1, 7, 63, 100, 1000, 4096, 65536,
-	    262144 };
 	const char part[] = "Connection: keep-alive\r\nUpgrade: x\r\n\r\n"
 	    "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 	size_t n, total, len = 0, head;
@@ -309,7 +307,7 @@ START_TEST(body)
 
 	n = (size_t)snprintf(message, sizeof(message), "POST / HTTP/1.1\r\n"
 	    "Host: a\r\nConnection: keep-alive\r\n\r\n");
-	while (n < (sizes[_i] < 63 ? 65536u : 1024 * 1024u))
+	while (n < (body_sizes[_i] < 63 ? 65536u : 1024 * 1024u))
 		n += (size_t)snprintf(message + n, sizeof(message) - n, "%s",
 		    part);
 	total = edited(message, n, want, &head, &websocket);
@@ -321,7 +319,7 @@ START_TEST(body)
 	ck_assert(fdaccept_head_begin(pair[1]) == 0);
 	do {
 		more = take((enum call)(_i % CALLS), pair[1], got + len,
-		    sizes[_i], 0);
+		    body_sizes[_i], 0);
 		MUST(more >= 0);
 		len += (size_t)more;
 	} while (more > 0);
@@ -330,10 +328,9 @@ START_TEST(body)
 	ck_assert(memcmp(got, want, total) == 0);
 	close_pair(pair);
 }
-END_TEST
 
 /* A head that is not whole, which nobody may send, ends where it is cut. */
-START_TEST(cut_short)
+TEST(cut_short)
 {
 	char buf[256];
 	int pair[2];
@@ -351,10 +348,9 @@ START_TEST(cut_short)
 	ck_assert_int_eq(read(pair[1], buf, sizeof(buf)), 0);
 	close(pair[1]);
 }
-END_TEST
 
 /* A body in chunks that come one by one, and one that is none. */
-START_TEST(chunks)
+TEST(chunks)
 {
 	static const char head[] = "POST / HTTP/1.1\r\nTransfer-Encoding: "
 	    "chunked\r\n\r\n";
@@ -393,10 +389,9 @@ START_TEST(chunks)
 		close_pair(pair);
 	}
 }
-END_TEST
 
 /* What is thrown away unread, and buffers in many pieces. */
-START_TEST(discarded)
+TEST(discarded)
 {
 	struct iovec iov[40];
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = COUNT(iov) };
@@ -436,10 +431,9 @@ START_TEST(discarded)
 	ck_assert(memcmp(got, want, total) == 0);
 	close_pair(pair);
 }
-END_TEST
 
 /* Nothing there, nothing asked for, and what is not for reading at all. */
-START_TEST(errors)
+TEST(errors)
 {
 	char buf[64];
 	int pair[2];
@@ -460,10 +454,9 @@ START_TEST(errors)
 	ck_assert(fdaccept_head_begin(FDACCEPT_HEADS) == -1);
 	ck_assert_int_eq(errno, EMFILE);
 }
-END_TEST
 
 /* A number that is used again is not the client that it was. */
-START_TEST(number_again)
+TEST(number_again)
 {
 	char text[] = "GET / HTTP/1.1\r\nConnection: x\r\n\r\n", buf[64];
 	char name[] = "/tmp/unit_fdaccept.XXXXXX";
@@ -488,10 +481,9 @@ START_TEST(number_again)
 	ck_assert(read(pair[1], buf, sizeof(buf)) == (ssize_t)strlen(text));
 	close_pair(pair);
 }
-END_TEST
 
 /* A child goes on where its parent was. */
-START_TEST(in_a_child)
+TEST(in_a_child)
 {
 	const char *text = heads[1];
 	size_t n = strlen(text), total, head;
@@ -514,7 +506,6 @@ START_TEST(in_a_child)
 	ck_assert_int_eq(WEXITSTATUS(status), 7);
 	close_pair(pair);
 }
-END_TEST
 
 /* ---- WebSockets ---- */
 
@@ -567,7 +558,7 @@ ask(int pair[2], size_t size, bool peek)
 	MUST(recv(pair[1], got, size, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
-START_TEST(websocket)
+TEST(websocket)
 {
 	const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 	size_t size, piece, at, len;
@@ -589,10 +580,9 @@ START_TEST(websocket)
 		}
 	}
 }
-END_TEST
 
 /* Any other answer: nothing more is read of this client. */
-START_TEST(websocket_refused)
+TEST(websocket_refused)
 {
 	static const char *const no[] = { "HTTP/1.1 400 Bad Request\r\n\r\n",
 	    "HTTP/1.1 1010", "HTTP/1.0 101 Switching Protocols\r\n\r\n", "x",
@@ -615,10 +605,9 @@ START_TEST(websocket_refused)
 		}
 	}
 }
-END_TEST
 
 /* The answer before the whole head was read; and one who only waits. */
-START_TEST(websocket_early)
+TEST(websocket_early)
 {
 	int pair[2];
 
@@ -637,7 +626,6 @@ START_TEST(websocket_early)
 	ck_assert_int_eq(read(pair[1], got, 9), 0);
 	close(pair[1]);
 }
-END_TEST
 
 /* One thread reads while another answers. */
 static void *
@@ -653,7 +641,7 @@ answer(void *arg)
 	return NULL;
 }
 
-START_TEST(websocket_threads)
+TEST(websocket_threads)
 {
 	pthread_t thread;
 	int i, pair[2];
@@ -667,7 +655,6 @@ START_TEST(websocket_threads)
 		close_pair(pair);
 	}
 }
-END_TEST
 
 /* ---- many at once ---- */
 
@@ -724,7 +711,7 @@ request(const struct sock_addr *addr, const char *what)
 	return pair[0];
 }
 
-START_TEST(threads_and_forks)
+TEST(threads_and_forks)
 {
 	pthread_t threads[THREADS];
 	struct sock_addr addr;
@@ -764,7 +751,6 @@ START_TEST(threads_and_forks)
 		pthread_join(threads[i], NULL);
 	close(listener);
 }
-END_TEST
 
 /* ---- a port ---- */
 
@@ -778,12 +764,11 @@ static const struct {
 	{ "3000 4 5", true }, { "65535 1023 18446744073709551615", true }
 };
 
-START_TEST(port_described)
+TEST(port_described)
 {
 	ck_assert_int_eq(fdaccept_port_begin(descriptions[_i].text),
 	    descriptions[_i].good);
 }
-END_TEST
 
 #define PORT		4321
 #define KEPT		300
@@ -849,7 +834,7 @@ serves(const struct sock_addr *addr, int fd)
 	close(ours);
 }
 
-START_TEST(port_bound)
+TEST(port_bound)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_INET };
 	struct sock_addr addr, name;
@@ -918,7 +903,6 @@ START_TEST(port_bound)
 	close(fd[1]);
 	end_port();
 }
-END_TEST
 
 /*
  * A signal handler, here a thread, that closes the listener while accept waits,
@@ -931,7 +915,7 @@ accept_one(void *arg)
 	return NULL;
 }
 
-START_TEST(port_closed_meanwhile)
+TEST(port_closed_meanwhile)
 {
 	struct sock_addr addr;
 	int fd, null = open("/dev/null", O_RDONLY), client, result;
@@ -957,7 +941,6 @@ START_TEST(port_closed_meanwhile)
 	close(null);
 	end_port();
 }
-END_TEST
 
 /* Who has room for an IPv4 address gets no part of another. */
 static const struct {
@@ -971,7 +954,7 @@ static const struct {
 	{ AF_INET6, 2, 28, AF_INET6 }
 };
 
-START_TEST(port_addresses)
+TEST(port_addresses)
 {
 	struct sockaddr_in6 from = { .sin6_family = AF_INET6,
 	    .sin6_port = htons(77), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
@@ -997,10 +980,9 @@ START_TEST(port_addresses)
 	if (v6 && rooms[_i].put == AF_INET)
 		ck_assert_uint_eq(to.in.sin_addr.s_addr, 0);
 }
-END_TEST
 
 /* Other ports, other kinds of sockets, and addresses that are none. */
-START_TEST(port_not_meant)
+TEST(port_not_meant)
 {
 	struct sock_addr addr, name;
 	int fd;
@@ -1026,10 +1008,9 @@ START_TEST(port_not_meant)
 	ck_assert_int_eq(errno, EBADF);
 	end_port();
 }
-END_TEST
 
 /* The number stays open, whatever is closed; nothing else does. */
-START_TEST(port_kept)
+TEST(port_kept)
 {
 	struct sock_addr addr;
 	int fd, low, high;
@@ -1062,39 +1043,35 @@ START_TEST(port_kept)
 	ck_assert_int_eq(errno, EADDRNOTAVAIL);
 	close(fd);
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(splits, COUNT(heads)),
+#ifdef __linux__
+	TIMES(edge_triggered, COUNT(heads)),
+#endif
+	TIMES(large, 3),
+	TIMES(body, COUNT(body_sizes)),
+	ONCE(cut_short),
+	ONCE(chunks),
+	ONCE(discarded),
+	ONCE(errors),
+	ONCE(number_again),
+	ONCE(in_a_child),
+	TIMES(websocket, SENDINGS),
+	TIMES(websocket_refused, SENDINGS),
+	ONCE(websocket_early),
+	ONCE(websocket_threads),
+	ONCE(threads_and_forks),
+	TIMES(port_described, COUNT(descriptions)),
+	ONCE(port_bound),
+	TIMES(port_addresses, COUNT(rooms)),
+	ONCE(port_closed_meanwhile),
+	ONCE(port_not_meant),
+	ONCE(port_kept)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("fdaccept");
-	TCase *tc = tcase_create("all");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, splits, 0, COUNT(heads));
-#ifdef __linux__
-	tcase_add_loop_test(tc, edge_triggered, 0, COUNT(heads));
-#endif
-	tcase_add_loop_test(tc, large, 0, 3);
-	tcase_add_loop_test(tc, body, 0, 8);
-	tcase_add_test(tc, cut_short);
-	tcase_add_test(tc, chunks);
-	tcase_add_test(tc, discarded);
-	tcase_add_test(tc, errors);
-	tcase_add_test(tc, number_again);
-	tcase_add_test(tc, in_a_child);
-	tcase_add_loop_test(tc, websocket, 0, SENDINGS);
-	tcase_add_loop_test(tc, websocket_refused, 0, SENDINGS);
-	tcase_add_test(tc, websocket_early);
-	tcase_add_test(tc, websocket_threads);
-	tcase_add_test(tc, threads_and_forks);
-	tcase_add_loop_test(tc, port_described, 0, COUNT(descriptions));
-	tcase_add_test(tc, port_bound);
-	tcase_add_loop_test(tc, port_addresses, 0, COUNT(rooms));
-	tcase_add_test(tc, port_closed_meanwhile);
-	tcase_add_test(tc, port_not_meant);
-	tcase_add_test(tc, port_kept);
-	suite_add_tcase(suite, tc);
-	return unit_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -76,7 +76,7 @@ same_file(int a, int b)
 }
 
 /* A NUL byte and a descriptor, of the same open file. */
-START_TEST(one_byte)
+TEST(one_byte)
 {
 	char byte = 'x', data[4];
 	int client[2], fd = -7;
@@ -104,10 +104,9 @@ START_TEST(one_byte)
 	ck_assert_int_eq(fdpass_recv(pair[1], data, sizeof(data), &fd), 0);
 	ck_assert_int_eq(fd, -1);
 }
-END_TEST
 
 /* The bytes behind the first one arrive in order, however they are sent. */
-START_TEST(payload)
+TEST(payload)
 {
 	static const char text[] = "\0GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 	char data[64];
@@ -135,10 +134,9 @@ START_TEST(payload)
 	ck_assert(same_file(first, pair[0]));
 	close(first);
 }
-END_TEST
 
 /* More than fits: a count, and never a wait. */
-START_TEST(payload_long)
+TEST(payload_long)
 {
 	static char text[4 * 1024 * 1024], data[sizeof(text)];
 	size_t got = 0;
@@ -161,10 +159,9 @@ START_TEST(payload_long)
 	ck_assert_uint_eq(got, (size_t)sent);
 	ck_assert_int_eq(fds, 1);
 }
-END_TEST
 
 /* A message without a descriptor, and one byte of one that has more. */
-START_TEST(without)
+TEST(without)
 {
 	char data[2];
 	int fd = 5;
@@ -181,12 +178,11 @@ START_TEST(without)
 	ck_assert(errno == EAGAIN || errno == EWOULDBLOCK);
 	ck_assert_int_eq(fd, -1);
 }
-END_TEST
 
 /* Of several, the first is taken and the others are closed. */
-START_TEST(surplus)
+TEST(surplus)
 {
-	int fds[16], fd, i, n = _i, before;
+	int fds[16], fd, i, n = _i + 1, before;
 	char byte;
 
 	for (i = 0; i < n; i++) {
@@ -206,10 +202,9 @@ START_TEST(surplus)
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 }
-END_TEST
 
 /* A receiver without room: the descriptor is lost, and that is told. */
-START_TEST(no_room)
+TEST(no_room)
 {
 	struct rlimit limit, saved;
 	int fds[FDS_MAX], n = 0, fd;
@@ -230,9 +225,8 @@ START_TEST(no_room)
 		close(fds[--n]);
 	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
 }
-END_TEST
 
-START_TEST(nobody)
+TEST(nobody)
 {
 	close(pair[1]);
 	pair[1] = -1;
@@ -240,10 +234,9 @@ START_TEST(nobody)
 	ck_assert(errno == EPIPE || errno == ECONNRESET);
 	ck_assert(fcntl(pair[0], F_GETFD) != -1);
 }
-END_TEST
 
 /* A full socket says so at once, also when it is a blocking one. */
-START_TEST(full)
+TEST(full)
 {
 	static char dots[65536];
 	ssize_t n;
@@ -255,9 +248,8 @@ START_TEST(full)
 	ck_assert_int_eq(fdpass_send(pair[0], pair[0], "", 1), -1);
 	ck_assert(errno == EAGAIN || errno == EWOULDBLOCK);
 }
-END_TEST
 
-START_TEST(bad_descriptor)
+TEST(bad_descriptor)
 {
 	int fd = dup(pair[0]);
 
@@ -265,10 +257,9 @@ START_TEST(bad_descriptor)
 	ck_assert_int_eq(fdpass_send(pair[0], fd, "", 1), -1);
 	ck_assert_int_eq(errno, EBADF);
 }
-END_TEST
 
 /* Connecting, for a whole hand-off. */
-START_TEST(handoff)
+TEST(handoff)
 {
 	struct sock_addr from;
 	int listener, sock, peer, fd;
@@ -302,10 +293,9 @@ START_TEST(handoff)
 	close(peer);
 	close(listener);
 }
-END_TEST
 
 #ifdef __linux__
-START_TEST(backlog)
+TEST(backlog)
 {
 	int fds[8], listener, n, before;
 
@@ -326,7 +316,6 @@ START_TEST(backlog)
 		close(fds[--n]);
 	close(listener);
 }
-END_TEST
 #endif
 
 static void
@@ -340,7 +329,7 @@ refused(int error, enum fdpass_state state)
 	ck_assert_int_eq(unit_count_open(FDS_MAX), before);
 }
 
-START_TEST(absent)
+TEST(absent)
 {
 	int fd;
 
@@ -356,9 +345,8 @@ START_TEST(absent)
 	refused(ECONNREFUSED, FDPASS_FULL);
 #endif
 }
-END_TEST
 
-START_TEST(broken)
+TEST(broken)
 {
 	struct sock_addr below;
 	char name[160];
@@ -387,10 +375,9 @@ START_TEST(broken)
 	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_BROKEN);
 	rmdir(path);
 }
-END_TEST
 
 /* A socket of another type. */
-START_TEST(datagram)
+TEST(datagram)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
@@ -399,9 +386,8 @@ START_TEST(datagram)
 	refused(EPROTOTYPE, FDPASS_BROKEN);
 	close(fd);
 }
-END_TEST
 
-START_TEST(forbidden)
+TEST(forbidden)
 {
 	int fd;
 
@@ -413,9 +399,8 @@ START_TEST(forbidden)
 	refused(EACCES, FDPASS_BROKEN);
 	close(fd);
 }
-END_TEST
 
-START_TEST(states)
+TEST(states)
 {
 	static const struct {
 		int error;
@@ -435,33 +420,30 @@ START_TEST(states)
 		ck_assert_int_eq(fdpass_state(rows[i].error, &addr),
 		    rows[i].state);
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(one_byte),
+	ONCE(payload),
+	ONCE(payload_long),
+	ONCE(without),
+	TIMES(surplus, 16),
+	ONCE(no_room),
+	ONCE(nobody),
+	ONCE(full),
+	ONCE(bad_descriptor),
+	ONCE(handoff),
+#ifdef __linux__
+	ONCE(backlog),
+#endif
+	ONCE(absent),
+	ONCE(broken),
+	ONCE(datagram),
+	ONCE(forbidden),
+	ONCE(states)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("fdpass");
-	TCase *t = tcase_create("all");
-
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, one_byte);
-	tcase_add_test(t, payload);
-	tcase_add_test(t, payload_long);
-	tcase_add_test(t, without);
-	tcase_add_loop_test(t, surplus, 1, 17);
-	tcase_add_test(t, no_room);
-	tcase_add_test(t, nobody);
-	tcase_add_test(t, full);
-	tcase_add_test(t, bad_descriptor);
-	tcase_add_test(t, handoff);
-#ifdef __linux__
-	tcase_add_test(t, backlog);
-#endif
-	tcase_add_test(t, absent);
-	tcase_add_test(t, broken);
-	tcase_add_test(t, datagram);
-	tcase_add_test(t, forbidden);
-	tcase_add_test(t, states);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -106,7 +106,7 @@ refused(const char *flusher, const char *headers, const char *error,
 }
 
 /* As mod_proxy_fdpass: these fields, in this order. */
-START_TEST(text_plain)
+TEST(text_plain)
 {
 	struct flush *f = make("flush", "", "fdproxy/1");
 	size_t n;
@@ -118,9 +118,8 @@ START_TEST(text_plain)
 	    "Connection: close\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
-START_TEST(text_headers)
+TEST(text_headers)
 {
 	struct flush *f = make("flush", "A: b\r\nC: %s%n\r\n", "");
 	size_t n;
@@ -135,10 +134,9 @@ START_TEST(text_headers)
 	    "Connection: close\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
 /* The Date can be another, or not be there. */
-START_TEST(text_dates)
+TEST(text_dates)
 {
 	struct flush_own own = { "", "then" };
 	const char *error;
@@ -156,10 +154,9 @@ START_TEST(text_dates)
 	    "Connection: close\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
 /* Nothing given to flush_new() is kept. */
-START_TEST(text_copied)
+TEST(text_copied)
 {
 	char flusher[] = "flush", headers[] = "A: b\r\n", server[] = "s";
 	struct flush *f = make(flusher, headers, server);
@@ -173,9 +170,8 @@ START_TEST(text_copied)
 	    "Connection: close\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
-START_TEST(text_long)
+TEST(text_long)
 {
 	static char headers[20001];
 	struct flush *f;
@@ -192,9 +188,8 @@ START_TEST(text_long)
 	ck_assert_str_eq(text + n - 23, "\r\nConnection: close\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
-START_TEST(expect)
+TEST(expect)
 {
 	struct flush *f = make("flush", "", "");
 	size_t n;
@@ -207,10 +202,9 @@ START_TEST(expect)
 	    0);
 	flush_free(f);
 }
-END_TEST
 
 /* The date is each client's own, also if the clock has gone back. */
-START_TEST(date)
+TEST(date)
 {
 	static const uint32_t walls[] = { 0, WALL, 0, WALL, WALL, WALL - 1,
 	    4294967295u, 1 };
@@ -231,9 +225,8 @@ START_TEST(date)
 	flush_free(f);
 	flush_free(g);
 }
-END_TEST
 
-START_TEST(none)
+TEST(none)
 {
 	struct flush *f = make("none", "", "s");
 	uint32_t offset = flush_start(f, true);
@@ -247,9 +240,8 @@ START_TEST(none)
 	flush_free(f);
 	flush_free(NULL);
 }
-END_TEST
 
-START_TEST(file_good)
+TEST(file_good)
 {
 	static const char text[] = "HTTP/1.1 202 Accepted\r\n"
 	    "Content-Type: text/plain\r\n\r\nbody\0with\nNUL";
@@ -278,34 +270,33 @@ START_TEST(file_good)
 	    "HTTP/1.1 204 No Content\r\n\r\n");
 	flush_free(f);
 }
-END_TEST
 
-START_TEST(file_bad)
+static const struct {
+	const char *text;
+	size_t len;
+} bad_files[] = {
+	{ TEXT("") },
+	{ TEXT("HTTP/1.1 200 OK\r\n") },
+	{ TEXT("HTTP/1.1 200 OK\n\n") },
+	{ TEXT("HTTP/1.0 200 OK\r\n\r\n") },
+	{ TEXT("HTTP/2 200\r\n\r\n") },
+	{ TEXT("X: y\r\n\r\n") },
+	{ TEXT("hello\r\n\r\n") },
+	{ TEXT("HTTP/1.1 200 OK\r\nX: y\r\nbody") },
+	{ TEXT("HTTP/1.1 200 OK\r\nX: \0\r\n\r\n") },
+	/* A line of the head that does not end in CRLF. */
+	{ TEXT("HTTP/1.1 200 OK\nX: y\r\n\r\n") },
+	{ TEXT("HTTP/1.1 200 OK\r\nX: y\n\nbody\r\n\r\n") }
+};
+
+TEST(file_bad)
 {
-	static const struct {
-		const char *text;
-		size_t len;
-	} rows[] = {
-		{ TEXT("") },
-		{ TEXT("HTTP/1.1 200 OK\r\n") },
-		{ TEXT("HTTP/1.1 200 OK\n\n") },
-		{ TEXT("HTTP/1.0 200 OK\r\n\r\n") },
-		{ TEXT("HTTP/2 200\r\n\r\n") },
-		{ TEXT("X: y\r\n\r\n") },
-		{ TEXT("hello\r\n\r\n") },
-		{ TEXT("HTTP/1.1 200 OK\r\nX: y\r\nbody") },
-		{ TEXT("HTTP/1.1 200 OK\r\nX: \0\r\n\r\n") },
-		/* A line of the head that does not end in CRLF. */
-		{ TEXT("HTTP/1.1 200 OK\nX: y\r\n\r\n") },
-		{ TEXT("HTTP/1.1 200 OK\r\nX: y\n\nbody\r\n\r\n") }
-	};
 
-	save(rows[_i].text, rows[_i].len);
+	save(bad_files[_i].text, bad_files[_i].len);
 	refused(name, "", "not a response head", 0);
 }
-END_TEST
 
-START_TEST(refusals)
+TEST(refusals)
 {
 	refused("", "", "unknown flusher", 0);
 	refused("flushx", "", "unknown flusher", 0);
@@ -321,7 +312,6 @@ START_TEST(refusals)
 	snprintf(name, sizeof(name), "file:%s", dir);
 	refused(name, "", "cannot be read", EINVAL);
 }
-END_TEST
 
 static void
 on_alarm(int signal)
@@ -330,7 +320,7 @@ on_alarm(int signal)
 }
 
 /* A start that waits for somebody to write into a FIFO is no start. */
-START_TEST(file_fifo)
+TEST(file_fifo)
 {
 	struct sigaction sa;
 
@@ -342,9 +332,8 @@ START_TEST(file_fifo)
 	refused(name, "", "cannot be read", EINVAL);
 	alarm(0);
 }
-END_TEST
 
-START_TEST(file_large)
+TEST(file_large)
 {
 	static char text[1024 * 1024];
 	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
@@ -382,10 +371,9 @@ START_TEST(file_large)
 	ck_assert_uint_eq(seen, want);
 	flush_free(f);
 }
-END_TEST
 
 /* Pieces come in order; several clients share one flusher meanwhile. */
-START_TEST(partial)
+TEST(partial)
 {
 	static char headers[40001], a[50000], b[50000];
 	int size = 4096, other[2], again = 0;
@@ -429,10 +417,9 @@ START_TEST(partial)
 	close(other[1]);
 	flush_free(f);
 }
-END_TEST
 
 /* A full socket is no failure, and does not block. */
-START_TEST(full)
+TEST(full)
 {
 	static char dots[65536], text[UNIT_FENCE * 4];
 	struct flush *f = make("flush", "", "");
@@ -457,10 +444,9 @@ START_TEST(full)
 	ck_assert(strncmp(text, "HTTP/1.1 200 OK\r\n", 17) == 0);
 	flush_free(f);
 }
-END_TEST
 
 /* Neither is it fatal to write to nobody. */
-START_TEST(gone)
+TEST(gone)
 {
 	struct flush *f = make("flush", "", "");
 	uint32_t offset = flush_start(f, false);
@@ -472,9 +458,8 @@ START_TEST(gone)
 	pair[1] = dup(pair[0]);
 	flush_free(f);
 }
-END_TEST
 
-START_TEST(bytes)
+TEST(bytes)
 {
 	static const char text[] = "0123456789";
 	char out[32];
@@ -488,33 +473,29 @@ START_TEST(bytes)
 	ck_assert_uint_eq(len, 6);
 	ck_assert(memcmp(out, "456789", 6) == 0);
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(text_plain),
+	ONCE(text_headers),
+	ONCE(text_dates),
+	ONCE(text_copied),
+	ONCE(text_long),
+	ONCE(expect),
+	ONCE(date),
+	ONCE(none),
+	ONCE(file_good),
+	TIMES(file_bad, COUNT(bad_files)),
+	ONCE(file_fifo),
+	ONCE(file_large),
+	ONCE(refusals),
+	ONCE(partial),
+	ONCE(full),
+	ONCE(gone),
+	ONCE(bytes)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("flush");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 30);
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, text_plain);
-	tcase_add_test(t, text_headers);
-	tcase_add_test(t, text_dates);
-	tcase_add_test(t, text_copied);
-	tcase_add_test(t, text_long);
-	tcase_add_test(t, expect);
-	tcase_add_test(t, date);
-	tcase_add_test(t, none);
-	tcase_add_test(t, file_good);
-	tcase_add_loop_test(t, file_bad, 0, 11);
-	tcase_add_test(t, file_fifo);
-	tcase_add_test(t, file_large);
-	tcase_add_test(t, refusals);
-	tcase_add_test(t, partial);
-	tcase_add_test(t, full);
-	tcase_add_test(t, gone);
-	tcase_add_test(t, bytes);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -552,7 +552,7 @@ check_bad(const char *text, size_t len, int status,
 	    head.status, status, (int)len, text);
 }
 
-START_TEST(good)
+TEST(good)
 {
 	const struct good *g = &goods[_i];
 	struct http_scan scan = { 0, 0, 0 };
@@ -580,15 +580,13 @@ START_TEST(good)
 	}
 	ck_assert_str_eq(list, g->fields);
 }
-END_TEST
 
-START_TEST(bad)
+TEST(bad)
 {
 	const struct bad *b = &bads[_i];
 
 	check_bad(b->head, b->len, b->status, &usual);
 }
-END_TEST
 
 /* Append a line that is size bytes long without its CRLF. */
 static size_t
@@ -655,7 +653,7 @@ of_size(char *dst, size_t size, size_t longest)
 	return n + 2;
 }
 
-START_TEST(limits_exact)
+TEST(limits_exact)
 {
 	static char text[UNIT_FENCE / 8];
 	const struct http_limits *l = _i == 0 ? &tight : &usual;
@@ -681,10 +679,9 @@ START_TEST(limits_exact)
 	n = of_size(text, l->head + 1, l->field);
 	check_bad(text, n, 431, l);
 }
-END_TEST
 
 /* What is too long is told before its LF comes. */
-START_TEST(limits_at_once)
+TEST(limits_at_once)
 {
 	static char text[UNIT_FENCE / 8];
 	const struct http_limits *l = _i == 0 ? &tight : &usual;
@@ -720,13 +717,12 @@ START_TEST(limits_at_once)
 	partial(text, n - 1, look(text, n - 1, &scan, l, &head), &head);
 	check_bad(text, n, 431, l);
 }
-END_TEST
 
 /*
  * Two faults in one line: the one that was there first is told, whether its
  * bytes come at once or one by one.
  */
-START_TEST(limits_mixed)
+TEST(limits_mixed)
 {
 	static const struct http_limits small = { 20, 20, 3, 1000 };
 	static const struct http_limits line_most = { 500, 20, 3, 64 };
@@ -770,10 +766,9 @@ START_TEST(limits_mixed)
 	memset(text + 2, 'A', 100);
 	check_bad(text, 100, 414, &line_most);
 }
-END_TEST
 
 /* A fault is told when its line is whole, not when the head is. */
-START_TEST(first_fault)
+TEST(first_fault)
 {
 	check_bad(TEXT("GET a HTTP/1.1\r\n"), 400, &usual);
 	check_bad(TEXT("GET /a HTTP/2.0\r\n"), 505, &usual);
@@ -786,10 +781,9 @@ START_TEST(first_fault)
 	/* What all lines decide together waits for the last. */
 	check_bad(TEXT("GET / HTTP/1.1\r\nExpect: x\r\nA\r\n"), 400, &usual);
 }
-END_TEST
 
 /* So that the answer to a HEAD has no body, whatever else is wrong. */
-START_TEST(method_of_bad)
+TEST(method_of_bad)
 {
 	static const struct {
 		const char *text;
@@ -820,7 +814,6 @@ START_TEST(method_of_bad)
 		}
 	}
 }
-END_TEST
 
 static bool
 is_tchar(int c)
@@ -829,20 +822,21 @@ is_tchar(int c)
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", c) != NULL;
 }
 
+static const struct {
+	const char *head;
+	size_t at;
+} places[] = {
+	{ "GxT /a HTTP/1.1\r\nHost: h\r\n\r\n", 1 },
+	{ "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 5 },
+	{ "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 7 },
+	{ "GET /a HTTP/1.1\r\nHost: h\r\nAxB: c\r\n\r\n", 27 },
+	{ "GET /a HTTP/1.1\r\nHost: h\r\nA: bxc\r\n\r\n", 30 },
+	{ "GET /a HTTP/1.1\r\nHost: axb\r\n\r\n", 24 }
+};
+
 /* Every byte in every place. */
-START_TEST(every_byte)
+TEST(every_byte)
 {
-	static const struct {
-		const char *head;
-		size_t at;
-	} places[] = {
-		{ "GxT /a HTTP/1.1\r\nHost: h\r\n\r\n", 1 },
-		{ "GET /x HTTP/1.1\r\nHost: h\r\n\r\n", 5 },
-		{ "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 7 },
-		{ "GET /a HTTP/1.1\r\nHost: h\r\nAxB: c\r\n\r\n", 27 },
-		{ "GET /a HTTP/1.1\r\nHost: h\r\nA: bxc\r\n\r\n", 30 },
-		{ "GET /a HTTP/1.1\r\nHost: axb\r\n\r\n", 24 }
-	};
 	char text[64];
 	size_t n = strlen(places[_i].head);
 	bool fine;
@@ -877,13 +871,12 @@ START_TEST(every_byte)
 			check_bad(text, n, 400, &usual);
 	}
 }
-END_TEST
 
 /*
  * A head that comes byte by byte is not read again and again: lines that are
  * done with are spoilt, which nothing notices until the last byte comes.
  */
-START_TEST(no_rescan)
+TEST(no_rescan)
 {
 	static char text[16384], good_text[16384];
 	struct http_scan scan = { 0, 0, 0 };
@@ -922,10 +915,9 @@ START_TEST(no_rescan)
 	    (int)n);
 	ck_assert_uint_eq(head.fields.len, n - 2 - first);
 }
-END_TEST
 
 /* The largest head there can be: positions in it are 16 bits wide. */
-START_TEST(largest)
+TEST(largest)
 {
 	static const struct http_limits most = { HTTP_HEAD_MAX, HTTP_HEAD_MAX,
 	    32767, HTTP_HEAD_MAX };
@@ -952,9 +944,8 @@ START_TEST(largest)
 	    HTTP_BAD);
 	ck_assert_int_eq(head.status, 414);
 }
-END_TEST
 
-START_TEST(fields_one_by_one)
+TEST(fields_one_by_one)
 {
 	static const char text[] = "GET / HTTP/1.0\r\n"
 	    "First: 1\r\nEmpty:\r\nBlank: \t \r\nLast:\tx : y \t\r\n\r\n";
@@ -979,9 +970,8 @@ START_TEST(fields_one_by_one)
 	ck_assert(!http_parse_field(&fields, &name, &value));
 	ck_assert_uint_eq(fields.len, 0);
 }
-END_TEST
 
-START_TEST(words)
+TEST(words)
 {
 	struct http_slice cut = { "hostess", 4 }, none = { NULL, 0 };
 	int c;
@@ -1010,27 +1000,24 @@ START_TEST(words)
 		    (c == '\t' || (c >= 0x20 && c != 0x7f)));
 	}
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(good, COUNT(goods)),
+	TIMES(bad, COUNT(bads)),
+	TIMES(limits_exact, 2),
+	TIMES(limits_at_once, 2),
+	ONCE(limits_mixed),
+	ONCE(first_fault),
+	ONCE(method_of_bad),
+	TIMES(every_byte, COUNT(places)),
+	ONCE(no_rescan),
+	ONCE(largest),
+	ONCE(fields_one_by_one),
+	ONCE(words)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("http_parse");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, good, 0, COUNT(goods));
-	tcase_add_loop_test(t, bad, 0, COUNT(bads));
-	tcase_add_loop_test(t, limits_exact, 0, 2);
-	tcase_add_loop_test(t, limits_at_once, 0, 2);
-	tcase_add_test(t, limits_mixed);
-	tcase_add_test(t, first_fault);
-	tcase_add_test(t, method_of_bad);
-	tcase_add_loop_test(t, every_byte, 0, 6);
-	tcase_add_test(t, no_rescan);
-	tcase_add_test(t, largest);
-	tcase_add_test(t, fields_one_by_one);
-	tcase_add_test(t, words);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), NULL, NULL);
 }

@@ -93,7 +93,7 @@ empty(size_t len)
 	}
 }
 
-START_TEST(lines)
+TEST(lines)
 {
 	log_error("one %d", 1);
 	ck_assert_str_eq(written(), "fdproxy: error: one 1\n");
@@ -115,9 +115,8 @@ START_TEST(lines)
 	log_error("%s", "");
 	ck_assert_str_eq(written(), "other: error: \n");
 }
-END_TEST
 
-START_TEST(levels)
+TEST(levels)
 {
 	ck_assert_int_eq(log_level_named("error"), LOG_L_ERROR);
 	ck_assert_int_eq(log_level_named("warn"), LOG_L_WARN);
@@ -134,19 +133,17 @@ START_TEST(levels)
 	ck_assert(log_wanted(LOG_L_INFO));
 	ck_assert(!log_wanted(LOG_L_DEBUG));
 }
-END_TEST
 
 /* One message is one line, and nothing in it drives a terminal. */
-START_TEST(escaped)
+TEST(escaped)
 {
 	log_error("a\nb\r\tc\x1b[0m\x7f\x80\xff \"\\");
 	ck_assert_str_eq(written(), "fdproxy: error: a\\x0ab\\x0d\\x09c"
 	    "\\x1b[0m\\x7f\\x80\\xff \"\\\n");
 }
-END_TEST
 
 /* Whatever is said, it is one line of LOG_LINE bytes at most. */
-START_TEST(bounded)
+TEST(bounded)
 {
 	static char text[3 * LOG_LINE];
 	const char *line;
@@ -174,9 +171,8 @@ START_TEST(bounded)
 		MUST(memcmp(line + len - 5, "\\x01\n", 5) == 0);
 	}
 }
-END_TEST
 
-START_TEST(full_pipe)
+TEST(full_pipe)
 {
 	size_t len;
 	int i;
@@ -201,10 +197,9 @@ START_TEST(full_pipe)
 	log_error("fine");
 	ck_assert_str_eq(written(), "fdproxy: error: fine\n");
 }
-END_TEST
 
 /* The description is shared with whoever started us. */
-START_TEST(stays_blocking)
+TEST(stays_blocking)
 {
 	int flags = fcntl(STDERR_FILENO, F_GETFL);
 
@@ -213,9 +208,8 @@ START_TEST(stays_blocking)
 	ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFL), flags);
 	ck_assert_int_eq(flags & O_NONBLOCK, 0);
 }
-END_TEST
 
-START_TEST(errno_kept)
+TEST(errno_kept)
 {
 	char text[8];
 	size_t len;
@@ -248,9 +242,8 @@ START_TEST(errno_kept)
 	ck_assert_str_eq(written(), "fdproxy: warn: 1 log lines dropped\n"
 	    "fdproxy: error: back\n");
 }
-END_TEST
 
-START_TEST(quote)
+TEST(quote)
 {
 	static const char all[] = "a\"b\\c\r\n\0\x1b\x80\xff~ ";
 	char dst[128];
@@ -260,10 +253,9 @@ START_TEST(quote)
 	ck_assert_str_eq(log_quote(dst, sizeof(dst), "", 0), "");
 	ck_assert_ptr_eq(log_quote(dst, sizeof(dst), "a", 1), dst);
 }
-END_TEST
 
 /* Cut to fit, never within an escape, and never beyond. */
-START_TEST(quote_cut)
+TEST(quote_cut)
 {
 	static const char src[] = "ab\ncd\nefgh\n";
 	static const char whole[] = "ab\\x0acd\\x0aefgh\\x0a";
@@ -283,7 +275,6 @@ START_TEST(quote_cut)
 		    strlen(strrchr(dst, '\\')) >= 4);
 	}
 }
-END_TEST
 
 /* A log in a pipe of its own; returns the end to read from. */
 static int
@@ -317,7 +308,7 @@ is_open(int fd)
 	return fcntl(fd, F_GETFD) != -1;
 }
 
-START_TEST(access_lines)
+TEST(access_lines)
 {
 	int fd;
 
@@ -361,9 +352,8 @@ START_TEST(access_lines)
 	log_use(LOG_ACCESS, NULL, -1);
 	ck_assert(is_open(STDERR_FILENO));
 }
-END_TEST
 
-START_TEST(access_bounded)
+TEST(access_bounded)
 {
 	static char text[3 * LOG_LINE];
 	int fd = pipe_log(LOG_ACCESS);
@@ -392,10 +382,9 @@ START_TEST(access_bounded)
 	}
 	close(fd);
 }
-END_TEST
 
 /* Whichever log it was that lost them, messages tell it. */
-START_TEST(access_full)
+TEST(access_full)
 {
 	int fd = pipe_log(LOG_ACCESS), i;
 	unsigned long before = log_dropped();
@@ -441,10 +430,9 @@ START_TEST(access_full)
 	ck_assert_uint_eq(log_dropped() - before, 7);
 	close(fd);
 }
-END_TEST
 
 /* Messages may go nowhere as well. */
-START_TEST(no_messages)
+TEST(no_messages)
 {
 	unsigned long before = log_dropped();
 
@@ -458,7 +446,6 @@ START_TEST(no_messages)
 	log_error("b");
 	ck_assert_str_eq(written(), "fdproxy: error: b\n");
 }
-END_TEST
 
 static void
 make_dir(void)
@@ -505,7 +492,7 @@ remove_dir(void)
 	ck_assert_int_eq(rmdir(dir), 0);
 }
 
-START_TEST(file)
+TEST(file)
 {
 	mode_t mask = umask(022);
 	char name[128];
@@ -551,9 +538,8 @@ START_TEST(file)
 	ck_assert(is_open(STDERR_FILENO));
 	remove_dir();
 }
-END_TEST
 
-START_TEST(file_fails)
+TEST(file_fails)
 {
 	make_dir();
 	errno = 0;
@@ -567,10 +553,9 @@ START_TEST(file_fails)
 	ck_assert_int_eq(errno, ENXIO);
 	remove_dir();
 }
-END_TEST
 
 /* A file that takes nothing. */
-START_TEST(disk_full)
+TEST(disk_full)
 {
 	unsigned long before = log_dropped();
 	int fd = log_file("/dev/full");
@@ -601,10 +586,9 @@ START_TEST(disk_full)
 	ck_assert_str_eq(written(), "fdproxy: error: c\n");
 	ck_assert_uint_eq(log_dropped(), before);
 }
-END_TEST
 
 /* As a log is rotated: renamed, then told. */
-START_TEST(reopened)
+TEST(reopened)
 {
 	char a[128], b[128], expected[256];
 	int i;
@@ -662,10 +646,9 @@ START_TEST(reopened)
 	ck_assert_str_eq(written(), "fdproxy: error: c\n");
 	remove_dir();
 }
-END_TEST
 
 /* What is sent to the system's log, by a socket that leads to us instead. */
-START_TEST(syslog_packets)
+TEST(syslog_packets)
 {
 	static char text[2 * LOG_LINE];
 	unsigned long before = log_dropped();
@@ -736,9 +719,8 @@ START_TEST(syslog_packets)
 	log_error("b");
 	written();
 }
-END_TEST
 
-START_TEST(access_errno_kept)
+TEST(access_errno_kept)
 {
 	int fd;
 
@@ -755,34 +737,31 @@ START_TEST(access_errno_kept)
 	ck_assert_int_eq(errno, ENOTTY);
 	close(fd);
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(lines),
+	ONCE(levels),
+	ONCE(escaped),
+	ONCE(bounded),
+	ONCE(full_pipe),
+	ONCE(stays_blocking),
+	ONCE(errno_kept),
+	ONCE(quote),
+	ONCE(quote_cut),
+	ONCE(access_lines),
+	ONCE(access_bounded),
+	ONCE(access_full),
+	ONCE(access_errno_kept),
+	ONCE(no_messages),
+	ONCE(file),
+	ONCE(file_fails),
+	ONCE(disk_full),
+	ONCE(reopened),
+	ONCE(syslog_packets)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("log");
-	TCase *t = tcase_create("all");
-
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, lines);
-	tcase_add_test(t, levels);
-	tcase_add_test(t, escaped);
-	tcase_add_test(t, bounded);
-	tcase_add_test(t, full_pipe);
-	tcase_add_test(t, stays_blocking);
-	tcase_add_test(t, errno_kept);
-	tcase_add_test(t, quote);
-	tcase_add_test(t, quote_cut);
-	tcase_add_test(t, access_lines);
-	tcase_add_test(t, access_bounded);
-	tcase_add_test(t, access_full);
-	tcase_add_test(t, access_errno_kept);
-	tcase_add_test(t, no_messages);
-	tcase_add_test(t, file);
-	tcase_add_test(t, file_fails);
-	tcase_add_test(t, disk_full);
-	tcase_add_test(t, reopened);
-	tcase_add_test(t, syslog_packets);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -203,7 +203,7 @@ normalize(const char *path, size_t len, size_t outsize, char *out,
 	return status;
 }
 
-START_TEST(normal_table)
+TEST(normal_table)
 {
 	const struct normal *row = &normals[_i];
 	char out[PATH_MAX_LEN], again[PATH_MAX_LEN];
@@ -223,10 +223,9 @@ START_TEST(normal_table)
 	ck_assert_int_eq(naive_normalize(row->path, row->len, again, &m), 0);
 	ck_assert(n == m && memcmp(out, again, n) == 0);
 }
-END_TEST
 
 /* The input at the fence. */
-START_TEST(normal_input_fenced)
+TEST(normal_input_fenced)
 {
 	const struct normal *row = &normals[_i];
 	char out[PATH_MAX_LEN];
@@ -235,9 +234,8 @@ START_TEST(normal_input_fenced)
 	ck_assert_int_eq(route_normalize(unit_fenced(row->path, row->len),
 	    row->len, out, sizeof(out), &n), row->status);
 }
-END_TEST
 
-START_TEST(normal_too_small)
+TEST(normal_too_small)
 {
 	char out[PATH_MAX_LEN];
 	size_t n, size;
@@ -249,7 +247,6 @@ START_TEST(normal_too_small)
 	}
 	ck_assert_int_eq(normalize("/abcd", 5, 5, out, &n), 0);
 }
-END_TEST
 
 /* A path of up to 20 pieces that are likely to mean something. */
 static size_t
@@ -277,7 +274,7 @@ make_path(char *dst, uint32_t *seed)
 	return n;
 }
 
-START_TEST(normal_random)
+TEST(normal_random)
 {
 	char path[PATH_MAX_LEN], a[PATH_MAX_LEN], b[PATH_MAX_LEN];
 	size_t len, n, m;
@@ -305,7 +302,6 @@ START_TEST(normal_random)
 	ck_assert_int_gt(seen[0], 4000);
 	ck_assert_int_gt(seen[1], 4000);
 }
-END_TEST
 
 /* A path and the route that it must find among these. */
 static const char *const routes[] = {
@@ -367,7 +363,7 @@ match(const struct route_table *table, const char *path, size_t len,
 	return route_match(table, unit_fenced(path, len), len, rest);
 }
 
-START_TEST(match_table)
+TEST(match_table)
 {
 	struct route_table *table = route_new();
 	const char *path;
@@ -395,9 +391,8 @@ START_TEST(match_table)
 	}
 	route_free(table);
 }
-END_TEST
 
-START_TEST(match_root_first)
+TEST(match_root_first)
 {
 	struct route_table *table = route_new();
 	size_t rest;
@@ -413,10 +408,9 @@ START_TEST(match_root_first)
 	route_free(table);
 	route_free(NULL);
 }
-END_TEST
 
 /* The table keeps a copy. */
-START_TEST(match_copy)
+TEST(match_copy)
 {
 	struct route_table *table = route_new();
 	char path[] = "/app";
@@ -427,7 +421,6 @@ START_TEST(match_copy)
 	ck_assert_int_eq(match(table, "/app", 4, &rest), 0);
 	route_free(table);
 }
-END_TEST
 
 /* The first route in order, by looking at all of them. */
 static int
@@ -461,7 +454,7 @@ join(char *path, const char *part)
 	strcat(path, part);
 }
 
-START_TEST(match_random)
+TEST(match_random)
 {
 	static const char *const parts[] = { "/a", "/b", "/ab", "/a", "/abc",
 	    "/b", "/c", "a", "/" };
@@ -504,7 +497,6 @@ START_TEST(match_random)
 	ck_assert_int_gt(found, 5000);
 	ck_assert_int_lt(found, 19000);
 }
-END_TEST
 
 /*
  * A path, among which routes, and whether every reading of it leads where its
@@ -567,7 +559,7 @@ static const struct {
 	{ "/dir/one/../onetwo", 3, false }
 };
 
-START_TEST(readings_table)
+TEST(readings_table)
 {
 	static const char *const tables[][3] = { { "/admin", "/", NULL },
 	    { "/public", NULL, NULL }, { "/a b", "/~user", "/" },
@@ -596,9 +588,8 @@ START_TEST(readings_table)
 	    readings[_i].agrees);
 	route_free(table);
 }
-END_TEST
 
-START_TEST(match_many)
+TEST(match_many)
 {
 	struct route_table *table = route_new();
 	char path[64];
@@ -623,25 +614,22 @@ START_TEST(match_many)
 	}
 	route_free(table);
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(normal_table, COUNT(normals)),
+	TIMES(normal_input_fenced, COUNT(normals)),
+	ONCE(normal_too_small),
+	ONCE(normal_random),
+	ONCE(match_table),
+	ONCE(match_root_first),
+	ONCE(match_copy),
+	ONCE(match_random),
+	ONCE(match_many),
+	TIMES(readings_table, COUNT(readings))
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("route");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, normal_table, 0, COUNT(normals));
-	tcase_add_loop_test(t, normal_input_fenced, 0, COUNT(normals));
-	tcase_add_test(t, normal_too_small);
-	tcase_add_test(t, normal_random);
-	tcase_add_test(t, match_table);
-	tcase_add_test(t, match_root_first);
-	tcase_add_test(t, match_copy);
-	tcase_add_test(t, match_random);
-	tcase_add_test(t, match_many);
-	tcase_add_loop_test(t, readings_table, 0, COUNT(readings));
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), NULL, NULL);
 }

@@ -96,7 +96,7 @@ static const struct {
 #endif
 };
 
-START_TEST(parse_good)
+TEST(parse_good)
 {
 	char text[SOCK_TEXT], host[SOCK_TEXT];
 	struct sock_addr a = parsed(forms[_i].text), again;
@@ -122,9 +122,8 @@ START_TEST(parse_good)
 		ck_assert(sock_same(&a, &again));
 	}
 }
-END_TEST
 
-START_TEST(parse_every)
+TEST(parse_every)
 {
 	static const char *const texts[] = { "80", ":80", "*:80", "080" };
 	char text[SOCK_TEXT];
@@ -141,9 +140,8 @@ START_TEST(parse_every)
 		    "0.0.0.0:80");
 	}
 }
-END_TEST
 
-START_TEST(parse_bad)
+TEST(parse_bad)
 {
 	static const char *const texts[] = { "", ":", "*", "*:", "x", "80x",
 	    "-1", "+1", " 80", "80 ", "65536", "99999999999999999999", "0x50",
@@ -165,10 +163,9 @@ START_TEST(parse_bad)
 		ck_assert_msg(sock_parse(texts[i], both, &n) != NULL, "%s",
 		    texts[i]);
 }
-END_TEST
 
 /* sun_path has room for a byte less than its size, of a name too. */
-START_TEST(unix_length)
+TEST(unix_length)
 {
 	size_t most = sizeof(addr.u.un.sun_path) - 1, len;
 	size_t skip = offsetof(struct sockaddr_un, sun_path);
@@ -208,10 +205,9 @@ START_TEST(unix_length)
 	ck_assert(!sock_unix(&addr, long_path, 2));
 #endif
 }
-END_TEST
 
 /* Of a name there is the more, the more room there is. */
-START_TEST(text_cut)
+TEST(text_cut)
 {
 	char *dst, whole[SOCK_TEXT];
 	size_t size;
@@ -227,9 +223,8 @@ START_TEST(text_cut)
 		MUST(strncmp(dst, path, strlen(dst)) == 0);
 	}
 }
-END_TEST
 
-START_TEST(sameness)
+TEST(sameness)
 {
 	struct sock_addr a, b;
 
@@ -278,9 +273,8 @@ START_TEST(sameness)
 	b.u.in6.sin6_flowinfo = 1;
 	ck_assert(sock_same(&a, &b));
 }
-END_TEST
 
-START_TEST(set_port)
+TEST(set_port)
 {
 	struct sock_addr a = parsed("127.0.0.1:0"), b;
 
@@ -298,7 +292,6 @@ START_TEST(set_port)
 	ck_assert_uint_eq(sock_port(&a), 0);
 	ck_assert_mem_eq(&a.u, &b.u, sizeof(a.u));
 }
-END_TEST
 
 static int
 flag(int fd, int level, int option)
@@ -363,7 +356,7 @@ must_serve(int fd, const struct sock_addr *to)
 	close(pair[1]);
 }
 
-START_TEST(listen_tcp)
+TEST(listen_tcp)
 {
 	static const char *const texts[] = { "127.0.0.1:0", "[::1]:0" };
 	struct sock_addr bound;
@@ -397,13 +390,12 @@ START_TEST(listen_tcp)
 	ck_assert_int_eq(sock_listen(&addr, 5, false, -1), -1);
 	ck_assert_int_eq(errno, EADDRNOTAVAIL);
 }
-END_TEST
 
 /*
  * Both halves of "every address" live with one port, unless somebody else has
  * it in one of them.
  */
-START_TEST(listen_every)
+TEST(listen_every)
 {
 	struct sock_addr both[2];
 	int fd[2], n, tries;
@@ -425,9 +417,8 @@ START_TEST(listen_every)
 	ck_assert_int_ne(fd[1], -1);
 	close(fd[1]);
 }
-END_TEST
 
-START_TEST(tune)
+TEST(tune)
 {
 #ifdef TCP_DEFER_ACCEPT
 	int fd;
@@ -451,7 +442,6 @@ START_TEST(tune)
 	close(fd);
 #endif
 }
-END_TEST
 
 /* How many clients a listener takes before it must accept one. */
 static int
@@ -473,7 +463,7 @@ count_backlog(void)
 }
 
 /* Those of the first count stay in its queue, though they are closed. */
-START_TEST(tune_backlog)
+TEST(tune_backlog)
 {
 #ifdef __linux__
 	int fd = sock_listen(&addr, 3, false, -1);
@@ -485,10 +475,9 @@ START_TEST(tune_backlog)
 	close(fd);
 #endif
 }
-END_TEST
 
 /* The permissions of a file, from the umask or as told. */
-START_TEST(listen_mode)
+TEST(listen_mode)
 {
 	static const struct {
 		mode_t mask;
@@ -523,9 +512,8 @@ START_TEST(listen_mode)
 	ck_assert_int_eq(errno, ENOENT);
 	ck_assert_int_eq((int)umask(022), 027);
 }
-END_TEST
 
-START_TEST(listen_file)
+TEST(listen_file)
 {
 	struct stat before, st;
 	int fd, again;
@@ -559,9 +547,8 @@ START_TEST(listen_file)
 	must_serve(fd, &addr);
 	close(fd);
 }
-END_TEST
 
-START_TEST(listen_file_full)
+TEST(listen_file_full)
 {
 	int fd = sock_listen(&addr, 1, false, -1);
 	struct stat st;
@@ -577,10 +564,9 @@ START_TEST(listen_file_full)
 	(void)st;
 	close(fd);
 }
-END_TEST
 
 /* Nothing but a socket is ever removed. */
-START_TEST(listen_other_file)
+TEST(listen_other_file)
 {
 	char target[160];
 	struct stat st;
@@ -620,9 +606,8 @@ START_TEST(listen_other_file)
 	ck_assert_int_eq(lstat(path, &st), 0);
 	close(fd);
 }
-END_TEST
 
-START_TEST(listen_abstract)
+TEST(listen_abstract)
 {
 #ifdef __linux__
 	struct sock_addr bound;
@@ -648,9 +633,8 @@ START_TEST(listen_abstract)
 	close(fd);
 #endif
 }
-END_TEST
 
-START_TEST(inherit)
+TEST(inherit)
 {
 	struct sock_addr bound;
 	int fd, pair[2];
@@ -691,10 +675,9 @@ START_TEST(inherit)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /* One that is bound to nothing, as most clients are. */
-START_TEST(no_name)
+TEST(no_name)
 {
 	char text[SOCK_TEXT];
 	struct sock_addr a;
@@ -720,9 +703,8 @@ START_TEST(no_name)
 	ck_assert_int_eq(errno, ENOTCONN);
 	close(pair[0]);
 }
-END_TEST
 
-START_TEST(reset)
+TEST(reset)
 {
 	struct sock_addr bound = parsed("127.0.0.1:0");
 	int fd = sock_listen(&bound, 5, false, -1), pair[2];
@@ -738,10 +720,9 @@ START_TEST(reset)
 	close(pair[0]);
 	close(fd);
 }
-END_TEST
 
 /* Whatever is open, also just behind n. */
-START_TEST(counted)
+TEST(counted)
 {
 	static const int at[] = { 31, 32, 63, 64, 95, 96, 127, 255, 256, 300,
 	    511 };
@@ -771,10 +752,9 @@ START_TEST(counted)
 	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
 	ck_assert_uint_eq(n, unit_count_open(300));
 }
-END_TEST
 
 /* Addresses as the C library writes them. */
-START_TEST(hosts)
+TEST(hosts)
 {
 	static const char *const some[] = { "::", "::1", "1::", "1:0:0:2::",
 	    "::ffff:192.0.2.7", "::ffff:0:0", "1:0:2:0:3:0:4:0",
@@ -808,37 +788,33 @@ START_TEST(hosts)
 	    &own.u.in.sin_addr), 1);
 	ck_assert_str_eq(sock_host(&own, text, sizeof(text)), "192.0.2.255");
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(hosts),
+	TIMES(parse_good, COUNT(forms)),
+	ONCE(parse_every),
+	ONCE(parse_bad),
+	ONCE(unix_length),
+	ONCE(text_cut),
+	ONCE(sameness),
+	ONCE(set_port),
+	ONCE(listen_tcp),
+	ONCE(listen_every),
+	ONCE(tune),
+	ONCE(tune_backlog),
+	ONCE(listen_mode),
+	ONCE(listen_file),
+	ONCE(listen_file_full),
+	ONCE(listen_other_file),
+	ONCE(listen_abstract),
+	ONCE(inherit),
+	ONCE(no_name),
+	ONCE(reset),
+	ONCE(counted)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *s = suite_create("sock");
-	TCase *t = tcase_create("all");
-
-	tcase_set_timeout(t, 30);
-	tcase_add_test(t, hosts);
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(t, parse_good, 0, COUNT(forms));
-	tcase_add_test(t, parse_every);
-	tcase_add_test(t, parse_bad);
-	tcase_add_test(t, unix_length);
-	tcase_add_test(t, text_cut);
-	tcase_add_test(t, sameness);
-	tcase_add_test(t, set_port);
-	tcase_add_test(t, listen_tcp);
-	tcase_add_test(t, listen_every);
-	tcase_add_test(t, tune);
-	tcase_add_test(t, tune_backlog);
-	tcase_add_test(t, listen_mode);
-	tcase_add_test(t, listen_file);
-	tcase_add_test(t, listen_file_full);
-	tcase_add_test(t, listen_other_file);
-	tcase_add_test(t, listen_abstract);
-	tcase_add_test(t, inherit);
-	tcase_add_test(t, no_name);
-	tcase_add_test(t, reset);
-	tcase_add_test(t, counted);
-	suite_add_tcase(s, t);
-	return unit_run(s);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -1,5 +1,4 @@
 /* See LICENSE for copyright and license details. */
-#include <check.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdint.h>
@@ -9,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runner.h"
 #include "text.h"
 
 static char ours[256], theirs[256];
@@ -22,7 +22,7 @@ static char ours[256], theirs[256];
 	ck_assert_int_eq((int)n, m);					\
 } while (0)
 
-START_TEST(same)
+TEST(same)
 {
 	SAME("%s", "");
 	SAME("plain");
@@ -42,10 +42,9 @@ START_TEST(same)
 	SAME("%" PRIu64 " %" PRId64 " %" PRIu32, UINT64_MAX, INT64_MIN,
 	    UINT32_MAX);
 }
-END_TEST
 
 /* Cut to any size, terminated, and not a byte beyond. */
-START_TEST(cut)
+TEST(cut)
 {
 	static const char whole[] = "ab 12345 cde";
 	char *dst;
@@ -62,10 +61,9 @@ START_TEST(cut)
 	}
 	ck_assert_uint_eq(text_format(NULL, 0, "%s", "abc"), 3);
 }
-END_TEST
 
 /* A precision is the end, also of what is not terminated. */
-START_TEST(not_terminated)
+TEST(not_terminated)
 {
 	char *text = malloc(3);
 
@@ -74,9 +72,8 @@ START_TEST(not_terminated)
 	ck_assert_str_eq(ours, "abc|ab");
 	free(text);
 }
-END_TEST
 
-START_TEST(written)
+TEST(written)
 {
 	char buf[TEXT_MAX + 1];
 	int pair[2];
@@ -90,9 +87,8 @@ START_TEST(written)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
-START_TEST(numbers)
+TEST(numbers)
 {
 	static const struct {
 		const char *text;
@@ -119,25 +115,17 @@ START_TEST(numbers)
 			ck_assert_uint_eq(n, (unsigned long)all[i].n);
 	}
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(same),
+	ONCE(cut),
+	ONCE(not_terminated),
+	ONCE(written),
+	ONCE(numbers)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("text");
-	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
-
-	tcase_add_test(tc, same);
-	tcase_add_test(tc, cut);
-	tcase_add_test(tc, not_terminated);
-	tcase_add_test(tc, written);
-	tcase_add_test(tc, numbers);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return runner_run(argc, argv, tests, COUNT(tests), NULL, NULL);
 }

@@ -23,7 +23,8 @@
 #include "world.h"
 
 #define ARGS_MAX	64
-#define BUFFER		(4 * 1024 * 1024)
+#define GIVEN_MAX	32768
+#define STOPPING	"fdproxy: notice: stopping; 0 clients wait\n"
 
 static char dir[64];
 static char binary[4096];
@@ -42,6 +43,14 @@ static int kept_as;
 static const char *environment[4][2];
 static int environment_len;
 static int home = -1;
+
+/* Descriptors that the test was given: which socket each is (stat(2)). */
+static struct {
+	ino_t socket;
+	bool listens;
+} given[GIVEN_MAX];
+static int given_end;
+static int open_at_begin;
 
 long
 now_ms(void)
@@ -86,6 +95,50 @@ nap(void)
 	poll(NULL, 0, 2);
 }
 
+/* A descriptor that is closed at the end, if it still is this socket then. */
+static int
+give(int fd, bool listens)
+{
+	struct stat st;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_lt(fd, GIVEN_MAX);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	given[fd].socket = st.st_ino;
+	given[fd].listens = listens;
+	if (fd >= given_end)
+		given_end = fd + 1;
+	return fd;
+}
+
+static void
+close_given(bool listeners)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd < given_end; fd++) {
+		if (given[fd].socket == 0 || given[fd].listens != listeners)
+			continue;
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		    st.st_ino == given[fd].socket)
+			close(fd);
+		given[fd].socket = 0;
+	}
+}
+
+/* Descriptors of the test itself. */
+static int
+count_open(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
 void
 world_begin(void)
 {
@@ -107,35 +160,7 @@ world_begin(void)
 	kept = -1;
 	environment_len = 0;
 	port = 0;
-}
-
-void
-world_end(void)
-{
-	struct dirent *entry;
-	DIR *d;
-
-	if (pid != -1) {
-		kill(pid, SIGKILL);
-		world_wait();
-	}
-	if (also != -1) {
-		kill(also, SIGKILL);
-		waitpid(also, NULL, 0);
-	}
-	also = -1;
-	if (launched != -1)
-		close(launched);
-	launched = -1;
-	d = opendir(dir);
-	while (d != NULL && (entry = readdir(d)) != NULL)
-		if (unlinkat(dirfd(d), entry->d_name, 0) == -1)
-			unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
-	if (d != NULL)
-		closedir(d);
-	if (fchdir(home) == 0)
-		rmdir(dir);
-	close(home);
+	open_at_begin = count_open();
 }
 
 const char *
@@ -296,6 +321,7 @@ world_spawn(const char *arg, ...)
 	out = open("out", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	pid = start(argv, out, "err");
 	close(out);
+	fds_at_start = -1;
 }
 
 const char *
@@ -529,8 +555,9 @@ world_also_errors(void)
 	return take_file("also.err", errors, sizeof(errors));
 }
 
-void
-world_until_fds(int n)
+/* The number of descriptors, once it is n, or after our patience. */
+static int
+wait_for_fds(int n)
 {
 	long end = now_ms() + WORLD_PATIENCE;
 	int fds;
@@ -538,7 +565,13 @@ world_until_fds(int n)
 	/* Once is enough: a probe of a backend has one for a moment. */
 	while ((fds = world_fds()) != n && now_ms() < end)
 		nap();
-	ck_assert_int_eq(fds, n);
+	return fds;
+}
+
+void
+world_until_fds(int n)
+{
+	ck_assert_int_eq(wait_for_fds(n), n);
 }
 
 /* The number behind a name in /proc/PID/status (proc(5)), or -1. */
@@ -622,22 +655,76 @@ world_exit(void)
 	return WEXITSTATUS(status);
 }
 
+/* What is wrong with its end, or NULL. */
+static const char *
+stop(const char *text)
+{
+	static char wrong[sizeof(errors) + 128];
+	int status, fds = fds_at_start;
+
+	if (fds_at_start != -1)
+		fds = wait_for_fds(fds_at_start);
+	kill(pid, SIGTERM);
+	status = world_wait();
+	world_errors();
+	snprintf(wrong, sizeof(wrong), "fdproxy had %d descriptors of %d, and "
+	    "ended with status %x: %s", fds, fds_at_start, status, errors);
+	if (fds != fds_at_start || status != 0)
+		return wrong;
+	if (text == NULL ? strcmp(errors, STOPPING) != 0 :
+	    strstr(errors, text) == NULL)
+		return wrong;
+	return NULL;
+}
+
 void
 world_stop(const char *text)
 {
-	int status;
+	const char *wrong = stop(text);
 
-	if (fds_at_start != -1)
-		world_until_fds(fds_at_start);
-	world_signal(SIGTERM);
-	status = world_wait();
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-	    "fdproxy ended with status %x: %s", status, world_errors());
-	if (text == NULL)
-		ck_assert_str_eq(world_errors(),
-		    "fdproxy: notice: stopping; 0 clients wait\n");
-	else
-		ck_contains(world_errors(), text);
+	if (wrong != NULL)
+		ck_abort_msg("%s", wrong);
+}
+
+void
+world_end(void)
+{
+	const char *wrong = NULL;
+	struct dirent *entry;
+	int left;
+	DIR *d;
+
+	close_given(false);
+	if (runner_at_end && pid != -1)
+		wrong = stop(NULL);
+	close_given(true);
+	if (pid != -1) {
+		kill(pid, SIGKILL);
+		world_wait();
+	}
+	if (also != -1) {
+		kill(also, SIGKILL);
+		waitpid(also, NULL, 0);
+	}
+	also = -1;
+	if (launched != -1)
+		close(launched);
+	launched = -1;
+	d = opendir(dir);
+	while (d != NULL && (entry = readdir(d)) != NULL)
+		if (unlinkat(dirfd(d), entry->d_name, 0) == -1)
+			unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+	if (d != NULL)
+		closedir(d);
+	if (fchdir(home) == 0)
+		rmdir(dir);
+	left = count_open() - open_at_begin;
+	close(home);
+	/* Nothing is left behind by now. */
+	if (wrong != NULL)
+		ck_abort_msg("%s", wrong);
+	if (runner_at_end)
+		ck_assert_msg(left == 0, "%d descriptors are open", left);
 }
 
 static socklen_t
@@ -652,20 +739,12 @@ unix_address(struct sockaddr_un *addr, const char *name)
 	return (socklen_t)(sizeof(sa_family_t) + strlen(name));
 }
 
-static int
-cloexec(int fd)
-{
-	ck_assert_int_ne(fd, -1);
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
-}
-
 int
 backend_listen(const char *name, int backlog)
 {
 	struct sockaddr_un addr;
 	socklen_t len = unix_address(&addr, name);
-	int fd = cloexec(socket(AF_UNIX, SOCK_STREAM, 0));
+	int fd = give(socket(AF_UNIX, SOCK_STREAM, 0), true);
 
 	unlink(name);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
@@ -692,7 +771,8 @@ backend_take_payload(int listener, char *buf, size_t size)
 	int conn, fd;
 
 	must_be_readable(listener, "connection to the backend");
-	conn = cloexec(accept(listener, NULL, NULL));
+	conn = accept(listener, NULL, NULL);
+	ck_assert_int_ne(conn, -1);
 	must_be_readable(conn, "hand-off");
 	n = recvmsg(conn, &msg, 0);
 	ck_assert_int_ge(n, 1);
@@ -714,7 +794,7 @@ backend_take_payload(int listener, char *buf, size_t size)
 		buf[len - 1] = '\0';
 	}
 	close(conn);
-	return cloexec(fd);
+	return give(fd, false);
 }
 
 int
@@ -727,7 +807,7 @@ static int
 open_tcp(int number, int rcvbuf)
 {
 	struct sockaddr_in addr;
-	int fd = cloexec(socket(AF_INET, SOCK_STREAM, 0)), on = 1;
+	int fd = give(socket(AF_INET, SOCK_STREAM, 0), false), on = 1;
 
 	if (rcvbuf > 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
@@ -764,8 +844,7 @@ client_unix(const char *name)
 {
 	struct sockaddr_un addr;
 	socklen_t len = unix_address(&addr, name);
-	int fd = cloexec(socket(AF_UNIX, SOCK_STREAM, 0));
-
+	int fd = give(socket(AF_UNIX, SOCK_STREAM, 0), false);
 	long end = now_ms() + WORLD_PATIENCE;
 
 	/* A file that is bound need not be listening yet. */

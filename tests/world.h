@@ -2,10 +2,11 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include <check.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#include "runner.h"
 
 /*
  * The world of one end-to-end test: a folder of its own, the real fdproxy
@@ -17,7 +18,12 @@
 
 #define WORLD_PATIENCE	10000	/* ms */
 
-/* Begin and end; the folder is removed.  world_end() stops what still runs. */
+/*
+ * Begin and end; the folder is removed.  world_end() closes what the test was
+ * given by client_ and backend_ functions and has not closed: a client before
+ * the end of fdproxy, a listener after it.  If the test has come to its end
+ * and fdproxy runs, it is world_stop(NULL) as well, else what runs is killed.
+ */
 void	world_begin(void);
 void	world_end(void);
 
