@@ -505,15 +505,23 @@ TEST(waits_for_sockets)
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 }
 
+/* With more time, if the command has not even begun. */
 TEST(start_timeout)
 {
-	long begin = now_ms();
+	char directive[32];
+	long begin;
+	int s;
 
-	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-c",
-	    "StartTimeout 1s", self, "idle", NULL);
-	ck_assert_int_eq(world_exit(), 125);
-	ck_assert_int_ge(now_ms() - begin, 1000);
-	ck_contains(world_errors(), " does not accept connections in time");
+	for (s = 1; s < 9 && *read_file("pid") == '\0'; s *= 2) {
+		snprintf(directive, sizeof(directive), "StartTimeout %ds", s);
+		begin = now_ms();
+		world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "-c",
+		    directive, self, "idle", NULL);
+		ck_assert_int_eq(world_exit(), 125);
+		ck_assert_int_ge(now_ms() - begin, 1000 * s);
+		ck_contains(world_errors(), " does not accept connections in "
+		    "time");
+	}
 	until_gone(child_pid());
 }
 
@@ -615,7 +623,8 @@ TEST(requests_on_the_way)
 	world_signal(SIGTERM);
 	until_file("err", "stopping; 1 clients wait");
 	send_text(client, GET);
-	ck_assert_msg(readable(listener, 2000), "it was not handed off");
+	ck_assert_msg(readable(listener, WORLD_PATIENCE), "it was not handed "
+	    "off");
 	fd = take(listener);
 	send_text(fd, "served");
 	close(fd);
@@ -632,9 +641,10 @@ TEST(kill_in_the_end)
 	watched("stay", _i == 0 ? "StopTimeout 500ms" : "StopTimeout 60s");
 	begin = now_ms();
 	world_signal(SIGTERM);
-	until_file("said", "child TERM");
-	if (_i == 1)
+	if (_i == 1) {
+		until_file("said", "child TERM");
 		world_signal(SIGTERM);
+	}
 	ck_assert_int_eq(world_exit(), 128 + SIGKILL);
 	if (_i == 0)
 		ck_assert_int_ge(now_ms() - begin, 500);
@@ -657,21 +667,28 @@ TEST(signals_hurry_it)
 	ck_assert_int_eq(world_exit(), 128 + SIGKILL);
 }
 
-/* Who was only answered and does not close delays nobody's end. */
+/*
+ * Who was only answered and does not close delays nobody's end: it is not
+ * waited for, two seconds long.  Once in five times is enough.
+ */
 TEST(idle_clients_delay_nothing)
 {
-	int idle;
-	long begin;
+	long begin, took = 2000;
+	int idle, i;
 
-	watched("watch", "LogLevel notice");
-	idle = client_open();
-	send_text(idle, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
-	ck_assert(readable(idle, WORLD_PATIENCE));
-	begin = now_ms();
-	world_signal(SIGTERM);
-	until_file("said", "child TERM");
-	ck_assert_int_lt(now_ms() - begin, 1000);
-	ck_assert_int_eq(world_exit(), HELPER_STATUS);
+	for (i = 0; i < 5 && took >= 1000; i++) {
+		write_file("said", "");
+		close(watched("watch", "LogLevel notice"));
+		idle = client_open();
+		send_text(idle, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+		ck_assert(readable(idle, WORLD_PATIENCE));
+		begin = now_ms();
+		world_signal(SIGTERM);
+		until_file("said", "child TERM");
+		took = now_ms() - begin;
+		ck_assert_int_eq(world_exit(), HELPER_STATUS);
+	}
+	ck_assert_int_lt(took, 1000);
 }
 
 /* All that the command has started: when we stop, and when it ends itself. */
@@ -1001,10 +1018,8 @@ TEST(health_failures)
 	}
 	ck_assert_int_eq(world_also_exit(), 1);
 	ck_contains(world_also_errors(), _i == 0 ? "refused" : "timed out");
-	if (_i > 0) {
+	if (_i > 0)
 		ck_assert_int_ge(now_ms() - begin, 1000);
-		ck_assert_int_lt(now_ms() - begin, 4000);
-	}
 	if (client != -1)
 		close(client);
 	close(fd);
@@ -1049,6 +1064,7 @@ TEST(ready_target)
 	begin = now_ms();
 	while (now_ms() - begin < 2500)
 		ck_assert_int_eq(status_of(exchange(READY)), 200);
+	ck_assert_int_eq(status_of(exchange(READY)), 200);
 	end = now_ms();
 	for (; readable(a, 0); n++) {
 		fd = accept(a, NULL, NULL);
@@ -1082,7 +1098,7 @@ TEST(ready_of_the_child)
 		client[i] = client_open();
 		send_text(client[i], GET);
 	}
-	end = now_ms() + 3000;
+	end = now_ms() + WORLD_PATIENCE;
 	while (status != 503 && now_ms() < end)
 		status = status_of(exchange(READY));
 	ck_assert_int_eq(status, 503);
@@ -1117,19 +1133,28 @@ TEST(count)
 		ck_contains(read_file("said"), "child TERM");
 }
 
+/* With more time, if the command has not even begun. */
 TEST(run_time)
 {
-	long begin = now_ms();
+	char seconds[16];
+	long begin;
+	int s;
 
-	if (_i == 0)
-		world_spawn("-T", "1", "-l", "127.0.0.1:0", NULL);
-	else
-		world_spawn("-T", "1", "-l", "127.0.0.1:0", "-r", _i == 1 ?
-		    "/s=status:" : "/app=s", self, "idle", NULL);
-	ck_assert_int_eq(world_exit(), 1);
-	ck_assert_int_ge(now_ms() - begin, 1000);
-	ck_assert_int_lt(now_ms() - begin, 5000);
-	ck_contains(world_errors(), "the time of -T is over");
+	for (s = 1; s < 9 && *read_file("pid") == '\0'; s *= 2) {
+		snprintf(seconds, sizeof(seconds), "%d", s);
+		begin = now_ms();
+		if (_i == 0)
+			world_spawn("-T", seconds, "-l", "127.0.0.1:0", NULL);
+		else
+			world_spawn("-T", seconds, "-l", "127.0.0.1:0", "-r",
+			    _i == 1 ? "/s=status:" : "/app=s", self, "idle",
+			    NULL);
+		ck_assert_int_eq(world_exit(), 1);
+		ck_assert_int_ge(now_ms() - begin, 1000 * s);
+		ck_contains(world_errors(), "the time of -T is over");
+		if (_i == 0)
+			break;
+	}
 	if (_i > 0)
 		until_gone(child_pid());
 }

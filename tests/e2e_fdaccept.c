@@ -245,7 +245,7 @@ TEST(behind_fdproxy)
 	size_t i;
 	int client, n;
 
-	world_proxy("-r", "/app=s,wait=10s,flusher=none", NULL);
+	world_proxy("-r", "/app=s,wait=1min,flusher=none", NULL);
 	for (i = 0; i < sizeof(options) / sizeof(*options); i++) {
 		start(options[i], NULL);
 		for (n = 0; n < 20; n++) {
@@ -565,7 +565,7 @@ TEST(edited)
 		start(NULL, NULL);
 		snprintf(listener, sizeof(listener), "unix:%s/clients",
 		    world_dir());
-		world_proxy("-r", "/app=s,wait=10s,flusher=none", "-l",
+		world_proxy("-r", "/app=s,wait=1min,flusher=none", "-l",
 		    listener, NULL);
 		client = client_unix("clients");
 		send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\n");

@@ -171,7 +171,7 @@ read_all(enum call call, int fd, size_t size, size_t total, bool peek)
 	ssize_t seen = 0, len;
 
 	while (n < total) {
-		MUST_MSG(readable(fd, 1000), "%zu of %zu", n, total);
+		MUST_MSG(readable(fd, 10000), "%zu of %zu", n, total);
 		if (peek) {
 			seen = take(call == READ || call == READV ? RECV :
 			    call, fd, look, size, MSG_PEEK);
@@ -368,7 +368,7 @@ TEST(chunks)
 		ck_assert(recv(pair[1], got, 99, MSG_DONTWAIT) == -1);
 		ck_assert_int_eq(errno, EAGAIN);
 		ck_assert(send(pair[0], parts[i], strlen(parts[i]), 0) > 0);
-		ck_assert(readable(pair[1], 1000));
+		ck_assert(readable(pair[1], 10000));
 		n = recv(pair[1], got, 99, MSG_DONTWAIT);
 		got[n > 0 ? n : 0] = '\0';
 		ck_assert_str_eq(got, i == 5 ? "0\r\n" : i == 6 || i == 7 ?
@@ -825,7 +825,7 @@ serves(const struct sock_addr *addr, int fd)
 	int ours = request(addr, "port"), theirs;
 	char buf[64];
 
-	ck_assert(readable(fd, 1000));
+	ck_assert(readable(fd, 10000));
 	theirs = accept(fd, NULL, NULL);
 	ck_assert_int_ne(theirs, -1);
 	ck_assert_int_eq(read(theirs, buf, 9), 9);
