@@ -33,8 +33,8 @@
 #define VARIABLE	"FDPROXY_LEFT"
 
 /* One variable may have 128 KiB on Linux; who has no room stays here. */
-#define HEAD_MAX	(16 * 1024)
-#define CLIENTS_MAX	(96 * 1024)
+#define HEAD_MAX	((size_t)16 * 1024)
+#define CLIENTS_MAX	((size_t)96 * 1024)
 #define LINE_MAX_BYTES	64	/* of a client's line, and more */
 #define CHILDREN_MAX	8
 
