@@ -1,6 +1,6 @@
 /* See LICENSE for copyright and license details. */
 #include <inttypes.h>
-#include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +23,17 @@ static const struct config *config;
 static struct peer *peers;	/* by slot; NULL: no line has them */
 static struct sock_addr current;	/* of the client on the stack */
 static uint32_t last_id;
+static struct stats *counters;
+static bool lines;		/* of the access log are wanted */
 
 bool
 event_open(const struct config *c, uint32_t first_id)
 {
 	config = c;
 	last_id = first_id;
-	if (!log_access_wanted() && !log_wanted(LOG_L_INFO))
+	counters = stats_get();
+	lines = log_access_wanted();
+	if (!event_wants_line())
 		return true;
 	peers = calloc(slot_total(), sizeof(*peers));
 	return peers != NULL;
@@ -111,7 +115,7 @@ find_peer(const struct conn *c, struct sock_addr *addr)
 bool
 event_wants_line(void)
 {
-	return log_access_wanted() || log_wanted(LOG_L_INFO);
+	return lines || log_wanted(LOG_L_INFO);
 }
 
 /* ---- texts ---- */
@@ -160,18 +164,29 @@ number_text(char dst[24], int64_t n, int64_t unknown)
 
 /* ---- the access log ---- */
 
-static const char *const names[] = {
-	[EVENT_ACCEPTED] = "accepted",
-	[EVENT_HEAD] = "head",
-	[EVENT_ROUTE] = "route",
-	[EVENT_CONNECTED] = "connected",
-	[EVENT_FLUSHED] = "flushed",
-	[EVENT_FAILED] = "error",
-	[EVENT_PASSED] = "passed",
-	[EVENT_ANSWERED] = "answered",
-	[EVENT_RESET] = "reset",
-	[EVENT_GONE] = "gone"
+/* What each kind is called, counts, and is worth a message of. */
+#define NONE	SIZE_MAX
+#define AT(member)	offsetof(struct stats, member)
+
+static const struct {
+	const char *name;	/* in JSON */
+	size_t counter;		/* in struct stats, or NONE */
+	enum log_level level;	/* of its message; LOG_L_COUNT: none */
+} kinds[] = {
+	[EVENT_ACCEPTED] = { "accepted", AT(accepted), LOG_L_COUNT },
+	[EVENT_HEAD] = { "head", NONE, LOG_L_COUNT },
+	[EVENT_ROUTE] = { "route", NONE, LOG_L_COUNT },
+	[EVENT_CONNECTED] = { "connected", NONE, LOG_L_COUNT },
+	[EVENT_FLUSHED] = { "flushed", NONE, LOG_L_COUNT },
+	[EVENT_FAILED] = { "error", NONE, LOG_L_INFO },
+	[EVENT_PASSED] = { "passed", AT(passed), LOG_L_DEBUG },
+	[EVENT_ANSWERED] = { "answered", NONE, LOG_L_INFO },
+	[EVENT_RESET] = { "reset", AT(resets), LOG_L_ERROR },
+	[EVENT_GONE] = { "gone", AT(gone), LOG_L_COUNT },
+	[EVENT_SILENT] = { NULL, AT(gone), LOG_L_COUNT }
 };
+
+#undef AT
 
 static void
 write_json(enum event_kind kind, const struct event *e)
@@ -212,8 +227,8 @@ write_json(enum event_kind kind, const struct event *e)
 		break;
 	}
 	log_access("{\"id\":%" PRIu32 ",\"ms\":%" PRIu32 ",\"event\":\"%s\""
-	    "%s}", e->client->id, clock_ms() - e->client->begun, names[kind],
-	    more);
+	    "%s}", e->client->id, clock_ms() - e->client->begun,
+	    kinds[kind].name, more);
 }
 
 /* In the common format, with what a hand-off has besides. */
@@ -249,34 +264,7 @@ write_common(enum event_kind kind, const struct event *e)
 	    clock_ms() - e->client->begun, number_text(text[2], e->error, 0));
 }
 
-/* ---- counters and messages ---- */
-
-static void
-count(enum event_kind kind, const struct event *e)
-{
-	struct stats *s = stats_get();
-
-	switch (kind) {
-	case EVENT_ACCEPTED:
-		s->accepted++;
-		break;
-	case EVENT_PASSED:
-		s->passed++;
-		break;
-	case EVENT_ANSWERED:
-		stats_answered(e->status);
-		break;
-	case EVENT_RESET:
-		s->resets++;
-		break;
-	case EVENT_GONE:
-	case EVENT_SILENT:
-		s->gone++;
-		break;
-	default:
-		break;
-	}
-}
+/* ---- messages ---- */
 
 static void
 write_message(enum event_kind kind, const struct event *e)
@@ -311,30 +299,22 @@ write_message(enum event_kind kind, const struct event *e)
 	}
 }
 
-/* The level of the message of a kind, if it has one. */
-static bool
-has_message(enum event_kind kind, const struct event *e)
-{
-	switch (kind) {
-	case EVENT_PASSED:
-		return log_wanted(LOG_L_DEBUG);
-	case EVENT_RESET:
-		return true;
-	case EVENT_ANSWERED:
-	case EVENT_FAILED:
-		return e->error != 0 || log_wanted(LOG_L_INFO);
-	default:
-		return false;
-	}
-}
-
 void
 event(enum event_kind kind, const struct event *e)
 {
-	count(kind, e);
-	if (has_message(kind, e))
+	enum log_level level = kinds[kind].level;
+	char *stats = (char *)counters;
+
+	if (kinds[kind].counter != NONE)
+		++*(uint64_t *)(void *)(stats + kinds[kind].counter);
+	if (kind == EVENT_ANSWERED) {
+		stats_answered(e->status);
+		if (e->error != 0)
+			level = LOG_L_ERROR;
+	}
+	if (level != LOG_L_COUNT && log_wanted(level))
 		write_message(kind, e);
-	if (kind == EVENT_SILENT || !log_access_wanted())
+	if (!lines || kind == EVENT_SILENT)
 		return;
 	if (config->access_json)
 		write_json(kind, e);

@@ -79,7 +79,7 @@ is(char c, int what)
 static const char *
 span(const char *p, const char *end, int what)
 {
-	while (p < end && is(*p, what))
+	while (p < end && (class[(unsigned char)*p] & what) != 0)
 		p++;
 	return p;
 }

@@ -98,8 +98,6 @@ change_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
 static bool
 watch(struct conn *c, enum poller_want want)
 {
-	if (want == POLLER_NONE && c->watched == POLLER_NONE)
-		return true;
 	return change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
 	    &c->watched, want);
 }
@@ -107,7 +105,8 @@ watch(struct conn *c, enum poller_want want)
 static void
 unwatch_and_close(struct conn *c)
 {
-	watch(c, POLLER_NONE);
+	if (c->watched != POLLER_NONE)
+		watch(c, POLLER_NONE);
 	conn_close(c);
 }
 
@@ -148,7 +147,8 @@ serve(struct conn *c, enum conn_want want)
 	if (want == CONN_PASS) {
 		/* The backend's process will hold the same open file, and
 		   the poller would go on to report it here. */
-		watch(c, POLLER_NONE);
+		if (c->watched != POLLER_NONE)
+			watch(c, POLLER_NONE);
 		want = conn_pass(c);
 	}
 	if (want == CONN_SAME)
