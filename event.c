@@ -11,16 +11,15 @@
 #include "stats.h"
 #include "text.h"
 
-/* The address of a client that waits. */
-struct peer {
-	unsigned char host[16];
-	uint32_t scope;		/* of an IPv6 one */
-	uint16_t port;		/* in network order */
-	uint16_t family;
+/* The address of a client that waits: of an AF_UNIX one, the family alone. */
+union peer {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
 };
 
 static const struct config *config;
-static struct peer *peers;	/* by slot; NULL: no line has them */
+static union peer *peers;	/* by slot; NULL: no line has them */
 static struct sock_addr current;	/* of the client on the stack */
 static uint32_t last_id;
 static struct stats *counters;
@@ -67,20 +66,8 @@ event_peer(const struct sock_addr *peer)
 void
 event_peer_keep(uint32_t slot)
 {
-	struct peer *p;
-
-	if (peers == NULL)
-		return;
-	p = &peers[slot];
-	p->family = current.u.sa.sa_family;
-	if (p->family == AF_INET) {
-		memcpy(p->host, &current.u.in.sin_addr, 4);
-		p->port = current.u.in.sin_port;
-	} else if (p->family == AF_INET6) {
-		memcpy(p->host, &current.u.in6.sin6_addr, 16);
-		p->port = current.u.in6.sin6_port;
-		p->scope = current.u.in6.sin6_scope_id;
-	}
+	if (peers != NULL)
+		memcpy(&peers[slot], &current.u, sizeof(*peers));
 }
 
 /* Asked for only if no line was to have it. */
@@ -88,27 +75,14 @@ static void
 find_peer(const struct conn *c, struct sock_addr *addr)
 {
 	int64_t slot = slot_index(c);
-	const struct peer *p;
 
-	*addr = current;
-	if (slot == -1)
-		return;
-	memset(addr, 0, sizeof(*addr));
-	if (peers == NULL) {
-		sock_peer(c->fd, addr);
-		return;
-	}
-	p = &peers[slot];
-	addr->u.sa.sa_family = (sa_family_t)p->family;
-	if (p->family == AF_INET) {
-		addr->len = sizeof(addr->u.in);
-		memcpy(&addr->u.in.sin_addr, p->host, 4);
-		addr->u.in.sin_port = p->port;
-	} else if (p->family == AF_INET6) {
-		addr->len = sizeof(addr->u.in6);
-		memcpy(&addr->u.in6.sin6_addr, p->host, 16);
-		addr->u.in6.sin6_port = p->port;
-		addr->u.in6.sin6_scope_id = p->scope;
+	if (slot == -1) {
+		*addr = current;
+	} else if (peers != NULL) {
+		memset(addr, 0, sizeof(*addr));
+		memcpy(&addr->u, &peers[slot], sizeof(*peers));
+	} else if (sock_peer(c->fd, addr) == -1) {
+		memset(addr, 0, sizeof(*addr));
 	}
 }
 

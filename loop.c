@@ -1,6 +1,5 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,6 +17,7 @@
 #include "proc.h"
 #include "renew.h"
 #include "stats.h"
+#include "status.h"
 #include "super.h"
 
 #define EVENTS		256	/* in one turn */
@@ -391,23 +391,6 @@ hurry_old(void)
 		deadline_set(TIMER_STOP, clock_ms() + config->graceful_ms);
 }
 
-static void
-log_stats(void)
-{
-	const struct stats *s = stats_get();
-	uint64_t answered = 0, n;
-	unsigned int i;
-
-	for (i = 0; stats_answer(i, &n) != 0; i++)
-		answered += n;
-	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
-	    PRIu64 ", resets %" PRIu64 ", gone %" PRIu64 ", head timeouts %"
-	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
-	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
-	    s->gone, s->timeouts, s->evicted, s->retries, s->paused,
-	    slot_used());
-}
-
 /* ---- another configuration, or program ---- */
 
 static void
@@ -561,7 +544,7 @@ take_signal(int sig)
 #ifdef SIGINFO
 	case SIGINFO:
 #endif
-		log_stats();
+		status_message(slot_used());
 		break;
 	case SIGCHLD:
 		take_children();

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -32,10 +33,9 @@
  */
 #define VARIABLE	"FDPROXY_LEFT"
 
-/* One variable may have 128 KiB on Linux; who has no room stays here. */
-#define HEAD_MAX	((size_t)16 * 1024)
-#define CLIENTS_MAX	((size_t)96 * 1024)
-#define LINE_MAX_BYTES	64	/* of a client's line, and more */
+/* One variable may have 128 KiB on Linux; clients without room stay here. */
+#define LIST_MAX	((size_t)120 * 1024)
+#define CLIENTS_MAX	((size_t)96 * 1024)	/* of it */
 #define CHILDREN_MAX	8
 
 extern char **environ;
@@ -176,119 +176,101 @@ renew_client(uint32_t *age)
 
 /* ---- what is left to the next program ---- */
 
-/*
- * The lines of clients whose heads are unread, in the order of their queues,
- * and mark those clients.
- */
-static size_t
-write_clients(char *dst)
-{
-	struct conn *c;
-	size_t n = 0;
+/* The list, while it is written; and FD_CLOEXEC, or 0, for its descriptors. */
+struct list {
+	char *text;
+	size_t len;
+	int flags;
+};
 
-	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
-		c->left = false;
-	for (c = slot_unread(NULL); c != NULL &&
-	    n < CLIENTS_MAX - LINE_MAX_BYTES; c = slot_unread(c)) {
-		c->left = true;
-		n += text_format(dst + n, LINE_MAX_BYTES, "c %d %" PRIu32
-		    " 0\n", c->fd, clock_ms() - c->begun);
-	}
-	dst[n] = '\0';
-	return n;
+static void	put(struct list *l, int fd, const char *fmt, ...)
+    TEXT_PRINTF(3, 4);
+
+/* A line, and what happens to its descriptor (-1: none). */
+static void
+put(struct list *l, int fd, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	l->len += text_vformat(l->text + l->len, LIST_MAX - l->len, fmt, ap);
+	va_end(ap);
+	if (fd > STDERR_FILENO)
+		fcntl(fd, F_SETFD, l->flags);
 }
 
-static size_t
-write_head(char *dst, const struct renew_counts *counts)
+/*
+ * All that is left: listening sockets and logs, which a trial looks at, and
+ * what it does not.  Clients whose heads are unread come last, in the order of
+ * their queues, as many as there is room for, and are marked.
+ */
+static void
+put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 {
 	const char *name;
-	size_t n;
-	int i;
+	struct conn *c;
+	size_t end;
+	int i, fd;
 
-	n = text_format(dst, HEAD_MAX, "%ld\nn %" PRIu64 "\nt %" PRIu32
-	    "\ni %" PRIu32 "\nr %" PRIu64 "\n", (long)getpid(),
-	    counts->handoffs, counts->run_ms, counts->accepted,
-	    counts->renewals);
-	if (super_pid_fd() != -1)
-		n += text_format(dst + n, HEAD_MAX - n, "p %d\n",
-		    super_pid_fd());
-	for (i = 0; i < listen_count(); i++)
-		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
-			n += text_format(dst + n, HEAD_MAX - n, "l %d %d\n",
-			    listen_at(i)->fd, listen_kind(i));
+	put(l, -1, "%ld\nn %" PRIu64 "\nt %" PRIu32 "\ni %" PRIu32 "\nr %"
+	    PRIu64 "\n", (long)getpid(), counts->handoffs, counts->run_ms,
+	    counts->accepted, counts->renewals);
+	for (i = 0; i < listen_count(); i++) {
+		fd = listen_at(i)->fd;
+		if (listen_number(i) == -1 && fd != -1)
+			put(l, fd, "l %d %d\n", fd, listen_kind(i));
+	}
 	for (i = 0; i < LOG_KINDS; i++) {
 		name = log_where((enum log_kind)i);
+		fd = log_fd((enum log_kind)i);
 		if (name != NULL && *name == '/' && strchr(name, '\n') == NULL)
-			n += text_format(dst + n, HEAD_MAX - n, "%c %d %s\n",
-			    i == LOG_MESSAGES ? 'm' : 'a',
-			    log_fd((enum log_kind)i), name);
+			put(l, fd, "%c %d %s\n", i == LOG_MESSAGES ? 'm' : 'a',
+			    fd, name);
 	}
+	fd = super_pid_fd();
+	if (fd != -1)
+		put(l, for_trial ? -1 : fd, "p %d\n", fd);
 	for (i = 0; i < nchildren; i++)
-		n += text_format(dst + n, HEAD_MAX - n, "o %d %ld\n",
+		put(l, for_trial ? -1 : children[i].fd, "o %d %ld\n",
 		    children[i].fd, (long)children[i].pid);
-	return n;
-}
-
-/* Whether the next program gets these: FD_CLOEXEC, or 0.  A trial gets what it
-   has to look at. */
-static void
-mark_descriptors(int flags, bool all)
-{
-	const struct conn *c;
-	int i;
-
-	for (i = 0; i < listen_count(); i++)
-		if (listen_number(i) == -1 && listen_at(i)->fd != -1)
-			fcntl(listen_at(i)->fd, F_SETFD, flags);
-	for (i = 0; i < LOG_KINDS; i++)
-		if (log_fd((enum log_kind)i) > STDERR_FILENO)
-			fcntl(log_fd((enum log_kind)i), F_SETFD, flags);
-	if (!all)
-		return;
-	if (super_pid_fd() != -1)
-		fcntl(super_pid_fd(), F_SETFD, flags);
-	for (i = 0; i < nchildren; i++)
-		fcntl(children[i].fd, F_SETFD, flags);
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
-		if (c->left)
-			fcntl(c->fd, F_SETFD, flags);
+		c->left = false;
+	/* The same ones each time, however long the rest is by then. */
+	end = l->len + CLIENTS_MAX;
+	for (c = slot_unread(NULL); c != NULL && l->len < end;
+	    c = slot_unread(c)) {
+		c->left = true;
+		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " 0\n", c->fd,
+		    clock_ms() - c->begun);
+	}
 }
 
-/* LISTEN_FDS, and what was descriptor 0: as when we were started. */
+/*
+ * Make the program that is executed next find all that is left to it;
+ * LISTEN_FDS and what was descriptor 0 are as when we were started.  False with
+ * errno; take_back() undoes it.
+ */
 static bool
-leave_inherited(void)
+leave(char *room, const struct renew_counts *counts, bool for_trial)
 {
+	struct list l = { room, 0, 0 };
 	int i;
 
-	if (inherited > 0 && !super_leave_listen_fds(inherited))
-		return false;
+	put_all(&l, counts, for_trial);
 	for (i = 0; i < listen_count(); i++)
 		if (listen_number(i) != -1)
 			super_leave_fd(listen_at(i)->fd, listen_number(i));
-	return true;
-}
-
-/*
- * Make the program that is executed next find all that is left to it, in the
- * room of HEAD_MAX + CLIENTS_MAX bytes at room, where the clients' lines stand
- * at HEAD_MAX already.  False with errno; take_back() undoes it.
- */
-static bool
-leave(char *room, const struct renew_counts *counts, bool all)
-{
-	size_t n = write_head(room, counts);
-
-	memmove(room + n, room + HEAD_MAX, strlen(room + HEAD_MAX) + 1);
-	mark_descriptors(0, all);
-	return setenv(VARIABLE, room, 1) == 0 && leave_inherited();
+	return setenv(VARIABLE, room, 1) == 0 &&
+	    (inherited == 0 || super_leave_listen_fds(inherited));
 }
 
 static void
-take_back(void)
+take_back(char *room, const struct renew_counts *counts)
 {
+	struct list l = { room, 0, FD_CLOEXEC };
 	int i, number;
 
-	mark_descriptors(FD_CLOEXEC, true);
+	put_all(&l, counts, false);
 	for (i = 0; i < listen_count(); i++) {
 		number = listen_number(i);
 		if (number == listen_at(i)->fd)
@@ -304,60 +286,51 @@ take_back(void)
 
 /* ---- the trial ---- */
 
-/* In the child: execute the program with -t before all else. */
-static void
-run_trial(char *room, char **argv)
-{
-	const struct renew_counts none = { .handoffs = 0 };
-
-	proc_default_signals();
-	proc_restore_nofile();
-	if (log_fd(LOG_MESSAGES) != -1)
-		dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
-	write_clients(room + HEAD_MAX);
-	/* Not execvp(3): it would make a shell script of an empty file. */
-	if (leave(room, &none, false))
-		execv(program, argv);
-	log_error("cannot execute %s: %s", program, strerror(errno));
-	_exit(126);
-}
-
 bool
 renew_try(int argc, char **argv, int adopted)
 {
 	static char test[] = "-t";
-	char **args, *room;
+	static const struct renew_counts none;
+	char **args = calloc((size_t)argc + 2, sizeof(*args));
+	char *room = malloc(LIST_MAX);
 
-	if (trial != 0 || due) {
-		again = true;
-		return true;
-	}
 	inherited = adopted;
-	if (!proc_find_program(argv[0], program, sizeof(program))) {
-		log_error("not renewed: %s is not to be found", argv[0]);
-		return false;
+	again = trial != 0 || due;
+	if (args == NULL || room == NULL || again ||
+	    !proc_find_program(argv[0], program, sizeof(program))) {
+		if (!again)
+			log_error("not renewed: %s is not to be found",
+			    argv[0]);
+		free(args);
+		free(room);
+		return again;
 	}
-	args = calloc((size_t)argc + 2, sizeof(*args));
-	room = malloc(HEAD_MAX + CLIENTS_MAX);
-	if (args != NULL && room != NULL) {
-		args[0] = argv[0];
-		args[1] = test;
-		memcpy(args + 2, argv + 1, (size_t)argc * sizeof(*args));
-		/* Until it has its own, our handlers would tell us of its
-		   signals. */
-		proc_hold_signals(true);
-		trial = fork();
-		if (trial == 0)
-			run_trial(room, args);
-		proc_hold_signals(false);
+	args[0] = argv[0];
+	args[1] = test;
+	memcpy(args + 2, argv + 1, (size_t)argc * sizeof(*args));
+	/* Until it has its own, our handlers would tell us of its signals. */
+	proc_hold_signals(true);
+	trial = fork();
+	if (trial == 0) {
+		proc_default_signals();
+		proc_restore_nofile();
+		if (log_fd(LOG_MESSAGES) != -1)
+			dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
+		/* Not execvp(3): a shell script it would make of an empty
+		   file. */
+		if (leave(room, &none, true))
+			execv(program, args);
+		log_error("cannot execute %s: %s", program, strerror(errno));
+		_exit(126);
 	}
-	if (args == NULL || room == NULL || trial == -1) {
-		log_error("not renewed: %s", strerror(errno));
-		trial = 0;
-	}
+	proc_hold_signals(false);
 	free(args);
 	free(room);
-	return trial != 0;
+	if (trial > 0)
+		return true;
+	log_error("not renewed: %s", strerror(errno));
+	trial = 0;
+	return false;
 }
 
 /* A signal that came while nothing could be done about it comes once more. */
@@ -468,44 +441,38 @@ start_child(void)
 	return pid;
 }
 
-static bool
-somebody_stays(void)
-{
-	const struct conn *c = slot_next(NULL);
-
-	while (c != NULL && c->left)
-		c = slot_next(c);
-	return c != NULL;
-}
-
 bool
 renew_go(char **argv, const struct renew_counts *counts)
 {
-	char *room = malloc(HEAD_MAX + CLIENTS_MAX);
-	bool stay = false, good = room != NULL;
+	char *room = malloc(LIST_MAX);
+	struct list l = { room, 0, FD_CLOEXEC };
+	const struct conn *c = NULL;
 	pid_t pid = 0;
 
 	due = false;
-	if (good) {
-		write_clients(room + HEAD_MAX);
-		stay = somebody_stays();
+	if (room != NULL) {
+		put_all(&l, counts, true);	/* who stays? */
+		c = slot_next(NULL);
+		while (c != NULL && c->left)
+			c = slot_next(c);
 	}
-	if (stay) {
+	if (c != NULL) {
 		pid = start_child();
-		good = pid != -1;
-	}
-	if (good && stay && pid == 0) {
-		free(room);
-		return true;
+		if (pid == 0) {
+			free(room);
+			return true;
+		}
 	}
 	repeat_signal();
-	if (good && leave(room, counts, true) && super_notify_leave())
+	if (room != NULL && pid != -1 && leave(room, counts, false) &&
+	    super_notify_leave())
 		execv(program, argv);
 	log_error("not renewed: cannot execute %s: %s", program,
 	    strerror(errno));
 	if (pid > 0)
 		close(children[--nchildren].fd);
-	take_back();
+	if (room != NULL)
+		take_back(room, counts);
 	free(room);
 	return false;
 }

@@ -42,92 +42,75 @@ add(struct text *t, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* What begins a family; counters are those whose names say so. */
 static void
-add_type(struct text *t, const char *name, const char *type, const char *help)
+add_family(struct text *t, const char *name, const char *help)
 {
-	add(t, "# HELP fdproxy_%s %s\n# TYPE fdproxy_%s %s\n", name, help,
-	    name, type);
+	size_t n = strlen(name);
+	bool total = n > 6 && strcmp(name + n - 6, "_total") == 0;
+
+	add(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+	    total ? "counter" : "gauge");
 }
 
 static void
-add_build(struct text *t)
-{
-	add_type(t, "build_info", "gauge", "What runs here.");
-	add(t, "fdproxy_build_info{version=\"%s\",poller=\"%s\"} 1\n",
-	    VERSION, poller_name());
-	add(t, "# HELP process_start_time_seconds When it was started.\n"
-	    "# TYPE process_start_time_seconds gauge\n"
-	    "process_start_time_seconds %" PRIu32 "\n", clock_start());
-}
-
-static void
-add_counters(struct text *t)
+add_numbers(struct text *t, const struct status_view *v)
 {
 	const struct stats *s = stats_get();
 	const struct {
 		const char *name;
-		const char *help;
+		const char *help;	/* NULL: the family of the line before */
+		const char *labels;
 		uint64_t n;
 	} all[] = {
-		{ "accepted", "Connections accepted.", s->accepted },
-		{ "reset", "Clients reset, since their backend failed after "
-		    "the response head.", s->resets },
-		{ "gone", "Clients that left, or were closed without having "
-		    "said anything.", s->gone },
-		{ "head_timeouts", "Request heads that did not come in time.",
-		    s->timeouts },
-		{ "evicted", "Waiting clients that made room for others.",
-		    s->evicted },
-		{ "backend_retries", "Looks whether a backend is back.",
-		    s->retries },
-		{ "accept_pauses", "Times that accepting was not possible.",
-		    s->paused },
-		{ "log_lines_dropped", "Lines that a log did not take.",
-		    log_dropped() }
+		{ "process_start_time_seconds", "When it was started.", "",
+		    clock_start() },
+		{ "fdproxy_accepted_total", "Connections accepted.", "",
+		    s->accepted },
+		{ "fdproxy_reset_total", "Clients reset, since their backend "
+		    "failed after the response head.", "", s->resets },
+		{ "fdproxy_gone_total", "Clients that left, or were closed "
+		    "without having said anything.", "", s->gone },
+		{ "fdproxy_head_timeouts_total", "Request heads that did not "
+		    "come in time.", "", s->timeouts },
+		{ "fdproxy_evicted_total", "Waiting clients that made room "
+		    "for others.", "", s->evicted },
+		{ "fdproxy_backend_retries_total", "Looks whether a backend "
+		    "is back.", "", s->retries },
+		{ "fdproxy_accept_pauses_total", "Times that accepting was "
+		    "not possible.", "", s->paused },
+		{ "fdproxy_log_lines_dropped_total", "Lines that a log did "
+		    "not take.", "", log_dropped() },
+		{ "fdproxy_reloads_total", "Renewals, by result.",
+		    "{result=\"ok\"}", s->reloads },
+		{ "fdproxy_reloads_total", NULL, "{result=\"failed\"}",
+		    s->refused },
+		{ "fdproxy_waiting", "Clients that wait, by for what.",
+		    "{for=\"head\"}", v->waiting_head },
+		{ "fdproxy_waiting", NULL, "{for=\"backend\"}",
+		    v->waiting_backend },
+		{ "fdproxy_waiting", NULL, "{for=\"client\"}",
+		    v->waiting_client },
+		{ "fdproxy_max_connections", "How many clients may wait.", "",
+		    v->max_connections },
+		{ "fdproxy_open_descriptors", "Descriptors in use.", "",
+		    v->descriptors }
 	};
-	char name[32];
-	size_t i;
-
-	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		text_format(name, sizeof(name), "%s_total", all[i].name);
-		add_type(t, name, "counter", all[i].help);
-		add(t, "fdproxy_%s %" PRIu64 "\n", name, all[i].n);
-	}
-	add_type(t, "reloads_total", "counter",
-	    "Configurations read again, by result.");
-	add(t, "fdproxy_reloads_total{result=\"ok\"} %" PRIu64 "\n"
-	    "fdproxy_reloads_total{result=\"failed\"} %" PRIu64 "\n",
-	    s->reloads, s->refused);
-}
-
-static void
-add_answers(struct text *t)
-{
 	uint64_t n;
 	unsigned int i;
 	int status;
 
-	add_type(t, "answered_total", "counter",
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (all[i].help != NULL)
+			add_family(t, all[i].name, all[i].help);
+		add(t, "%s%s %" PRIu64 "\n", all[i].name, all[i].labels,
+		    all[i].n);
+	}
+	add_family(t, "fdproxy_answered_total",
 	    "Answers of its own, by status.");
 	for (i = 0; (status = stats_answer(i, &n)) != 0; i++)
 		add(t, "fdproxy_answered_total{status=\"%d\"} %" PRIu64 "\n",
 		    status, n);
-}
-
-static void
-add_gauges(struct text *t, const struct status_view *v)
-{
-	add_type(t, "waiting", "gauge", "Clients that wait, by for what.");
-	add(t, "fdproxy_waiting{for=\"head\"} %" PRIu32 "\n"
-	    "fdproxy_waiting{for=\"backend\"} %" PRIu32 "\n"
-	    "fdproxy_waiting{for=\"client\"} %" PRIu32 "\n", v->waiting_head,
-	    v->waiting_backend, v->waiting_client);
-	add_type(t, "max_connections", "gauge", "How many clients may wait.");
-	add(t, "fdproxy_max_connections %" PRIu32 "\n", v->max_connections);
-	add_type(t, "open_descriptors", "gauge", "Descriptors in use.");
-	add(t, "fdproxy_open_descriptors %" PRIu32 "\n", v->descriptors);
-	add_type(t, "handoffs_total", "counter",
-	    "Clients handed off, by route.");
 }
 
 /* A route that another one hides hands nothing off, and may be a double. */
@@ -183,10 +166,12 @@ status_snapshot(const struct status_view *v)
 
 	if (v->reading && clock_ms() - made < AGE_MS)
 		return number;
-	add_build(&t);
-	add_counters(&t);
-	add_answers(&t);
-	add_gauges(&t, v);
+	add_family(&t, "fdproxy_build_info", "What runs here.");
+	add(&t, "fdproxy_build_info{version=\"%s\",poller=\"%s\"} 1\n",
+	    VERSION, poller_name());
+	add_numbers(&t, v);
+	add_family(&t, "fdproxy_handoffs_total",
+	    "Clients handed off, by route.");
 	for (i = 0; i < v->config->ntargets; i++)
 		add_route(&t, &v->config->targets[i]);
 	body_len = t.len;
@@ -205,4 +190,20 @@ status_page(uint32_t n, bool head_only, size_t *len)
 {
 	*len = head_len + (head_only ? 0 : body_len);
 	return n == number ? page + HEAD_MAX - head_len : NULL;
+}
+
+void
+status_message(uint32_t waiting)
+{
+	const struct stats *s = stats_get();
+	uint64_t answered = 0, n;
+	unsigned int i;
+
+	for (i = 0; stats_answer(i, &n) != 0; i++)
+		answered += n;
+	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
+	    PRIu64 ", resets %" PRIu64 ", gone %" PRIu64 ", head timeouts %"
+	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
+	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
+	    s->gone, s->timeouts, s->evicted, s->retries, s->paused, waiting);
 }

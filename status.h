@@ -41,4 +41,7 @@ uint32_t	 status_snapshot(const struct status_view *view);
  */
 const char	*status_page(uint32_t number, bool head_only, size_t *len);
 
+/* Log the counters, and how many clients wait, as one notice. */
+void		 status_message(uint32_t waiting);
+
 #endif
