@@ -65,6 +65,7 @@ static struct loop_plan plan;
 static enum phase phase;
 static bool paused;		/* listeners are not watched */
 static bool old;		/* this process only ends what was begun */
+static bool told;		/* and has been told to hurry */
 static uint32_t probed;		/* how far the targets accept */
 static uint32_t run_end;	/* TIMER_RUN's, if there is one */
 static uint32_t fd_numbers;	/* for poller_open() */
@@ -334,7 +335,7 @@ clear_timers(void)
 
 /*
  * First call: close the ports, let clients finish.  Second: end them, then the
- * command.  Third: kill it.
+ * command.  Third: kill it.  An old process has been told by the first.
  */
 static void
 stop(void)
@@ -342,6 +343,13 @@ stop(void)
 	uint32_t ms = config->graceful_ms;
 	int i;
 
+	if (old) {
+		end_clients(false);
+		if (ms > 0 && !told)
+			deadline_set(TIMER_STOP, clock_ms() + ms);
+		told = true;
+		return;
+	}
 	switch (phase) {
 	case STARTING:
 	case SERVING:
@@ -377,20 +385,6 @@ stop(void)
 		deadline_set(TIMER_STOP, clock_ms() + ms);
 }
 
-/* An old process has its clients to end, and has been told to. */
-static void
-hurry_old(void)
-{
-	static bool told;
-
-	if (told)
-		return;
-	told = true;
-	end_clients(false);
-	if (config->graceful_ms > 0)
-		deadline_set(TIMER_STOP, clock_ms() + config->graceful_ms);
-}
-
 /* ---- another configuration, or program ---- */
 
 static void
@@ -406,17 +400,6 @@ begin_renewal(void)
 		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
 	else
 		super_notify("READY=1");
-}
-
-static void
-end_trial(void)
-{
-	deadline_clear(TIMER_TRIAL);
-	if (renew_due() || phase != SERVING)
-		return;
-	log_error("the configuration stays as it was");
-	stats_get()->refused++;
-	super_notify("READY=1");
 }
 
 /* From now on this process ends what was begun, and nothing else. */
@@ -487,26 +470,6 @@ renew(void)
 	super_notify("READY=1");
 }
 
-/* The clients, and the queues, that were left to us. */
-static void
-take_over(void)
-{
-	struct sock_addr peer;
-	struct conn c;
-	uint32_t age;
-	int fd, i;
-
-	while ((fd = renew_client(&age)) != -1) {
-		if (sock_peer(fd, &peer) == -1)
-			memset(&peer, 0, sizeof(peer));
-		conn_start(&c, fd, &peer, age);
-		serve(&c, conn_advance(&c, 0));
-	}
-	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
-		accept_rest(fd);
-	listen_take_over();
-}
-
 /* ---- signals ---- */
 
 static void
@@ -518,7 +481,12 @@ take_children(void)
 	/* As process 1, also those that nobody else waits for. */
 	while ((pid = waitpid(-1, &ended, WNOHANG)) > 0) {
 		if (renew_ended(pid, ended)) {
-			end_trial();
+			deadline_clear(TIMER_TRIAL);
+			if (renew_due() || phase != SERVING)
+				continue;
+			log_error("the configuration stays as it was");
+			stats_get()->refused++;
+			super_notify("READY=1");
 		} else if (child_ended(pid, ended, &exit_status)) {
 			log_notice("%s has ended with status %d",
 			    plan.command[0], exit_status);
@@ -535,10 +503,7 @@ take_signal(int sig)
 	switch (sig) {
 	case SIGTERM:
 	case SIGINT:
-		if (old)
-			hurry_old();
-		else
-			stop();
+		stop();
 		break;
 	case SIGALRM:
 #ifdef SIGINFO
@@ -572,18 +537,6 @@ take_signals(void)
 
 /* ---- turns ---- */
 
-/* The process that has taken our place says nothing; its end is ours. */
-static void
-take_parent(void)
-{
-	char byte;
-
-	if (read(renew_parent(), &byte, 1) == 0) {
-		end_clients(true);
-		phase = DONE;
-	}
-}
-
 static void
 take_event(const struct poller_event *event)
 {
@@ -591,6 +544,7 @@ take_event(const struct poller_event *event)
 	    (event->what & POLLER_GONE ? CONN_GONE : 0);
 	struct listener *l;
 	struct conn *c;
+	char byte;
 
 	if (event->id >= ID_SLOTS) {
 		c = slot_at(event->id - ID_SLOTS);
@@ -598,7 +552,11 @@ take_event(const struct poller_event *event)
 	} else if (event->id == ID_SIGNALS) {
 		take_signals();
 	} else if (event->id == ID_PARENT) {
-		take_parent();
+		/* The process in our place says nothing; its end is ours. */
+		if (read(renew_parent(), &byte, 1) == 0) {
+			end_clients(true);
+			phase = DONE;
+		}
 	} else {
 		l = listen_at((int)event->id);
 		if (l->watched != POLLER_NONE &&
@@ -631,7 +589,10 @@ take_own_timer(uint32_t id)
 		watch_listeners(POLLER_ACCEPT);
 		break;
 	case TIMER_STOP:
-		stop();		/* as if it had been said once more */
+		if (old)
+			end_clients(true);
+		else
+			stop();		/* as if it had been said once more */
 		break;
 	case TIMER_TRIAL:
 		log_error("not renewed: the trial takes too long");
@@ -661,33 +622,13 @@ take_own_timer(uint32_t id)
 	}
 }
 
-/*
- * Between turns no report of the poller refers to a client: only now may the
- * program change.
- */
-static void
-between_turns(void)
-{
-	uint32_t busy;
-
-	if (phase == SERVING && renew_due())
-		renew();
-	if (phase == SERVING && count_reached())
-		stop();
-	/* Who has had an answer need not keep a command from its end. */
-	busy = slot_used() + (uint32_t)renew_children();
-	if (child_runs())
-		busy -= slot_count(LIST_LINGER);
-	if (phase == STOPPING && busy == 0)
-		end_command();
-}
-
 static void
 turn(void)
 {
 	struct poller_event events[EVENTS];
 	unsigned int why;
 	struct conn *c;
+	uint32_t busy;
 	int64_t id;
 	int i, n;
 
@@ -711,7 +652,18 @@ turn(void)
 		if (c != NULL)
 			serve(c, conn_advance(c, why));
 	}
-	between_turns();
+	/* No report of the poller refers to a client any more: only now may
+	   the program change. */
+	if (phase == SERVING && renew_due())
+		renew();
+	if (phase == SERVING && count_reached())
+		stop();
+	/* Who has had an answer need not keep a command from its end. */
+	busy = slot_used() + (uint32_t)renew_children();
+	if (child_runs())
+		busy -= slot_count(LIST_LINGER);
+	if (phase == STOPPING && busy == 0)
+		end_command();
 }
 
 /* ---- start ---- */
@@ -760,7 +712,10 @@ loop_close(void)
 int
 loop_run(const struct loop_plan *p)
 {
-	int fd;
+	struct sock_addr peer;
+	struct conn c;
+	uint32_t age;
+	int fd, i;
 
 	plan = *p;
 	fd = proc_signals(plan.command != NULL ? forwarded : forwarded + 2);
@@ -782,7 +737,16 @@ loop_run(const struct loop_plan *p)
 	} else {
 		ready();
 	}
-	take_over();
+	/* The clients, and the queues, that were left to us. */
+	while ((fd = renew_client(&age)) != -1) {
+		if (sock_peer(fd, &peer) == -1)
+			memset(&peer, 0, sizeof(peer));
+		conn_start(&c, fd, &peer, age);
+		serve(&c, conn_advance(&c, 0));
+	}
+	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
+		accept_rest(fd);
+	listen_take_over();
 	take_children();
 	while (phase != DONE)
 		turn();
