@@ -17,7 +17,9 @@ struct backend {
 	uint64_t key;		/* of a found socket: hash of its path */
 	uint32_t delay;		/* until the next probe */
 	enum fdpass_state state;	/* what the last failure stands for */
-	int error;		/* of it */
+	bool turned;		/* it stood for another, for those in line */
+	uint32_t changed;	/* when it did last */
+	int error;		/* of the last failure */
 };
 
 static const struct config *config;
@@ -131,6 +133,12 @@ backend_failed(uint32_t list, enum fdpass_state state, int error)
 {
 	struct backend *b = backend_at(list);
 
+	if (slot_count(list) == 0) {
+		b->turned = false;
+	} else if (state != b->state) {
+		b->turned = true;
+		b->changed = clock_ms();
+	}
 	b->state = state;
 	b->error = error;
 	if (slot_count(list) == 0)
@@ -172,11 +180,15 @@ backend_addr(uint32_t list)
 }
 
 uint32_t
-backend_patience(const struct config_target *t, enum fdpass_state state)
+backend_deadline(uint32_t list, const struct config_target *t, uint32_t since)
 {
-	if (state == FDPASS_BROKEN)
-		return 0;
-	return state == FDPASS_FULL ? t->connect_ms : t->wait_ms;
+	const struct backend *b = backend_at(list);
+	uint32_t from = b->turned && clock_before(since, b->changed) ?
+	    b->changed : since;
+
+	if (b->state == FDPASS_BROKEN)
+		return from;
+	return from + (b->state == FDPASS_FULL ? t->connect_ms : t->wait_ms);
 }
 
 bool

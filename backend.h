@@ -56,9 +56,14 @@ enum fdpass_state	backend_state(uint32_t list);
 int		 backend_error(uint32_t list);
 const struct sock_addr	*backend_addr(uint32_t list);
 
-/* How long, in ms, a client of target may wait for a backend in that state. */
-uint32_t	 backend_patience(const struct config_target *target,
-		    enum fdpass_state state);
+/*
+ * Until when a client of target, which has waited since then, may wait for the
+ * backend in the state that its last failure stands for.  A backend that comes
+ * and is busy at once has connectiontimeout from then on: those who waited for
+ * it to come are not sent away.
+ */
+uint32_t	 backend_deadline(uint32_t list,
+		    const struct config_target *target, uint32_t since);
 
 /*
  * Look whether the sockets of the routes accept connections, from target *at

@@ -245,10 +245,11 @@ answer_status(struct conn *c, const struct request *r)
 /* Nothing has been written to the client, and no backend will take it. */
 static enum conn_want
 no_backend(struct conn *c, const struct sock_addr *addr,
-    enum fdpass_state state, int error, size_t line)
+    enum fdpass_state state, int error, const char *why, size_t line)
 {
 	const struct config_target *t = target_of(c);
-	struct event e = { .target = t, .backend = addr, .len = line };
+	struct event e = { .target = t, .backend = addr, .len = line,
+	    .why = why };
 
 	/* A socket's name that refuses is a file of another kind. */
 	e.error = state == FDPASS_BROKEN && error == ECONNREFUSED ? ENOTSOCK :
@@ -258,31 +259,27 @@ no_backend(struct conn *c, const struct sock_addr *addr,
 }
 
 /*
- * A backend does not take the client, with an errno of fdpass_connect().
- * Nothing has been written yet: the client waits in the list, or is told.
+ * The backend of the list, or of none, does not take the client, with an errno
+ * of fdpass_connect().  Nothing has been written yet: the client waits, or is
+ * told.
  */
 static enum conn_want
 wait_or_answer(struct conn *c, const struct request *r, uint32_t list,
     enum fdpass_state state, int error)
 {
 	const struct config_target *t = target_of(c);
-	uint32_t patience = backend_patience(t, state);
-	char text[SOCK_TEXT];
+	bool first = !c->waited, patient;
+	const char *why = NULL;
 
-	if (!c->waited) {
-		c->waited = true;
+	if (first)
 		c->since = clock_ms();
-		if (patience > 0 && (list == SLOT_NO_LIST ||
-		    !backend_has_room(list, t))) {
-			log_warn("%s: too many wait for it", sock_path(
-			    &r->addr, text, sizeof(text)));
-			return no_backend(c, &r->addr, FDPASS_FULL, error,
-			    r->len);
-		}
-	}
-	if (patience == 0 || list == SLOT_NO_LIST ||
-	    !clock_before(clock_ms(), c->since + patience))
-		return no_backend(c, &r->addr, state, error, r->len);
+	c->waited = true;
+	patient = list != SLOT_NO_LIST && clock_before(clock_ms(),
+	    backend_deadline(list, t, c->since));
+	if (patient && first && !backend_has_room(list, t))
+		why = "too many wait for it";
+	if (!patient || why != NULL)
+		return no_backend(c, &r->addr, state, error, why, r->len);
 	c->state = CONN_QUEUED;
 	c->u.wait.list = list;
 	return CONN_PARK;
@@ -572,18 +569,16 @@ conn_start(struct conn *c, int fd, const struct sock_addr *peer, uint32_t age)
 static enum conn_want
 end_wait(struct conn *c)
 {
-	const struct config_target *t = target_of(c);
 	uint32_t list = c->list;
-	enum fdpass_state state;
 
 	c->backend = backend_probe(list);
 	if (c->backend != -1)
 		return read_head(c, CONN_PROBE);
-	state = backend_state(list);
-	if (clock_before(clock_ms(), c->since + backend_patience(t, state)))
+	if (clock_before(clock_ms(), backend_deadline(list, target_of(c),
+	    c->since)))
 		return CONN_PARK;
-	return no_backend(c, backend_addr(list), state, backend_error(list),
-	    peek_line(c));
+	return no_backend(c, backend_addr(list), backend_state(list),
+	    backend_error(list), NULL, peek_line(c));
 }
 
 enum conn_want
@@ -690,8 +685,7 @@ conn_settle(struct conn *c)
 		break;
 	case CONN_QUEUED:
 		list = c->u.wait.list;
-		when = c->since + backend_patience(target_of(c),
-		    backend_state(list));
+		when = backend_deadline(list, target_of(c), c->since);
 		break;
 	case CONN_LINGER:
 		list = LIST_LINGER;
@@ -744,8 +738,8 @@ conn_due(uint32_t id, unsigned int *why)
 	if (c->backend != -1)
 		return c;
 	*why = CONN_LATE;
-	if (clock_before(clock_ms(), c->since +
-	    backend_patience(target_of(c), backend_state(index))))
+	if (clock_before(clock_ms(), backend_deadline(index, target_of(c),
+	    c->since)))
 		return NULL;
 	backend_try_now(index);
 	return c;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # See LICENSE for copyright and license details.
 #
-# The life of a server, with public tools: load across reloads and upgrades,
+# The life of a server, with public tools: load across renewals,
 # supervisors, many connections from one address, several processes at one
 # listener, the counters.  Needs ab, curl, python3 and promtool;
 # systemd-socket-activate where there is one.
@@ -69,61 +69,103 @@ E
 python3 slow.py slow & pids="$pids $!"
 await "a backend" test -S slow
 
-# ---- load, 20 reloads, 5 upgrades with 100 half heads each, downloads ----
+# ---- load, 25 renewals, 5 of them with another file; who must not notice ----
 
-cat >halves.py <<'E'
-"""PORT PID ROUNDS: clients with half a head across SIGUSR2."""
-import os, signal, socket, sys, time
-port, pid, rounds = map(int, sys.argv[1:])
-def upgrades():
-    return open("log").read().count("upgraded")
+cat >clients.py <<'E'
+"""PORT PID: clients of all kinds, through 20 SIGHUPs and 5 SIGUSR2s."""
+import os, shutil, signal, socket, sys, threading, time
+port, pid = map(int, sys.argv[1:])
+FILE = 16 * 1024 * 1024
+
+def client(text, small=False):
+    c = socket.socket()
+    if small:
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    c.settimeout(60)
+    c.connect(("127.0.0.1", port))
+    c.sendall(text)
+    return c
+
+def whole(c):
+    answer = b""
+    while part := c.recv(65536):
+        answer += part
+    c.close()
+    return answer
+
+def good(answer):
+    return answer.startswith(b"HTTP/1.1 200 ") and \
+        answer.endswith(b"\r\n\r\nHello from C.\n")
+
+def read_slowly(c, n):
+    """1 MiB a second, so that it is written to all the while."""
+    while part := c.recv(65536):
+        n[0] += len(part)
+        time.sleep(.0625)
+
+waiting = [client(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+    for i in range(100)]
+size = [0]
+slow = client(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n", True)
+reader = threading.Thread(target=read_slowly, args=(slow, size))
+reader.start()
+halves = [client(b"GET /app HTTP/1.1\r\n") for i in range(100)]
 answered = 0
-for i in range(rounds):
-    clients = [socket.create_connection(("127.0.0.1", port))
-        for i in range(100)]
-    for c in clients:
-        c.sendall(b"GET /app HTTP/1.1\r\n")
-    before, end = upgrades(), time.time() + 20
-    os.kill(pid, signal.SIGUSR2)
-    while upgrades() == before and time.time() < end:
-        time.sleep(.01)
-    for c in clients:
-        c.settimeout(20)
-        c.sendall(b"Host: x\r\n\r\n")
-        answer = b""
-        while part := c.recv(4096):
-            answer += part
-        answered += answer.startswith(b"HTTP/1.1 200 ") and \
-            answer.endswith(b"\r\n\r\nHello from C.\n")
-        c.close()
-print(answered)
+for i in range(25):
+    if i % 5 == 4:
+        shutil.copy("fdproxy", "new")
+        os.rename("new", "fdproxy")
+        before = os.stat("/proc/%d/exe" % pid).st_ino
+        os.kill(pid, signal.SIGUSR2)
+        while os.stat("/proc/%d/exe" % pid).st_ino == before:
+            time.sleep(.01)
+        for c in halves:
+            c.sendall(b"Host: x\r\n\r\n")
+            answered += good(whole(c))
+        halves = [client(b"GET /app HTTP/1.1\r\n") for i in range(100)]
+    else:
+        os.kill(pid, signal.SIGHUP)
+    time.sleep(.5)
+assert answered == 500, answered
+os.symlink("be", "late")
+answered = sum(good(whole(c)) for c in waiting)
+assert answered == 100, answered
+reader.join()
+assert size[0] > FILE, size
 E
+cp "$top/fdproxy" .
+{ printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'; head -c 16777216 \
+    /dev/zero; } >file
+# With its head it is more than a file may have.
+truncate -s 16777216 file
 cat >conf <<'E'
 AcceptFilter http none
 ErrorLog log
+CustomLog access
 PidFile pid
 ProxyPass /app fd://be wait=10s
+ProxyPass /late fd://late wait=10min
+ProxyPass /file fd://be flusher=file:file
 ProxyPass /slow fd://slow
 E
-start load "$top/fdproxy" -1 -l 127.0.0.1:0 -f conf
+start load ./fdproxy -1 -l 127.0.0.1:0 -f conf
 curl -sS http://127.0.0.1:$port/slow >one & one=$!
 ab -q -n "$REQUESTS" -c 100 http://127.0.0.1:$port/app >ab 2>&1 & load=$!
-(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	kill -HUP $proxy
-	sleep 0.5
-done) & reloads=$!
-halves=$(python3 halves.py $port $proxy 5)
-wait $reloads
+python3 clients.py $port $proxy || die "clients: $(cat log)"
 wait $load || die "ab: $(cat ab)"
 grep -q '^Failed requests: *0$' ab || die "ab: $(cat ab)"
 grep -q "^Complete requests: *$REQUESTS\$" ab || die "ab: $(cat ab)"
-ok "20 reloads and 5 upgrades under $REQUESTS requests: 0 failed"
-test "$halves" = 500 || die "$halves of 500 half heads were answered"
-test "$(grep -c upgraded log)" = 5 || die "upgrades: $(cat log)"
-test "$(grep -c 'read again' log)" -ge 15 || die "reloads: $(cat log)"
-ok "500 of 500 half heads answered across 5 upgrades"
+ok "25 renewals, 5 by another file, under $REQUESTS requests: 0 failed"
+ok "500 half heads, 100 that wait and a slow reader: all served"
+n=$(grep -c renewed log)
+test "$n" -ge 15 || die "$n renewals: $(cat log)"
 test "$(cat pid)" = $proxy || die "the process id has changed"
-ok "the process id is the same"
+test -z "$(grep -v '^\[.*\] fdproxy: ' log)" || die "a message is cut"
+n=$(grep -c '"GET /app HTTP/1.[01]" 200 - ' access)
+test "$n" = $((REQUESTS + 500)) || die "$n lines of the access log"
+ok "the process id is the same, and the logs are whole"
+await "the end of old processes" sh -c \
+    "test -z \"\$(cat /proc/$proxy/task/$proxy/children)\""
 curl -sS http://127.0.0.1:$port/slow >two & two=$!
 await "the second download" test -s two
 kill $proxy
@@ -132,7 +174,7 @@ wait $one $two
 for f in one two; do
 	test "$(wc -c <$f)" = 8388608 || die "a download was cut"
 done
-ok "downloads in progress survive reload, upgrade and stop"
+ok "downloads in progress survive renewals and the stop"
 
 # ---- supervisors ----
 
