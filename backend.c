@@ -14,7 +14,6 @@
 
 struct backend {
 	const struct sock_addr *addr;
-	uint64_t key;		/* of a found socket: hash of its path */
 	uint32_t delay;		/* until the next probe */
 	enum fdpass_state state;	/* what the last failure stands for */
 	bool turned;		/* it stood for another, for those in line */
@@ -66,40 +65,24 @@ backend_release(void)
 	backends = NULL;
 }
 
-static uint64_t
-hash_path(const struct sock_addr *addr)
-{
-	const unsigned char *p = (const unsigned char *)&addr->u.un;
-	uint64_t hash = 14695981039346656037u;
-	size_t i;
-
-	for (i = 0; i < addr->len; i++)
-		hash = (hash ^ p[i]) * 1099511628211u;
-	return hash;
-}
-
 uint32_t
 backend_list(const struct config_target *t, const struct sock_addr *addr)
 {
-	uint32_t i, list, empty = SLOT_NO_LIST;
-	uint64_t key;
+	uint32_t first = LIST_BACKENDS + config->nqueues, i;
+	uint32_t empty = BACKEND_FOUND;
 
 	if (t->kind == CONFIG_SOCKET)
 		return LIST_BACKENDS + t->queue;
-	key = hash_path(addr);
 	for (i = 0; i < BACKEND_FOUND; i++) {
-		list = LIST_BACKENDS + config->nqueues + i;
-		if (slot_count(list) == 0)
+		if (slot_count(first + i) == 0)
 			empty = i;
-		else if (backend_at(list)->key == key)
-			return list;
+		else if (sock_same(&found[i], addr))
+			return first + i;
 	}
-	if (empty == SLOT_NO_LIST)
+	if (empty == BACKEND_FOUND)
 		return SLOT_NO_LIST;
 	found[empty] = *addr;
-	list = LIST_BACKENDS + config->nqueues + empty;
-	backend_at(list)->key = key;
-	return list;
+	return first + empty;
 }
 
 bool
@@ -109,7 +92,9 @@ backend_has_room(uint32_t list, const struct config_target *t)
 
 	if (max == 0)
 		max = slot_max() / 4 > 0 ? slot_max() / 4 : 1;
-	return slot_count(list) < max;
+	/* Who needs a slot for an instant finds one. */
+	return slot_count(list) < max &&
+	    slot_queued() < slot_max() - slot_max() / 4;
 }
 
 void

@@ -312,7 +312,10 @@ connect_backend(struct conn *c, const struct request *r)
 	int error;
 
 	if (c->backend == -1) {
-		if (list != SLOT_NO_LIST && slot_count(list) > 0)
+		/* Those in front are first; but no verdict without a look. */
+		if (list != SLOT_NO_LIST && slot_count(list) > 0 &&
+		    clock_before(clock_ms(), backend_deadline(list, t,
+		    c->waited ? c->since : clock_ms())))
 			return wait_or_answer(c, r, list, backend_state(list),
 			    backend_error(list));
 		c->backend = fdpass_connect(&r->addr);
@@ -550,19 +553,35 @@ conn_pass(struct conn *c)
 
 /* ---- the machine ---- */
 
+static void
+begin(struct conn *c, int fd, const struct sock_addr *peer)
+{
+	*c = (struct conn){ .fd = fd, .backend = -1, .next = SLOT_NONE,
+	    .prev = SLOT_NONE, .list = SLOT_NO_LIST, .state = CONN_HEAD,
+	    .begun = clock_ms() };
+	event_peer(peer);
+}
+
 void
-conn_start(struct conn *c, int fd, const struct sock_addr *peer, uint32_t age)
+conn_start(struct conn *c, int fd, const struct sock_addr *peer)
 {
 	const struct event e = { .client = c };
 
-	*c = (struct conn){ .fd = fd, .backend = -1, .next = SLOT_NONE,
-	    .prev = SLOT_NONE, .list = SLOT_NO_LIST, .state = CONN_HEAD,
-	    .begun = clock_ms() - age, .id = event_next_id() };
-	/* Who is left to us with a whole head has waited from then on. */
-	c->since = c->begun;
-	c->waited = age > 0;
-	event_peer(peer);
+	begin(c, fd, peer);
+	c->id = event_next_id();
 	event(EVENT_ACCEPTED, &e);
+}
+
+void
+conn_resume(struct conn *c, int fd, const struct sock_addr *peer, uint32_t age,
+    uint32_t waited, uint32_t id)
+{
+	begin(c, fd, peer);
+	c->begun -= age;
+	c->since = clock_ms() - waited;
+	c->waited = waited > 0;
+	c->id = id;
+	stats_get()->accepted++;
 }
 
 /* Its wait for a backend is over, unless that is there by now. */

@@ -52,18 +52,24 @@ bool		 conn_open(struct config *config, uint32_t max,
 		    bool edges);
 void		 conn_release(void);
 
-/*
- * A client from that address that was accepted age ms ago; fd is its own from
- * now on.
- */
+/* A client from that address is accepted; fd is its own from now on. */
 void		 conn_start(struct conn *c, int fd,
-		    const struct sock_addr *peer, uint32_t age);
+		    const struct sock_addr *peer);
+
+/*
+ * The same for one that the program before us has left: accepted age ms ago, as
+ * the client of that id, it has waited for a backend for so many ms, or 0.
+ */
+void		 conn_resume(struct conn *c, int fd,
+		    const struct sock_addr *peer, uint32_t age,
+		    uint32_t waited, uint32_t id);
 
 enum conn_want	 conn_advance(struct conn *c, unsigned int why);
 
 /*
  * Hand the client off; nothing may be watching it any more.  Returns CONN_CLOSE
- * or, if the backend is to be waited for after all, CONN_PARK.
+ * or, if the backend does not take it after all, CONN_PARK, or what an answer
+ * waits for.
  */
 enum conn_want	 conn_pass(struct conn *c);
 

@@ -223,7 +223,7 @@ start(struct config *c, uint32_t last_id)
 		super_pid_remove();
 	else if (!super_pid_open(c->pid_file) && !heir)
 		return false;
-	if (!listen_open(c, heir) || !proc_drop(c->user, c->group,
+	if (!listen_open(c, heir ? LISTEN_LENIENT : LISTEN_STRICT) || !proc_drop(c->user, c->group,
 	    c->chroot) || !loop_open(c, last_id))
 		return false;
 	if (c->child && !child_listen(&addr, c->backlog)) {
@@ -410,7 +410,7 @@ may_follow(struct config *c)
 {
 	bool good;
 
-	if (!open_logs(c) || !listen_open(c, false))
+	if (!open_logs(c) || !listen_open(c, LISTEN_TRIAL))
 		return false;
 	good = proc_drop(c->user, c->group, c->chroot) && loop_open(c, 0);
 	listen_abort();
@@ -418,33 +418,14 @@ may_follow(struct config *c)
 	return good;
 }
 
-/* -t, by a user or as a trial.  An exit status. */
-static int
-test(struct config *c, enum renew_left left)
-{
-	switch (left) {
-	case RENEW_OURS:
-		return may_follow(c) ? RENEW_GOOD : 1;
-	case RENEW_FOREIGN:
-		log_error("version %s cannot go on where another one is",
-		    VERSION);
-		return 1;
-	case RENEW_NOTHING:
-		break;
-	}
-	config_route_notes(c);
-	text_write(STDERR_FILENO, "configuration is good\n");
-	return 0;
-}
-
 static int
 run(void)
 {
 	struct config *c = plan.config;
-	enum renew_left left = renew_open();
+	bool good;
 	int status;
 
-	heir = left == RENEW_OURS;
+	heir = renew_open();
 	if (heir)
 		c->report = report_log;
 	c->again = heir;
@@ -456,13 +437,19 @@ run(void)
 		return health_check(options.health, plan.run_ms > 0 ?
 		    plan.run_ms : HEALTH_MS);
 	adopt_listeners(c);
-	if (!config_finish(c))
+	good = config_finish(c) && child_fits(c);
+	if (!good && heir && !options.test)
+		renew_again(plan.argv, plan.adopted);
+	if (!good)
 		return options.test ? 2 : failure(2);
-	if (!child_fits(c))
-		return 2;
 	set_level(c);
-	if (options.test)
-		return test(c, left);
+	if (options.test && heir)
+		return may_follow(c) ? RENEW_GOOD : 1;
+	if (options.test) {
+		config_route_notes(c);
+		text_write(STDERR_FILENO, "configuration is good\n");
+		return 0;
+	}
 	if (heir) {
 		options.print = false;	/* done long ago */
 		options.ready = NULL;

@@ -13,6 +13,7 @@
 static const struct config *config;
 static struct listener listeners[CONFIG_LISTENERS];
 static int count;
+static int backlog;		/* -1: none, they are only bound */
 
 /* What the program before us has left. */
 static struct {
@@ -206,7 +207,7 @@ open_one(int i)
 		sock_set_port(&addr, sock_port(&(l - 1)->bound));
 	if (take_left(l, &addr))
 		return true;
-	l->fd = sock_listen(&addr, config->backlog, config->defer, want->mode);
+	l->fd = sock_listen(&addr, backlog, config->defer, want->mode);
 	for (tries = 0; l->fd == -1 && errno == EADDRINUSE && want->twin &&
 	    sock_port(&want->addr) == 0 && !(l - 1)->adopted &&
 	    tries < PORT_TRIES; tries++) {
@@ -215,7 +216,7 @@ open_one(int i)
 		if (!open_one(i - 1))
 			return false;
 		sock_set_port(&addr, sock_port(&(l - 1)->bound));
-		l->fd = sock_listen(&addr, config->backlog, config->defer, -1);
+		l->fd = sock_listen(&addr, backlog, config->defer, -1);
 	}
 	if (l->fd == -1) {
 		if (i + 1 < config->listeners && config->listen[i + 1].twin &&
@@ -246,13 +247,14 @@ close_one(int i)
 }
 
 bool
-listen_open(const struct config *c, bool lenient)
+listen_open(const struct config *c, enum listen_how how)
 {
 	struct listener *l;
 	int open = 0;
 	bool good;
 
 	config = c;
+	backlog = how == LISTEN_TRIAL ? -1 : c->backlog;
 	for (count = 0; count < c->listeners; count++) {
 		l = &listeners[count];
 		*l = (struct listener){ .fd = -1 };
@@ -262,7 +264,7 @@ listen_open(const struct config *c, bool lenient)
 			good = open_one(count);
 		l->local = l->bound.u.sa.sa_family == AF_UNIX;
 		open += l->fd != -1;
-		if (!good && !lenient) {
+		if (!good && how != LISTEN_LENIENT) {
 			count++;
 			listen_abort();
 			return false;

@@ -36,11 +36,15 @@ void			 listen_adopt(int fd, enum listen_kind kind);
 
 /*
  * Open the listeners of config, which must stay.  False after messages: then
- * all is closed but the sockets that were left to us.  If lenient, a listener
- * that cannot be opened is left out, unless none is left.
+ * all is closed but the sockets that were left to us.
  */
+enum listen_how {
+	LISTEN_STRICT,		/* all or nothing */
+	LISTEN_LENIENT,		/* all that can be, unless none can */
+	LISTEN_TRIAL		/* as strict; but nobody can connect to them */
+};
 bool			 listen_open(const struct config *config,
-			    bool lenient);
+			    enum listen_how how);
 
 /* Close what listen_open() has opened, and no socket that was left to us. */
 void			 listen_abort(void);

@@ -260,7 +260,7 @@ accept_clients(int fd)
 	for (n = 0; n < ACCEPTS && !paused && !count_reached(); n++) {
 		client = sock_accept(fd, &peer);
 		if (client != -1) {
-			conn_start(&c, client, &peer, 0);
+			conn_start(&c, client, &peer);
 			serve(&c, conn_advance(&c, 0));
 			continue;
 		}
@@ -296,9 +296,10 @@ end_clients(bool all)
 	struct conn *c;
 
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
-		/* What came in this moment is not overlooked. */
-		if (c->state != CONN_QUEUED)
-			serve(c, conn_advance(c, 0));
+		/* Who came in this moment, client or backend, is not
+		   overlooked. */
+		serve(c, conn_advance(c, all && c->state == CONN_QUEUED ?
+		    CONN_LATE : 0));
 		if (c->state == CONN_FREE)
 			continue;
 		if (all) {
@@ -376,7 +377,7 @@ stop(void)
 			accept_rest(listen_at(i)->fd);
 	listen_close();
 	clear_timers();
-	renew_cancel();
+	renew_cancel(true);
 	renew_stop(false);
 	end_clients(false);
 	if (ms == 0 && plan.command != NULL)
@@ -396,10 +397,16 @@ begin_renewal(void)
 		return;
 	}
 	super_notify_reloading();
-	if (renew_try(plan.argc, plan.argv, plan.adopted))
+	switch (renew_try(plan.argc, plan.argv, plan.adopted)) {
+	case RENEW_TRYING:
 		deadline_set(TIMER_TRIAL, clock_ms() + TRIAL_MS);
-	else
+		break;
+	case RENEW_NOT:
 		super_notify("READY=1");
+		break;
+	case RENEW_LATER:
+		break;
+	}
 }
 
 /* From now on this process ends what was begun, and nothing else. */
@@ -409,6 +416,9 @@ become_old(void)
 	struct conn *c;
 	int fd;
 
+	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
+		if (c->left)
+			conn_close(c);
 	old = true;
 	phase = STOPPING;
 	clear_timers();
@@ -428,10 +438,8 @@ become_old(void)
 	}
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		c->watched = POLLER_NONE;
-		if (c->left)
-			conn_close(c);
-		else
-			serve(c, conn_advance(c, 0));
+		serve(c, c->state == CONN_QUEUED ? CONN_PARK :
+		    conn_advance(c, 0));
 	}
 }
 
@@ -446,18 +454,19 @@ renew(void)
 	    .renewals = stats_get()->reloads };
 	const struct conn *c;
 
+	if (plan.handoffs > 0) {
+		counts.handoffs = plan.handoffs - stats_get()->passed;
+		/* These are handed off by the process that keeps them; if they
+		   are the last ones, they are waited for. */
+		for (c = slot_next(NULL); c != NULL; c = slot_next(c))
+			if (c->state == CONN_FLUSH && --counts.handoffs == 0)
+				return;
+	}
 	proc_hold_signals(true);
 	take_signals();
 	if (phase != SERVING) {
 		proc_hold_signals(false);
 		return;
-	}
-	if (plan.handoffs > 0) {
-		counts.handoffs = plan.handoffs - stats_get()->passed;
-		/* These are handed off by the process that keeps them. */
-		for (c = slot_next(NULL); c != NULL; c = slot_next(c))
-			if (c->state == CONN_FLUSH && counts.handoffs > 1)
-				counts.handoffs--;
 	}
 	if (plan.run_ms > 0)
 		counts.run_ms = clock_before(clock_ms(), run_end) ?
@@ -596,7 +605,7 @@ take_own_timer(uint32_t id)
 		break;
 	case TIMER_TRIAL:
 		log_error("not renewed: the trial takes too long");
-		renew_cancel();
+		renew_cancel(false);
 		break;
 	case TIMER_TICK:
 		if (phase != STARTING)
@@ -643,7 +652,8 @@ turn(void)
 	slot_turn();
 	for (i = 0; i < n; i++)
 		take_event(&events[i]);
-	for (i = 0; i < TIMERS && (id = deadline_expired()) != -1; i++) {
+	for (i = 0; i < TIMERS && !count_reached() &&
+	    (id = deadline_expired()) != -1; i++) {
 		if (id < TIMER_CONN) {
 			take_own_timer((uint32_t)id);
 			continue;
@@ -654,10 +664,10 @@ turn(void)
 	}
 	/* No report of the poller refers to a client any more: only now may
 	   the program change. */
-	if (phase == SERVING && renew_due())
-		renew();
 	if (phase == SERVING && count_reached())
 		stop();
+	else if (phase == SERVING && renew_due())
+		renew();
 	/* Who has had an answer need not keep a command from its end. */
 	busy = slot_used() + (uint32_t)renew_children();
 	if (child_runs())
@@ -712,9 +722,9 @@ loop_close(void)
 int
 loop_run(const struct loop_plan *p)
 {
+	struct renew_client left;
 	struct sock_addr peer;
 	struct conn c;
-	uint32_t age;
 	int fd, i;
 
 	plan = *p;
@@ -738,10 +748,10 @@ loop_run(const struct loop_plan *p)
 		ready();
 	}
 	/* The clients, and the queues, that were left to us. */
-	while ((fd = renew_client(&age)) != -1) {
+	while ((fd = renew_client(&left)) != -1) {
 		if (sock_peer(fd, &peer) == -1)
 			memset(&peer, 0, sizeof(peer));
-		conn_start(&c, fd, &peer, age);
+		conn_resume(&c, fd, &peer, left.age, left.waited, left.id);
 		serve(&c, conn_advance(&c, 0));
 	}
 	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -26,8 +27,11 @@
  *	p FD		the pid file, locked
  *	m FD NAME	the file of messages, a FD NAME that of the access log
  *	o FD PID	a process that keeps old clients: its end of the pipe
- *	c FD AGE KEPT	a client with an unread head: milliseconds since it was
- *			accepted; 1 if its connection was kept alive
+ *	s FD		the supervisor's socket, NOTIFY_SOCKET
+ *	c FD AGE KEPT WAIT ID
+ *			a client with an unread head: milliseconds since it was
+ *			accepted; 1 if its connection was kept alive; how long
+ *			it has waited for a backend, 0: not yet; its id
  *	n COUNT, t MS	what is left of -n and -T
  *	i ID, r COUNT	the last client's id, and how many renewals there were
  */
@@ -37,17 +41,18 @@
 #define LIST_MAX	((size_t)120 * 1024)
 #define CLIENTS_MAX	((size_t)96 * 1024)	/* of it */
 #define CHILDREN_MAX	8
+#define AGAIN_MS	200	/* to the next look at a configuration */
 
-extern char **environ;
-
-static char *text;		/* of the variable, a copy */
+static char *original;		/* the variable */
+static char *text;		/* the same, taken apart */
 static char *clients;		/* where the clients' lines go on in it */
 static struct renew_counts left_counts;
 
+/* One more than there may be, until the next program has taken them over. */
 static struct {
 	pid_t pid;
 	int fd;			/* a pipe: "go on", and its end says "end" */
-} children[CHILDREN_MAX];
+} children[CHILDREN_MAX + 1];
 static int nchildren;
 
 static char program[1024];
@@ -59,13 +64,28 @@ static int parent = -1;
 
 /* ---- what was left ---- */
 
+/* Take a process out of the table: the end of its pipe ends it. */
+static void
+forget_child(int i)
+{
+	if (children[i].fd != -1)
+		close(children[i].fd);
+	memmove(&children[i], &children[i + 1],
+	    (size_t)(--nchildren - i) * sizeof(*children));
+}
+
+/* The process begins once it hears of us. */
 static void
 adopt_child(int fd, pid_t pid)
 {
 	sock_cloexec(fd);
-	if (nchildren == CHILDREN_MAX || write(fd, "", 1) != 1) {
+	if (write(fd, "", 1) != 1) {
 		close(fd);
 		return;
+	}
+	if (nchildren == CHILDREN_MAX) {
+		log_warn("too many old processes: the oldest one ends");
+		forget_child(0);
 	}
 	children[nchildren].pid = pid;
 	children[nchildren++].fd = fd;
@@ -78,28 +98,28 @@ take_line(char *line)
 	char *rest;
 	long n = strtol(line + 1, &rest, 10);
 	int fd = (int)n;
-	bool open = strchr("lpmao", *line) != NULL &&
-	    fcntl(fd, F_GETFD) != -1;
 
+	if (*line != '\0' && strchr("lpsmao", *line) != NULL &&
+	    fcntl(fd, F_GETFD) == -1)
+		return true;	/* it is not for a trial */
 	switch (*line) {
 	case 'l':
-		if (open)
-			listen_adopt(fd, (enum listen_kind)strtol(rest, NULL,
-			    10));
+		listen_adopt(fd, (enum listen_kind)strtol(rest, NULL, 10));
 		return true;
 	case 'p':
-		if (open)
-			super_pid_adopt(fd);
+		super_pid_adopt(fd);
+		return true;
+	case 's':
+		super_notify_adopt(fd);
 		return true;
 	case 'm':
 	case 'a':
-		if (open && sock_cloexec(fd) == 0)
-			log_use(*line == 'm' ? LOG_MESSAGES : LOG_ACCESS,
-			    rest + (*rest == ' '), fd);
+		sock_cloexec(fd);
+		log_use(*line == 'm' ? LOG_MESSAGES : LOG_ACCESS,
+		    rest + (*rest == ' '), fd);
 		return true;
 	case 'o':
-		if (open)
-			adopt_child(fd, (pid_t)strtol(rest, NULL, 10));
+		adopt_child(fd, (pid_t)strtol(rest, NULL, 10));
 		return true;
 	case 'n':
 		left_counts.handoffs = strtoull(line + 1, NULL, 10);
@@ -118,36 +138,73 @@ take_line(char *line)
 	}
 }
 
-enum renew_left
+bool
 renew_open(void)
 {
 	const char *given = getenv(VARIABLE);
-	char *line, *end;
+	char *line = NULL, *end;
+	bool known;
 
+	original = given == NULL ? NULL : strdup(given);
 	text = given == NULL ? NULL : strdup(given);
 	unsetenv(VARIABLE);
 	/* Another process's variable has come by inheritance. */
-	if (text == NULL || strtol(text, &line, 10) != (long)getpid())
-		return RENEW_NOTHING;
-	if (*line++ != '\n')
-		return RENEW_FOREIGN;
-	for (; *line != '\0' && *line != 'c'; line = end + 1) {
-		end = strchr(line, '\n');
-		if (end == NULL)
-			return RENEW_FOREIGN;
+	if (original == NULL || text == NULL ||
+	    strtol(text, &line, 10) != (long)getpid())
+		return false;
+	/* A reader of messages that stands still holds up clients by now. */
+	log_nonblocking(true);
+	known = *line++ == '\n';
+	while (known && *line != '\0' && *line != 'c') {
+		end = line + strcspn(line, "\n");
+		known = *end == '\n';
 		*end = '\0';
-		if (!take_line(line))
-			return RENEW_FOREIGN;
+		known = known && take_line(line);
+		line = end + 1;
+	}
+	if (!known) {
+		log_error("version %s cannot go on where another one is",
+		    VERSION);
+		exit(1);
 	}
 	clients = line;
-	return RENEW_OURS;
+	return true;
+}
+
+void
+renew_again(char **argv, int adopted)
+{
+	const char *line = original;
+	sigset_t ends;
+	int fd;
+
+	log_error("the configuration is not that of the trial; it is read "
+	    "again until it is good");
+	while ((line = strchr(line, '\n')) != NULL) {
+		line++;
+		fd = (int)strtol(line + (*line != '\0'), NULL, 10);
+		if (*line != '\0' && strchr("lpsmao", *line) != NULL)
+			fcntl(fd, F_SETFD, 0);
+	}
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_UNBLOCK, &ends, NULL);
+	poll(NULL, 0, AGAIN_MS);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	if (setenv(VARIABLE, original, 1) == 0 &&
+	    (adopted == 0 || super_leave_listen_fds(adopted)) &&
+	    proc_find_program(argv[0], program, sizeof(program)))
+		execv(program, argv);
+	log_error("cannot execute %s: %s", program, strerror(errno));
 }
 
 void
 renew_close(void)
 {
+	free(original);
 	free(text);
-	text = clients = NULL;
+	original = text = clients = NULL;
 }
 
 void
@@ -158,13 +215,16 @@ renew_counts(struct renew_counts *counts)
 }
 
 int
-renew_client(uint32_t *age)
+renew_client(struct renew_client *c)
 {
 	long fd;
 
 	while (clients != NULL && *clients == 'c') {
 		fd = strtol(clients + 1, &clients, 10);
-		*age = (uint32_t)strtoul(clients, &clients, 10);
+		c->age = (uint32_t)strtoul(clients, &clients, 10);
+		strtol(clients, &clients, 10);	/* no connection is kept yet */
+		c->waited = (uint32_t)strtoul(clients, &clients, 10);
+		c->id = (uint32_t)strtoul(clients, &clients, 10);
 		clients += strcspn(clients, "\n");
 		clients += *clients == '\n';
 		if (fd > STDERR_FILENO && fd <= INT_MAX &&
@@ -230,6 +290,9 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	fd = super_pid_fd();
 	if (fd != -1)
 		put(l, for_trial ? -1 : fd, "p %d\n", fd);
+	fd = super_notify_fd();
+	if (fd != -1)
+		put(l, for_trial ? -1 : fd, "s %d\n", fd);
 	for (i = 0; i < nchildren; i++)
 		put(l, for_trial ? -1 : children[i].fd, "o %d %ld\n",
 		    children[i].fd, (long)children[i].pid);
@@ -240,8 +303,9 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	for (c = slot_unread(NULL); c != NULL && l->len < end;
 	    c = slot_unread(c)) {
 		c->left = true;
-		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " 0\n", c->fd,
-		    clock_ms() - c->begun);
+		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " 0 %" PRIu32
+		    " %" PRIu32 "\n", c->fd, clock_ms() - c->begun, c->waited ?
+		    clock_ms() - c->since + 1 : 0, c->id);
 	}
 }
 
@@ -281,56 +345,59 @@ take_back(char *room, const struct renew_counts *counts)
 	unsetenv(VARIABLE);
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
-	unsetenv("NOTIFY_SOCKET");
 }
 
 /* ---- the trial ---- */
 
-bool
+enum renew_tried
 renew_try(int argc, char **argv, int adopted)
 {
 	static char test[] = "-t";
 	static const struct renew_counts none;
-	char **args = calloc((size_t)argc + 2, sizeof(*args));
-	char *room = malloc(LIST_MAX);
+	char **args, *room;
 
+	if (trial != 0 || due) {
+		again = true;
+		return RENEW_LATER;
+	}
 	inherited = adopted;
-	again = trial != 0 || due;
-	if (args == NULL || room == NULL || again ||
-	    !proc_find_program(argv[0], program, sizeof(program))) {
-		if (!again)
-			log_error("not renewed: %s is not to be found",
-			    argv[0]);
-		free(args);
-		free(room);
-		return again;
+	if (!proc_find_program(argv[0], program, sizeof(program))) {
+		log_error("not renewed: %s is not to be found", argv[0]);
+		return RENEW_NOT;
 	}
-	args[0] = argv[0];
-	args[1] = test;
-	memcpy(args + 2, argv + 1, (size_t)argc * sizeof(*args));
-	/* Until it has its own, our handlers would tell us of its signals. */
-	proc_hold_signals(true);
-	trial = fork();
-	if (trial == 0) {
-		proc_default_signals();
-		proc_restore_nofile();
-		if (log_fd(LOG_MESSAGES) != -1)
-			dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
-		/* Not execvp(3): a shell script it would make of an empty
-		   file. */
-		if (leave(room, &none, true))
-			execv(program, args);
-		log_error("cannot execute %s: %s", program, strerror(errno));
-		_exit(126);
+	args = calloc((size_t)argc + 2, sizeof(*args));
+	room = malloc(LIST_MAX);
+	if (args != NULL && room != NULL) {
+		args[0] = argv[0];
+		args[1] = test;
+		memcpy(args + 2, argv + 1, (size_t)argc * sizeof(*args));
+		/* Until it has its own, our handlers would tell us of its
+		   signals. */
+		proc_hold_signals(true);
+		trial = fork();
+		if (trial == 0) {
+			proc_default_signals();
+			signal(SIGPIPE, SIG_IGN);	/* a log's reader */
+			proc_restore_nofile();
+			if (log_fd(LOG_MESSAGES) != -1)
+				dup2(log_fd(LOG_MESSAGES), STDERR_FILENO);
+			/* Not execvp(3), which makes a shell script of an
+			   empty file. */
+			if (leave(room, &none, true))
+				execv(program, args);
+			log_error("cannot execute %s: %s", program,
+			    strerror(errno));
+			_exit(126);
+		}
+		proc_hold_signals(false);
 	}
-	proc_hold_signals(false);
+	if (args == NULL || room == NULL || trial == -1) {
+		log_error("not renewed: %s", strerror(errno));
+		trial = 0;
+	}
 	free(args);
 	free(room);
-	if (trial > 0)
-		return true;
-	log_error("not renewed: %s", strerror(errno));
-	trial = 0;
-	return false;
+	return trial == 0 ? RENEW_NOT : RENEW_TRYING;
 }
 
 /* A signal that came while nothing could be done about it comes once more. */
@@ -348,12 +415,10 @@ renew_ended(pid_t pid, int status)
 	int i;
 
 	for (i = 0; i < nchildren; i++) {
-		if (children[i].pid != pid)
-			continue;
-		close(children[i].fd);
-		memmove(&children[i], &children[i + 1],
-		    (size_t)(--nchildren - i) * sizeof(*children));
-		return false;
+		if (children[i].pid == pid) {
+			forget_child(i);
+			return false;
+		}
 	}
 	if (trial == 0 || pid != trial)
 		return false;
@@ -381,11 +446,12 @@ renew_due(void)
 }
 
 void
-renew_cancel(void)
+renew_cancel(bool forget)
 {
 	if (trial != 0)
 		kill(trial, SIGKILL);
-	due = again = false;
+	if (forget)
+		due = again = false;
 }
 
 /* ---- in our place ---- */
@@ -430,12 +496,6 @@ start_child(void)
 		sock_drop(fd[1]);
 		return -1;
 	}
-	if (nchildren == CHILDREN_MAX) {
-		log_warn("too many old processes: the oldest one ends");
-		close(children[0].fd);
-		memmove(&children[0], &children[1],
-		    --nchildren * sizeof(*children));
-	}
 	children[nchildren].pid = pid;
 	children[nchildren++].fd = fd[1];
 	return pid;
@@ -464,13 +524,15 @@ renew_go(char **argv, const struct renew_counts *counts)
 		}
 	}
 	repeat_signal();
-	if (room != NULL && pid != -1 && leave(room, counts, false) &&
-	    super_notify_leave())
+	if (room != NULL && pid != -1 && leave(room, counts, false)) {
 		execv(program, argv);
-	log_error("not renewed: cannot execute %s: %s", program,
-	    strerror(errno));
+		log_error("not renewed: cannot execute %s: %s", program,
+		    strerror(errno));
+	} else {
+		log_error("not renewed: %s", strerror(errno));
+	}
 	if (pid > 0)
-		close(children[--nchildren].fd);
+		forget_child(nchildren - 1);
 	if (room != NULL)
 		take_back(room, counts);
 	free(room);
@@ -495,11 +557,13 @@ renew_stop(bool now)
 	int i;
 
 	for (i = 0; i < nchildren; i++) {
-		if (now && children[i].fd != -1)
-			close(children[i].fd);
-		else
+		if (!now) {
 			kill(children[i].pid, SIGTERM);
-		if (now)
+		} else if (children[i].fd != -1) {
+			close(children[i].fd);
 			children[i].fd = -1;
+		} else {
+			kill(children[i].pid, SIGKILL);
+		}
 	}
 }

@@ -25,40 +25,51 @@ struct renew_counts {
 	uint32_t accepted;	/* the last client's id */
 };
 
-enum renew_left {
-	RENEW_NOTHING,
-	RENEW_OURS,
-	RENEW_FOREIGN		/* a kind of thing that is not known here */
-};
-
 /*
  * Whether another program has left us something: we take its place, or with
  * -t only see whether we could, and then exit with RENEW_GOOD.  Listening
- * sockets are given to listen_adopt(), the pid file to super_pid_adopt(), logs
- * are in use, and the processes that keep old clients begin; the environment is
- * cleared.
+ * sockets are given to listen_adopt(), the pid file and the supervisor to
+ * super, logs are in use, none of which is waited for any more, and the
+ * processes that keep old clients begin.  The environment is cleared.  Exits
+ * with a message if there is a kind of thing that is not known here.
  */
-enum renew_left	 renew_open(void);
-void		 renew_close(void);
+bool		 renew_open(void);
 
 /* Any program may exit 0 on -t; only one that understood what was left to it
    says 10. */
 #define RENEW_GOOD	10
 
+/*
+ * The configuration is bad, which it was not when the trial has read it: after
+ * a pause, in which SIGTERM ends us, execute the program once more with all
+ * that was left, of which nothing may have been used.  Returns if it cannot be
+ * executed.
+ */
+void		 renew_again(char **argv, int adopted);
+void		 renew_close(void);
+
 /* What was left of the counts, unchanged if nothing was. */
 void		 renew_counts(struct renew_counts *counts);
 
-/* The next client that was left to us, the caller's, or -1: how long ago it
-   was accepted, in milliseconds. */
-int		 renew_client(uint32_t *age);
+/* The next client that was left to us, the caller's, or -1. */
+struct renew_client {
+	uint32_t age;		/* ms since it was accepted */
+	uint32_t waited;	/* ms that it has waited for a backend, or 0 */
+	uint32_t id;
+};
+int		 renew_client(struct renew_client *client);
 
 /*
  * Try the program that argv[0] names: it is started with -t, to see whether it
  * would be content here, and its messages go where ours go.  adopted is the
- * number of sockets from LISTEN_FDS.  False, after a message, if it cannot be
- * started.  While a trial is under way, another one is remembered, and true.
+ * number of sockets from LISTEN_FDS.
  */
-bool		 renew_try(int argc, char **argv, int adopted);
+enum renew_tried {
+	RENEW_NOT,		/* it cannot be started; there was a message */
+	RENEW_TRYING,
+	RENEW_LATER		/* a trial is under way: one more comes later */
+};
+enum renew_tried renew_try(int argc, char **argv, int adopted);
 
 /*
  * Some process has ended.  True if it was the trial and this is over: see
@@ -67,8 +78,9 @@ bool		 renew_try(int argc, char **argv, int adopted);
 bool		 renew_ended(pid_t pid, int status);
 bool		 renew_due(void);
 
-/* End the trial: it takes too long, or nothing is to be renewed any more. */
-void		 renew_cancel(void);
+/* End the trial: it takes too long; or nothing is to be renewed any more
+   (forget). */
+void		 renew_cancel(bool forget);
 
 /*
  * Execute the program in our place.  Returns false with all as it was, after a
@@ -80,8 +92,9 @@ bool		 renew_go(char **argv, const struct renew_counts *counts);
 int		 renew_parent(void);
 
 /*
- * The processes that keep old clients: how many there are, and tell them to
- * end, once GracefulShutdownTimeout is over, or at once with resets.
+ * The processes that keep old clients: how many there are; and tell them to
+ * end, by their GracefulShutdownTimeout, or at once with resets, and if they
+ * have been told that already, kill them.
  */
 int		 renew_children(void);
 void		 renew_stop(bool now);

@@ -20,6 +20,7 @@ static uint32_t used_max;
 static struct list *lists;
 static uint32_t nlists;
 static uint32_t first_id;
+static uint32_t queued;
 
 bool
 slot_open(uint32_t max, uint32_t arrivals, uint32_t n, uint32_t id)
@@ -31,7 +32,7 @@ slot_open(uint32_t max, uint32_t arrivals, uint32_t n, uint32_t id)
 	   turn, although a slot that was freed is not used again before the
 	   next one: events of the turn may still name it. */
 	total = max + arrivals;
-	touched = used = 0;
+	touched = used = queued = 0;
 	free_slots = freed_slots = SLOT_NONE;
 	slots = calloc(total, sizeof(*slots));
 	lists = calloc(n, sizeof(*lists));
@@ -167,6 +168,7 @@ slot_enter(struct conn *c, uint32_t list)
 		slots[c->prev].next = i;
 	l->last = i;
 	l->count++;
+	queued += list >= LIST_BACKENDS;
 }
 
 void
@@ -186,6 +188,7 @@ slot_leave(struct conn *c)
 	else
 		slots[c->next].prev = c->prev;
 	l->count--;
+	queued -= c->list >= LIST_BACKENDS;
 	c->list = SLOT_NO_LIST;
 }
 
@@ -201,6 +204,12 @@ uint32_t
 slot_count(uint32_t list)
 {
 	return lists[list].count;
+}
+
+uint32_t
+slot_queued(void)
+{
+	return queued;
 }
 
 uint32_t

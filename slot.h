@@ -122,10 +122,14 @@ void		 slot_deadline(const struct conn *c, uint32_t when);
 void		 slot_enter(struct conn *c, uint32_t list);
 void		 slot_leave(struct conn *c);
 
-/* The first client of a list, or NULL; how many there are; its deadline's id,
-   and the thing that an id is of: a slot, or (true) a list. */
+/* The first client of a list, or NULL; how many there are, and in the lists of
+   all backends. */
 struct conn	*slot_first(uint32_t list);
 uint32_t	 slot_count(uint32_t list);
+uint32_t	 slot_queued(void);
+
+/* The id of a list's deadline, and the thing that an id is of: a slot, or
+   (true) a list. */
 uint32_t	 slot_list_id(uint32_t list);
 bool		 slot_of_id(uint32_t id, uint32_t *index);
 

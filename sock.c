@@ -531,7 +531,7 @@ sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
 		umask(mask);
 	if (bound == -1)
 		return sock_drop(fd);
-	if (listen(fd, backlog) == -1) {
+	if (backlog >= 0 && listen(fd, backlog) == -1) {
 		saved = errno;
 		if (sock_is_file(addr))
 			unlink(addr->u.un.sun_path);

@@ -81,8 +81,9 @@ void		 sock_set_port(struct sock_addr *addr, unsigned int port);
  * TCP_NODELAY and SO_KEEPALIVE.  With defer, TCP connections without data are
  * held back where the system can (TCP_DEFER_ACCEPT, accept filters).  A socket
  * file that nobody listens on is replaced, a live one never: EADDRINUSE; it
- * gets the permissions mode, or with -1 those of the umask.  Returns the
- * descriptor, or -1 with errno.
+ * gets the permissions mode, or with -1 those of the umask.  With a negative
+ * backlog it is bound, and does not listen.  Returns the descriptor, or -1 with
+ * errno.
  */
 int		 sock_listen(const struct sock_addr *addr, int backlog,
 		    bool defer, int mode);

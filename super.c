@@ -62,7 +62,6 @@ super_leave_fd(int fd, int number)
 }
 
 static int supervisor = -1;
-static char *supervisor_path;
 
 void
 super_notify_open(void)
@@ -75,7 +74,6 @@ super_notify_open(void)
 		return;
 	if (sock_unix(&addr, path, strlen(path)))
 		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
-	supervisor_path = strdup(path);
 	unsetenv("NOTIFY_SOCKET");
 	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
 	    connect(supervisor, &addr.u.sa, addr.len) == -1) {
@@ -106,11 +104,17 @@ super_notify_reloading(void)
 	super_notify(text);
 }
 
-bool
-super_notify_leave(void)
+int
+super_notify_fd(void)
 {
-	return supervisor_path == NULL ||
-	    setenv("NOTIFY_SOCKET", supervisor_path, 1) == 0;
+	return supervisor;
+}
+
+void
+super_notify_adopt(int fd)
+{
+	sock_cloexec(fd);
+	supervisor = fd;
 }
 
 void

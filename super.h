@@ -38,10 +38,12 @@ void	super_notify(const char *state);
 void	super_notify_reloading(void);
 
 /*
- * Put NOTIFY_SOCKET back for a program to be executed (false without memory);
- * or forget the supervisor, in a process that is not the service any more.
+ * The supervisor's socket, which stays ours, or -1; take over the one that the
+ * program before us has connected; forget it, in a process that is not the
+ * service any more.
  */
-bool	super_notify_leave(void);
+int	super_notify_fd(void);
+void	super_notify_adopt(int fd);
 void	super_notify_forget(void);
 
 /* Write a newline to fd and close it: we are ready, s6 fashion. */

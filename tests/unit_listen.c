@@ -73,7 +73,7 @@ read_config(const char *fmt)
 static void
 use(const char *fmt)
 {
-	ck_assert(listen_open(read_config(fmt), false));
+	ck_assert(listen_open(read_config(fmt), LISTEN_STRICT));
 	listen_take_over();
 }
 
@@ -144,13 +144,13 @@ END_TEST
 START_TEST(all_or_nothing)
 {
 	ck_assert(!listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE), false));
+	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE), LISTEN_STRICT));
 	ck_assert_int_eq(listen_count(), 0);
 	ck_assert(!is_there("b"));
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 	/* Called off by the caller. */
 	ck_assert(listen_open(read_config("Listen unix:%s/b\n" ROUTE),
-	    false));
+	    LISTEN_STRICT));
 	ck_assert(is_there("b"));
 	listen_abort();
 	ck_assert(!is_there("b"));
@@ -162,12 +162,12 @@ END_TEST
 START_TEST(lenient)
 {
 	ck_assert(listen_open(read_config("Listen unix:%s/no/folder\n"
-	    "Listen unix:%s/a\n" ROUTE), true));
+	    "Listen unix:%s/a\n" ROUTE), LISTEN_LENIENT));
 	ck_assert_int_eq(listen_at(0)->fd, -1);
 	ck_assert(answers(1));
 	listen_close();
 	ck_assert(!listen_open(read_config("Listen unix:%s/no/folder\n"
-	    ROUTE), true));
+	    ROUTE), LISTEN_LENIENT));
 }
 END_TEST
 
@@ -193,7 +193,7 @@ START_TEST(files_of_others)
 	listen_close();
 	ck_assert(is_there("a"));
 	ck_assert(!listen_open(read_config("Listen unix:%s/a\n" ROUTE),
-	    false));
+	    LISTEN_STRICT));
 	ck_assert(is_there("a"));
 	ck_assert(unlink(text) == 0);
 }
@@ -210,7 +210,7 @@ START_TEST(stale_file)
 	fd = sock_listen(&addr, 1, false, -1);
 	ck_assert_int_ne(fd, -1);
 	ck_assert(!listen_open(read_config("Listen unix:%s/a\n" ROUTE),
-	    false));
+	    LISTEN_STRICT));
 	close(fd);
 	ck_assert(is_there("a"));
 	use("Listen unix:%s/a\n" ROUTE);
@@ -229,7 +229,7 @@ START_TEST(inherited)
 	ck_assert(sock_unix(&addr, text, strlen(text)));
 	fd = sock_listen(&addr, 1, false, -1);
 	snprintf(fmt, sizeof(fmt), "Listen fd:%d\n" ROUTE, plain);
-	ck_assert(!listen_open(read_config(fmt), false));
+	ck_assert(!listen_open(read_config(fmt), LISTEN_STRICT));
 	close(plain);
 	snprintf(fmt, sizeof(fmt), "Listen fd:%d\n" ROUTE, fd);
 	use(fmt);
@@ -270,7 +270,7 @@ START_TEST(left)
 
 	leave_three(fd);
 	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), false));
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), LISTEN_STRICT));
 	ck_assert_int_eq(listen_at(0)->fd, fd[2]);
 	ck_assert_int_eq(listen_at(1)->fd, fd[0]);
 	ck_assert_int_eq(listen_unwanted(0), fd[1]);
@@ -291,7 +291,7 @@ START_TEST(left_for_a_trial)
 
 	leave_three(fd);
 	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), false));
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), LISTEN_STRICT));
 	listen_abort();
 	ck_assert(is_there("a") && is_there("b") && !is_there("c"));
 	for (i = 0; i < 3; i++)
