@@ -55,7 +55,7 @@ START_TEST(lost_descriptor)
 	 * What comes between: the second hand-off loses its descriptor.  The
 	 * backend need not be there yet.
 	 */
-	f = popen("\"$FDFAULT\" -w 10s nofd@2 f s </dev/null >lines & echo $!",
+	f = popen("\"$FDFAULT\" nofd@2 f s </dev/null >lines & echo $!",
 	    "r");
 	ck_assert_int_eq(sscanf(slurp(f), "%d", &fault), 1);
 	pclose(f);

@@ -36,7 +36,7 @@ def test_a_lost_descriptor(tmp_path):
     read, write = os.pipe()
     # What comes between: the second hand-off loses its descriptor.  The
     # backend need not be there yet.
-    fault = running([FDFAULT, *"-w 10s nofd@2".split(), tmp_path / "f",
+    fault = running([FDFAULT, "nofd@2", tmp_path / "f",
                      tmp_path / "s"],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     # The front end, on a free port, which is all that it prints.  After the

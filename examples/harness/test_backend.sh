@@ -27,7 +27,7 @@ get() {		# status and length of what the client gets
 
 # What comes between: the second hand-off loses its descriptor.  The backend
 # need not be there yet.
-"${FDFAULT:-fdfault}" -w 10s nofd@2 "$dir/f" "$dir/s" >"$dir/lines" \
+"${FDFAULT:-fdfault}" nofd@2 "$dir/f" "$dir/s" >"$dir/lines" \
     2>"$dir/fault" </dev/null &
 pids=$!
 
