@@ -127,7 +127,7 @@ mknod,mknodat,chmod,fchmodat,chown,fchownat,bind \
 fi
 
 ${CC:-cc} -D_GNU_SOURCE -O2 -Itests -o "$dir/e2e" tests/e2e_harness.c \
-    tests/world.c -lcheck -lsubunit -lm -lrt -lpthread
+    tests/runner.c tests/world.c -lcheck -lsubunit -lm -lrt -lpthread
 CK_RUN_CASE=parallel timeout 300 "$dir/e2e" >"$dir/out/e2e" ||
     die "$(cat "$dir/out/e2e")"
 ok "$(grep '^exec to' "$dir/out/e2e")"
