@@ -101,6 +101,14 @@ parse_fault(char *word, struct fault *f)
 	*f = (struct fault){ BODY, HOLD_MS, 1, at == NULL ? 1 : NEVER };
 	while (f->kind < KINDS && strcmp(kinds[f->kind].name, word) != 0)
 		f->kind++;
+	if (f->kind == KINDS && (strcmp(word, "full") == 0 ||
+	    strcmp(word, "missing") == 0))
+		return "comes before fdfault: leave the backend away, or its "
+		    "backlog full";
+	if (f->kind == KINDS && (strcmp(word, "cut") == 0 ||
+	    strcmp(word, "delay-flush") == 0))
+		return "comes before fdfault: let a backend with flusher=none "
+		    "write the head";
 	if (f->kind == KINDS)
 		return "unknown kind";
 	if (!kinds[f->kind].timed && time != NULL)

@@ -1078,9 +1078,9 @@ static const struct {
 	int status;
 	const char *text;
 } wrongs[] = {
-	{ "full f s", 2, "full: unknown kind" },
-	{ "missing@2 f s", 2, "missing: unknown kind" },
-	{ "cut:5 f s", 2, "cut: unknown kind" },
+	{ "full f s", 2, "full: comes before fdfault: leave" },
+	{ "missing@2 f s", 2, "missing: comes before fdfault: leave" },
+	{ "cut:5 f s", 2, "cut: comes before fdfault: let" },
 	{ " f s", 2, ": unknown kind" },
 	{ "drop+2 f s", 2, "drop+2: unknown kind" },
 	{ "drop:1 f s", 2, "drop: takes no time" },
