@@ -92,23 +92,13 @@ peek_line(const struct conn *c)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Take exactly the head from the connection, into the scratch buffer. */
+/* Take exactly the head from the connection, into the scratch buffer: it has
+   been peeked at whole. */
 static bool
 consume(const struct conn *c)
 {
-	size_t got = 0;
-	ssize_t n;
-
-	while (got < c->head) {
-		n = recv(c->fd, scratch + 1 + got, c->head - got,
-		    MSG_DONTWAIT);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		got += (size_t)n;
-	}
-	return true;
+	return recv(c->fd, scratch + 1, c->head, MSG_DONTWAIT) ==
+	    (ssize_t)c->head;
 }
 
 /* ---- ends, and answers of our own ---- */
@@ -553,34 +543,25 @@ conn_pass(struct conn *c)
 
 /* ---- the machine ---- */
 
-static void
-begin(struct conn *c, int fd, const struct sock_addr *peer)
+void
+conn_start(struct conn *c, int fd, const struct sock_addr *peer,
+    const struct conn_left *left)
 {
+	const struct event e = { .client = c };
+
 	*c = (struct conn){ .fd = fd, .backend = -1, .next = SLOT_NONE,
 	    .prev = SLOT_NONE, .list = SLOT_NO_LIST, .state = CONN_HEAD,
 	    .begun = clock_ms() };
 	event_peer(peer);
-}
-
-void
-conn_start(struct conn *c, int fd, const struct sock_addr *peer)
-{
-	const struct event e = { .client = c };
-
-	begin(c, fd, peer);
-	c->id = event_next_id();
-	event(EVENT_ACCEPTED, &e);
-}
-
-void
-conn_resume(struct conn *c, int fd, const struct sock_addr *peer, uint32_t age,
-    uint32_t waited, uint32_t id)
-{
-	begin(c, fd, peer);
-	c->begun -= age;
-	c->since = clock_ms() - waited;
-	c->waited = waited > 0;
-	c->id = id;
+	if (left == NULL) {
+		c->id = event_next_id();
+		event(EVENT_ACCEPTED, &e);
+		return;
+	}
+	c->begun -= left->age;
+	c->since = clock_ms() - left->waited;
+	c->waited = left->waited > 0;
+	c->id = left->id;
 	stats_get()->accepted++;
 }
 

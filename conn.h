@@ -52,17 +52,20 @@ bool		 conn_open(struct config *config, uint32_t max,
 		    bool edges);
 void		 conn_release(void);
 
-/* A client from that address is accepted; fd is its own from now on. */
-void		 conn_start(struct conn *c, int fd,
-		    const struct sock_addr *peer);
+/* What another program knew of a client that it has left. */
+struct conn_left {
+	uint32_t age;		/* ms since it was accepted */
+	uint32_t waited;	/* ms that it has waited for a backend, or 0 */
+	uint32_t id;
+};
 
 /*
- * The same for one that the program before us has left: accepted age ms ago, as
- * the client of that id, it has waited for a backend for so many ms, or 0.
+ * A client from that address that has just been accepted (NULL), or was left to
+ * us; fd is its own from now on.
  */
-void		 conn_resume(struct conn *c, int fd,
-		    const struct sock_addr *peer, uint32_t age,
-		    uint32_t waited, uint32_t id);
+void		 conn_start(struct conn *c, int fd,
+		    const struct sock_addr *peer,
+		    const struct conn_left *left);
 
 enum conn_want	 conn_advance(struct conn *c, unsigned int why);
 

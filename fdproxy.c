@@ -81,9 +81,8 @@ help(void)
 /* What is prepared while it can still be reached. */
 static struct {
 	int log;		/* of a daemon's messages, once it is ready */
-	int out;		/* for descriptor 1 after -1, or -1 */
-	int null;		/* for a daemon's 0 to 2, or -1 */
-} later = { .log = -1, .out = -1, .null = -1 };
+	int null;		/* for descriptor 1 after -1, and a daemon's */
+} later = { -1, -1 };
 
 /* A daemon's parent has its messages until it is ready; an heir of a daemon is
    one already. */
@@ -199,14 +198,16 @@ ready(void)
 {
 	super_pid_write();
 	announce(options.print);
-	if (options.print)
-		proc_null(STDOUT_FILENO, later.out);
+	if (options.print && dup2(later.null, STDOUT_FILENO) == -1)
+		close(STDOUT_FILENO);
 	if (options.ready != NULL)
 		super_ready(atoi(options.ready));
 	if (becomes_daemon()) {
 		log_use(LOG_MESSAGES, message_log(plan.config), later.log);
 		super_daemon_ready(later.null);
 	}
+	if (later.null != -1)
+		close(later.null);
 	log_nonblocking(true);
 	if (heir)
 		log_notice("renewed: version %s, the configuration has been "
@@ -257,10 +258,7 @@ start_and_serve(void)
 	if (!open_logs(plan.config) && !heir)
 		return failure(1);
 	super_notify_open();
-	if (options.print)
-		later.out = proc_open_null();
-	if (becomes_daemon())
-		later.null = proc_open_null();
+	later.null = proc_open_null();
 	plan.ready = ready;
 	status = start(plan.config, counts.accepted) ? loop_run(&plan) :
 	    failure(1);

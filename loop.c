@@ -222,32 +222,6 @@ count_reached(void)
 	return plan.handoffs > 0 && stats_get()->passed >= plan.handoffs;
 }
 
-/* The connection's own trouble, not the listener's (accept(2)). */
-static bool
-is_transient(int error)
-{
-	switch (error) {
-	case EINTR:
-	case EPERM:		/* a firewall */
-	case EPROTO:
-	case ECONNABORTED:
-	case ECONNRESET:
-	case ENETDOWN:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case EHOSTUNREACH:
-	case ENOPROTOOPT:
-	case EOPNOTSUPP:
-	case ETIMEDOUT:
-#ifdef ENONET
-	case ENONET:
-#endif
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Accept some clients of a socket.  How many; -1 with errno if that fails, but
    for want of clients. */
 static int
@@ -260,14 +234,16 @@ accept_clients(int fd)
 	for (n = 0; n < ACCEPTS && !paused && !count_reached(); n++) {
 		client = sock_accept(fd, &peer);
 		if (client != -1) {
-			conn_start(&c, client, &peer);
+			conn_start(&c, client, &peer, NULL);
 			serve(&c, conn_advance(&c, 0));
 			continue;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			break;
-		/* If it never passes, it is the listener's after all. */
-		if (!is_transient(errno) || ++failed == ACCEPTS)
+		/* Any other is the connection's own (accept(2)); if it never
+		   passes, it is the listener's after all. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM || errno == EINVAL || ++failed == ACCEPTS)
 			return -1;
 	}
 	return n;
@@ -722,7 +698,7 @@ loop_close(void)
 int
 loop_run(const struct loop_plan *p)
 {
-	struct renew_client left;
+	struct conn_left left;
 	struct sock_addr peer;
 	struct conn c;
 	int fd, i;
@@ -751,7 +727,7 @@ loop_run(const struct loop_plan *p)
 	while ((fd = renew_client(&left)) != -1) {
 		if (sock_peer(fd, &peer) == -1)
 			memset(&peer, 0, sizeof(peer));
-		conn_resume(&c, fd, &peer, left.age, left.waited, left.id);
+		conn_start(&c, fd, &peer, &left);
 		serve(&c, conn_advance(&c, 0));
 	}
 	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)

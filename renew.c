@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "listen.h"
+#include "log.h"
 #include "proc.h"
 #include "renew.h"
 #include "slot.h"
@@ -215,7 +216,7 @@ renew_counts(struct renew_counts *counts)
 }
 
 int
-renew_client(struct renew_client *c)
+renew_client(struct conn_left *c)
 {
 	long fd;
 

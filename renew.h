@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "log.h"
+#include "conn.h"
 
 /*
  * Another configuration, or another program, in our place.  This process
@@ -52,12 +52,7 @@ void		 renew_close(void);
 void		 renew_counts(struct renew_counts *counts);
 
 /* The next client that was left to us, the caller's, or -1. */
-struct renew_client {
-	uint32_t age;		/* ms since it was accepted */
-	uint32_t waited;	/* ms that it has waited for a backend, or 0 */
-	uint32_t id;
-};
-int		 renew_client(struct renew_client *client);
+int		 renew_client(struct conn_left *left);
 
 /*
  * Try the program that argv[0] names: it is started with -t, to see whether it

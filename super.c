@@ -169,8 +169,6 @@ super_daemon_ready(int null)
 
 	for (fd = STDIN_FILENO; null != -1 && fd <= STDERR_FILENO; fd++)
 		dup2(null, fd);
-	if (null != -1)
-		close(null);
 	if (write(ready_pipe, "", 1) == -1)
 		log_warn("nobody waits for us: %s", strerror(errno));
 	close(ready_pipe);

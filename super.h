@@ -52,8 +52,8 @@ void	super_ready(int fd);
 /*
  * Go on as a child in a session of its own.  The parent stays in here until
  * super_daemon_ready(), then exits with status 0; if the child exits before,
- * with its status.  False after a message.  With ready, null becomes
- * descriptors 0 to 2 and is closed.
+ * with its status.  False after a message.  With ready, descriptors 0 to 2
+ * become null.
  */
 bool	super_daemon(void);
 void	super_daemon_ready(int null);

@@ -125,7 +125,7 @@ start(int pair[2], const char *text, enum conn_want *want)
 	if (*text != '\0')
 		ck_assert(send(pair[0], text, strlen(text), 0) ==
 		    (ssize_t)strlen(text));
-	conn_start(&on_stack, pair[1], &nobody);
+	conn_start(&on_stack, pair[1], &nobody, NULL);
 	*want = conn_advance(&on_stack, 0);
 	return &on_stack;
 }
@@ -451,7 +451,7 @@ START_TEST(reply_waits)
 	    0);
 	say(pair[0], GET("/no"));
 	stuff(pair[1]);
-	conn_start(&on_stack, pair[1], &nobody);
+	conn_start(&on_stack, pair[1], &nobody, NULL);
 	ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_WRITE);
 	ck_assert_int_eq(on_stack.state, CONN_REPLY);
 	c = keep(&on_stack);
@@ -594,14 +594,14 @@ END_TEST
 /* A client that another program has left has waited already. */
 START_TEST(left_to_us)
 {
+	struct conn_left left = { 30000, _i == 0 ? 30000 : 0, 7 };
 	struct conn *c;
 	int pair[2];
 
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
 	    0);
 	say(pair[0], _i == 0 ? GET("/wait") : "GET /s");
-	conn_resume(&on_stack, pair[1], &nobody, 30000, _i == 0 ? 30000 : 0,
-	    7);
+	conn_start(&on_stack, pair[1], &nobody, &left);
 	log_use(LOG_MESSAGES, NULL, -1);
 	if (_i == 0) {
 		ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_READ);
