@@ -628,7 +628,7 @@ turn(void)
 	slot_turn();
 	for (i = 0; i < n; i++)
 		take_event(&events[i]);
-	for (i = 0; i < TIMERS && !count_reached() &&
+	for (i = 0; i < TIMERS && (phase != SERVING || !count_reached()) &&
 	    (id = deadline_expired()) != -1; i++) {
 		if (id < TIMER_CONN) {
 			take_own_timer((uint32_t)id);
