@@ -95,14 +95,12 @@ config_read_time(struct config_reader *r, const char *what, const char *text,
 		unsigned long ms;
 	} units[] = { { "", 1000 }, { "s", 1000 }, { "ms", 1 },
 	    { "min", 60000 } };
-	unsigned long n, i;
-	char *end;
+	uint64_t n;
+	const char *end = text_digits(text, 10, &n);
+	size_t i;
 
-	errno = 0;
-	n = strtoul(text, &end, 10);
 	for (i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (!isdigit((unsigned char)*text) || errno != 0 ||
-		    strcasecmp(end, units[i].name) != 0 ||
+		if (end == text || strcasecmp(end, units[i].name) != 0 ||
 		    n > TIME_MAX / units[i].ms)
 			continue;
 		*ms = (uint32_t)(n * units[i].ms);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -46,7 +45,7 @@
 
 static char *original;		/* the variable */
 static char *text;		/* the same, taken apart */
-static char *clients;		/* where the clients' lines go on in it */
+static const char *clients;	/* where the clients' lines go on in it */
 static struct renew_counts left_counts;
 
 /* One more than there may be, until the next program has taken them over. */
@@ -92,12 +91,22 @@ adopt_child(int fd, pid_t pid)
 	children[nchildren++].fd = fd;
 }
 
+/* The next number of a line, which has a blank before it; *p is moved. */
+static uint64_t
+next_number(const char **p)
+{
+	uint64_t n;
+
+	*p = text_digits(*p + (**p == ' '), 10, &n);
+	return n;
+}
+
 /* One line without its newline.  False if its kind is not known. */
 static bool
-take_line(char *line)
+take_line(const char *line)
 {
-	char *rest;
-	long n = strtol(line + 1, &rest, 10);
+	const char *rest = line + 1;
+	uint64_t n = next_number(&rest);
 	int fd = (int)n;
 
 	if (*line != '\0' && strchr("lpsmao", *line) != NULL &&
@@ -105,7 +114,7 @@ take_line(char *line)
 		return true;	/* it is not for a trial */
 	switch (*line) {
 	case 'l':
-		listen_adopt(fd, (enum listen_kind)strtol(rest, NULL, 10));
+		listen_adopt(fd, (enum listen_kind)next_number(&rest));
 		return true;
 	case 'p':
 		super_pid_adopt(fd);
@@ -120,19 +129,19 @@ take_line(char *line)
 		    rest + (*rest == ' '), fd);
 		return true;
 	case 'o':
-		adopt_child(fd, (pid_t)strtol(rest, NULL, 10));
+		adopt_child(fd, (pid_t)next_number(&rest));
 		return true;
 	case 'n':
-		left_counts.handoffs = strtoull(line + 1, NULL, 10);
+		left_counts.handoffs = n;
 		return true;
 	case 't':
 		left_counts.run_ms = (uint32_t)n;
 		return true;
 	case 'i':
-		left_counts.accepted = (uint32_t)strtoul(line + 1, NULL, 10);
+		left_counts.accepted = (uint32_t)n;
 		return true;
 	case 'r':
-		left_counts.renewals = strtoull(line + 1, NULL, 10);
+		left_counts.renewals = n;
 		return true;
 	default:
 		return false;
@@ -143,19 +152,24 @@ bool
 renew_open(void)
 {
 	const char *given = getenv(VARIABLE);
-	char *line = NULL, *end;
+	const char *begin;
+	char *line, *end;
+	uint64_t pid;
 	bool known;
 
 	original = given == NULL ? NULL : strdup(given);
 	text = given == NULL ? NULL : strdup(given);
 	unsetenv(VARIABLE);
 	/* Another process's variable has come by inheritance. */
-	if (original == NULL || text == NULL ||
-	    strtol(text, &line, 10) != (long)getpid())
+	if (original == NULL || text == NULL)
+		return false;
+	begin = text_digits(text, 10, &pid);
+	if (pid != (uint64_t)getpid())
 		return false;
 	/* A reader of messages that stands still holds up clients by now. */
 	log_nonblocking(true);
-	known = *line++ == '\n';
+	known = *begin == '\n';
+	line = text + (begin - text) + known;
 	while (known && *line != '\0' && *line != 'c') {
 		end = line + strcspn(line, "\n");
 		known = *end == '\n';
@@ -175,17 +189,15 @@ renew_open(void)
 void
 renew_again(char **argv, int adopted)
 {
-	const char *line = original;
+	const char *line = original, *p;
 	sigset_t ends;
-	int fd;
 
 	log_error("the configuration is not that of the trial; it is read "
 	    "again until it is good");
 	while ((line = strchr(line, '\n')) != NULL) {
-		line++;
-		fd = (int)strtol(line + (*line != '\0'), NULL, 10);
+		p = ++line + 1;
 		if (*line != '\0' && strchr("lpsmao", *line) != NULL)
-			fcntl(fd, F_SETFD, 0);
+			fcntl((int)next_number(&p), F_SETFD, 0);
 	}
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);
@@ -205,7 +217,8 @@ renew_close(void)
 {
 	free(original);
 	free(text);
-	original = text = clients = NULL;
+	original = text = NULL;
+	clients = NULL;
 }
 
 void
@@ -218,19 +231,19 @@ renew_counts(struct renew_counts *counts)
 int
 renew_client(struct conn_left *c)
 {
-	long fd;
+	int fd;
 
 	while (clients != NULL && *clients == 'c') {
-		fd = strtol(clients + 1, &clients, 10);
-		c->age = (uint32_t)strtoul(clients, &clients, 10);
-		strtol(clients, &clients, 10);	/* no connection is kept yet */
-		c->waited = (uint32_t)strtoul(clients, &clients, 10);
-		c->id = (uint32_t)strtoul(clients, &clients, 10);
+		clients++;
+		fd = (int)next_number(&clients);
+		c->age = (uint32_t)next_number(&clients);
+		next_number(&clients);	/* no connection is kept yet */
+		c->waited = (uint32_t)next_number(&clients);
+		c->id = (uint32_t)next_number(&clients);
 		clients += strcspn(clients, "\n");
 		clients += *clients == '\n';
-		if (fd > STDERR_FILENO && fd <= INT_MAX &&
-		    sock_cloexec((int)fd) == 0)
-			return (int)fd;
+		if (fd > STDERR_FILENO && sock_cloexec(fd) == 0)
+			return fd;
 	}
 	return -1;
 }

@@ -207,14 +207,25 @@ text_write(int fd, const char *fmt, ...)
 	}
 }
 
-bool
-text_number(const char *text, int base, unsigned long max, unsigned long *n)
+const char *
+text_digits(const char *text, unsigned int base, uint64_t *n)
 {
-	char *end;
+	unsigned int digit;
 
-	errno = 0;
-	*n = strtoul(text, &end, base);
-	/* strtoul(3) would take blanks, signs and 0x as well. */
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
-	    *n <= max;
+	*n = 0;
+	for (; (digit = (unsigned int)(*text - '0')) < base; text++)
+		*n = *n > (UINT64_MAX - digit) / base ? UINT64_MAX :
+		    *n * base + digit;
+	return text;
+}
+
+bool
+text_number(const char *text, unsigned int base, unsigned long max,
+    unsigned long *n)
+{
+	uint64_t got;
+	const char *end = text_digits(text, base, &got);
+
+	*n = (unsigned long)got;
+	return end != text && *end == '\0' && got <= max && got < UINT64_MAX;
 }

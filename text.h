@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Formatted text.  The C library's own is a tenth of a small static binary,
@@ -33,10 +34,16 @@ size_t	text_vformat(char *dst, size_t size, const char *fmt, va_list ap);
 void	text_write(int fd, const char *fmt, ...) TEXT_PRINTF(2, 3);
 
 /*
- * Whether text is a number in that base, digits alone, of max at most: *n.  If
- * not, *n is of no use.  Changes errno.
+ * The number that text begins with, in digits of a base up to 10: 0 without
+ * any, UINT64_MAX if it is larger.  Returns where the digits end.
  */
-bool	text_number(const char *text, int base, unsigned long max,
+const char	*text_digits(const char *text, unsigned int base, uint64_t *n);
+
+/*
+ * Whether text is a number in that base, digits alone, of max at most: *n.  If
+ * not, *n is of no use.
+ */
+bool	text_number(const char *text, unsigned int base, unsigned long max,
 	    unsigned long *n);
 
 /* The value of a hexadecimal digit, or -1. */

@@ -92,7 +92,7 @@ TEST(numbers)
 {
 	static const struct {
 		const char *text;
-		int base;
+		unsigned int base;
 		unsigned long max;
 		long n;			/* -1: none */
 	} all[] = {
