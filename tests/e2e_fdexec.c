@@ -60,90 +60,79 @@ begin(void)
 
 /* It must end on SIGTERM, with status 0, and take its socket away. */
 static void
-stop(void)
-{
-	int status;
-
-	ck_assert_int_eq(kill(fdexec, SIGTERM), 0);
-	ck_assert_int_eq(waitpid(fdexec, &status, 0), fdexec);
-	fdexec = -1;
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	ck_assert_int_eq(access("s", F_OK), -1);
-	world_stop(NULL);
-}
-
-static void
 end(void)
 {
+	int status = 0;
+	bool left;
+
 	if (fdexec != -1) {
-		kill(fdexec, SIGKILL);
-		waitpid(fdexec, NULL, 0);
+		kill(fdexec, runner_at_end ? SIGTERM : SIGKILL);
+		waitpid(fdexec, &status, 0);
 		fdexec = -1;
 	}
+	left = access("s", F_OK) == 0;
 	world_end();
+	if (!runner_at_end)
+		return;
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert(!left);
 }
 
-START_TEST(ucspi)
+TEST(ucspi)
 {
 	const char *answer;
 
 	start("s", "", "echo \"$PROTO $TCPREMOTEIP $TCPLOCALIP $TCPLOCALPORT "
 	    "${REQUEST_METHOD-none} ${HTTP_PROXY-none}\"");
-	world_proxy("-r", "/app=s,wait=10s", NULL);
+	world_proxy("-r", "/app=s,wait=1min", NULL);
 	answer = exchange("GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
 	ck_assert_int_eq(status_of(answer), 200);
 	snprintf(buf, sizeof(buf), "\r\n\r\nTCP 127.0.0.1 127.0.0.1 %d none "
 	    "none\n", world_port());
 	ck_contains(answer, buf);
-	stop();
 }
-END_TEST
 
-START_TEST(cgi)
+TEST(cgi)
 {
 	start("s", "", "echo \"$REQUEST_METHOD $REQUEST_URI $SERVER_PROTOCOL "
 	    "$QUERY_STRING $HTTP_HOST $HTTP_A_B ${HTTP_PROXY-none} "
 	    "${HTTP_C_D-none} $CONTENT_LENGTH $(head -c 4)\"");
-	world_proxy("-r", "/app=s,wait=10s,payload=head", NULL);
+	world_proxy("-r", "/app=s,wait=1min,payload=head", NULL);
 	ck_contains(exchange("POST /app/x?y=z HTTP/1.1\r\nHost: h\r\n"
 	    "A-b: 1\r\na-B: 2\r\nProxy: evil\r\nC_D: evil\r\n"
 	    "Content-Length: 4\r\n\r\nbody"), "\r\n\r\nPOST /app/x?y=z "
 	    "HTTP/1.1 y=z h 1, 2 none none 4 body\n");
-	stop();
 }
-END_TEST
 
 /* Linux's names without a file. */
-START_TEST(abstract_name)
+TEST(abstract_name)
 {
 	char name[96], route[128];
 
 	snprintf(name, sizeof(name), "@%s/s", world_dir());
-	snprintf(route, sizeof(route), "/app=%s,wait=10s", name);
+	snprintf(route, sizeof(route), "/app=%s,wait=1min", name);
 	start(name, "", "echo answer");
 	world_proxy("-r", route, NULL);
 	ck_contains(exchange("GET /app HTTP/1.1\r\nHost: x\r\n\r\n"),
 	    "\r\n\r\nanswer\n");
-	stop();
 }
-END_TEST
 
 /*
  * Its end: who is in the queue is served, but nobody new gets in, although the
  * name is there as long as the socket.
  */
-START_TEST(abstract_end)
+TEST(abstract_end)
 {
 	static const char get[] = "GET /app HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	char name[96], route[128];
 	int client[2], go, fd, i, status;
-	long end = now_ms() + WORLD_PATIENCE;
+	long patient;
 	socklen_t size;
 	size_t len;
 
 	snprintf(name, sizeof(name), "@%s/s", world_dir());
-	snprintf(route, sizeof(route), "/app=%s,wait=10s", name);
+	snprintf(route, sizeof(route), "/app=%s,wait=1min", name);
 	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
 	    strlen(name));
 	memcpy(addr.sun_path + 1, name + 1, strlen(name) - 1);
@@ -159,8 +148,9 @@ START_TEST(abstract_end)
 	send_text(client[1], get);
 	ck_assert(readable(client[1], WORLD_PATIENCE));
 	ck_assert_int_eq(kill(fdexec, SIGTERM), 0);
+	patient = now_ms() + WORLD_PATIENCE;
 	do {
-		ck_assert_int_lt(now_ms(), end);
+		ck_assert_int_lt(now_ms(), patient);
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
 		    SOCK_CLOEXEC, 0);
 		status = connect(fd, (struct sockaddr *)&addr, size);
@@ -171,25 +161,22 @@ START_TEST(abstract_end)
 		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
 		    END_FIN);
 		ck_contains(buf, "\r\n\r\nanswer\n");
-		close(client[i]);
 	}
 	close(go);
 	ck_assert_int_eq(waitpid(fdexec, &status, 0), fdexec);
 	fdexec = -1;
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A script that ignores a body does not reset its own answer. */
-START_TEST(ignored_body)
+TEST(ignored_body)
 {
 	static char body[512 * 1024];
 	int client, i;
 	size_t len;
 
 	start("s", "", "echo answer");
-	world_proxy("-r", "/app=s,wait=10s", NULL);
+	world_proxy("-r", "/app=s,wait=1min", NULL);
 	for (i = 0; i < 10; i++) {
 		client = client_open();
 		send_text(client, "POST /app HTTP/1.1\r\nHost: x\r\n"
@@ -201,19 +188,17 @@ START_TEST(ignored_body)
 		ck_contains(buf, "\r\n\r\nanswer\n");
 		close(client);
 	}
-	stop();
 }
-END_TEST
 
 /* More clients than children: they wait, all are served. */
-START_TEST(children_are_limited)
+TEST(children_are_limited)
 {
 	enum { N = 30 };
 	int client[N], i;
 	size_t len;
 
 	start("s", "-c2", "echo $$");
-	world_proxy("-r", "/app=s,wait=10s", NULL);
+	world_proxy("-r", "/app=s,wait=1min", NULL);
 	for (i = 0; i < N; i++) {
 		client[i] = client_open();
 		send_text(client[i], "GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -222,63 +207,51 @@ START_TEST(children_are_limited)
 		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
 		    END_FIN);
 		ck_assert_int_eq(status_of(buf), 200);
-		close(client[i]);
 	}
-	stop();
 }
-END_TEST
 
 /* Whoever connects and says nothing, or leaves, is a probe. */
-START_TEST(probes)
+TEST(probes)
 {
 	int silent, i;
 
 	start("s", "", "echo served");
-	world_proxy("-r", "/app=s,wait=10s", NULL);
+	world_proxy("-r", "/app=s,wait=1min", NULL);
 	ck_contains(exchange("GET /app HTTP/1.0\r\n\r\n"), "served");
 	silent = client_unix("s");
 	for (i = 0; i < 20; i++)
 		close(client_unix("s"));
 	ck_contains(exchange("GET /app HTTP/1.0\r\n\r\n"), "served");
 	close(silent);
-	stop();
-	ck_assert_int_eq(fdexec, -1);
 }
-END_TEST
 
 /* A program that cannot be run: the client never sees an empty 200. */
-START_TEST(no_program)
+TEST(no_program)
 {
 	int client;
 	size_t len;
 
 	start("s", "", "exec /nowhere/program");
-	world_proxy("-r", "/app=s,wait=10s,flusher=none", NULL);
+	world_proxy("-r", "/app=s,wait=1min,flusher=none", NULL);
 	client = client_open();
 	send_text(client, "GET /app HTTP/1.0\r\n\r\n");
 	read_all(client, buf, sizeof(buf), &len);
 	ck_assert_uint_eq(len, 0);
-	close(client);
-	stop();
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(ucspi),
+	ONCE(cgi),
+	ONCE(abstract_name),
+	ONCE(abstract_end),
+	ONCE(ignored_body),
+	ONCE(children_are_limited),
+	ONCE(probes),
+	ONCE(no_program)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_fdexec");
-	TCase *tc = tcase_create("fdexec");
-
-	tcase_add_checked_fixture(tc, begin, end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, ucspi);
-	tcase_add_test(tc, cgi);
-	tcase_add_test(tc, abstract_name);
-	tcase_add_test(tc, abstract_end);
-	tcase_add_test(tc, ignored_body);
-	tcase_add_test(tc, children_are_limited);
-	tcase_add_test(tc, probes);
-	tcase_add_test(tc, no_program);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), begin, end);
 }

@@ -27,6 +27,7 @@
 static char dir[64], buf[512 * 1024];
 static struct config *config;
 static int open_before, backend;
+static int open_fds[16], nopen;	/* what teardown() closes */
 static struct conn on_stack;
 static const struct sock_addr nobody;
 
@@ -37,11 +38,40 @@ report(const char *line)
 }
 
 static int
+opened(int fd)
+{
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_lt(nopen, COUNT(open_fds));
+	return open_fds[nopen++] = fd;
+}
+
+/* Before its time. */
+static void
+shut(int fd)
+{
+	int i;
+
+	for (i = 0; i < nopen; i++)
+		if (open_fds[i] == fd)
+			open_fds[i] = open_fds[--nopen];
+	close(fd);
+}
+
+/* A client, which is closed in the end, and its connection. */
+static void
+connect_pair(int pair[2])
+{
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
+	    0);
+	opened(pair[0]);
+}
+
+static int
 listen_at_path(const char *name, int backlog)
 {
 	struct sock_addr addr;
 	char path[128];
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = opened(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	ck_assert(sock_unix(&addr, path, strlen(path)));
@@ -65,6 +95,7 @@ setup(void)
 	int i;
 
 	open_before = unit_count_open(FDS_MAX);
+	nopen = 0;
 	strcpy(dir, "/tmp/unit_conn.XXXXXX");
 	ck_assert(mkdtemp(dir) != NULL);
 	snprintf(text, sizeof(text), "%s/large", dir);
@@ -108,7 +139,8 @@ teardown(void)
 	conn_release();
 	deadline_close();
 	config_free(config);
-	close(backend);
+	while (nopen > 0)
+		close(open_fds[--nopen]);
 	snprintf(text, sizeof(text), "rm -r %s", dir);
 	ck_assert(system(text) == 0);
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
@@ -120,8 +152,7 @@ teardown(void)
 static struct conn *
 start(int pair[2], const char *text, enum conn_want *want)
 {
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
-	    0);
+	connect_pair(pair);
 	if (*text != '\0')
 		ck_assert(send(pair[0], text, strlen(text), 0) ==
 		    (ssize_t)strlen(text));
@@ -242,14 +273,15 @@ stuff(int fd)
 
 /* ---- HEAD ---- */
 
-START_TEST(head_to_passed)
+static const struct {
+	const char *path, *left;
+} passes[] = {
+	{ "/s", "body" }, { "/head", "body" },
+	{ "/raw", GET("/raw") "body" }
+};
+
+TEST(head_to_passed)
 {
-	static const struct {
-		const char *path, *left;
-	} rows[] = {
-		{ "/s", "body" }, { "/head", "body" },
-		{ "/raw", GET("/raw") "body" }
-	};
 	enum conn_want want;
 	struct conn *c;
 	char text[128];
@@ -257,20 +289,18 @@ START_TEST(head_to_passed)
 	int pair[2];
 
 	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\nbody",
-	    rows[_i].path);
+	    passes[_i].path);
 	c = start(pair, text, &want);
 	ck_assert_int_eq(want, CONN_PASS);
 	pass(c);
-	expect_client(backend, rows[_i].left);
+	expect_client(backend, passes[_i].left);
 	heard(pair[0], &ended);
 	ck_assert_int_eq(strncmp(buf, "HTTP/1.1 200 OK\r\n", 17) == 0,
 	    _i != 2);
 	ck_assert_uint_eq(stats_get()->passed, 1);
-	close(pair[0]);
 }
-END_TEST
 
-START_TEST(head_in_pieces)
+TEST(head_in_pieces)
 {
 	const char *text = GET("/s");
 	enum conn_want want;
@@ -292,12 +322,10 @@ START_TEST(head_in_pieces)
 	pass(c);
 	expect_client(backend, "");
 	ck_assert_uint_eq(slot_used(), 0);
-	close(pair[0]);
 }
-END_TEST
 
 /* Nothing, a part, or all of a head, and then its end, a reset or the time. */
-START_TEST(head_ends)
+TEST(head_ends)
 {
 	enum conn_want want;
 	struct conn *c;
@@ -307,7 +335,6 @@ START_TEST(head_ends)
 	shutdown(pair[0], SHUT_WR);
 	ck_assert_int_eq(conn_advance(c, CONN_END), CONN_CLOSE);
 	conn_close(c);
-	close(pair[0]);
 
 	c = start_waiting(pair, "GET / HTTP/1.1\r\nHo", CONN_READ,
 	    CONN_HEAD);
@@ -315,17 +342,15 @@ START_TEST(head_ends)
 	conn_advance(c, CONN_END);
 	conn_close(c);
 	expect_answer(pair[0], 400);
-	close(pair[0]);
 
 	c = start_waiting(pair, "GET / HT", CONN_READ, CONN_HEAD);
-	close(pair[0]);
+	shut(pair[0]);
 	ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
 	conn_close(c);
 
 	c = start_waiting(pair, "", CONN_READ, CONN_HEAD);
 	ck_assert_int_eq(let_pass(c), CONN_CLOSE);
 	conn_close(c);
-	close(pair[0]);
 
 	c = start_waiting(pair, "GET / HT", CONN_READ, CONN_HEAD);
 	want = let_pass(c);
@@ -333,15 +358,13 @@ START_TEST(head_ends)
 	ck_assert_int_eq(c->state, CONN_LINGER);
 	expect_answer(pair[0], 408);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /*
  * After many looks, or after each where arrivals are reported over and over, a
  * client rests; what comes then is looked at once, afterwards.
  */
-START_TEST(head_rests)
+TEST(head_rests)
 {
 	enum conn_want want;
 	struct conn *c;
@@ -379,12 +402,10 @@ START_TEST(head_rests)
 	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
 	expect_answer(pair[0], 404);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /* Its end, or the time, finds a client that rests. */
-START_TEST(rest_ends)
+TEST(rest_ends)
 {
 	enum conn_want want;
 	struct conn *c;
@@ -405,9 +426,7 @@ START_TEST(rest_ends)
 	}
 	expect_answer(pair[0], _i == 0 ? 400 : 408);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /* ---- REPLY and LINGER ---- */
 
@@ -422,7 +441,7 @@ static const struct {
 	{ GET("/s/%2e%2e/raw"), 400 }
 };
 
-START_TEST(head_to_reply)
+TEST(head_to_reply)
 {
 	struct conn *c;
 	int pair[2];
@@ -436,19 +455,16 @@ START_TEST(head_to_reply)
 	shutdown(pair[0], SHUT_WR);
 	ck_assert_int_eq(conn_advance(c, CONN_END), CONN_CLOSE);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /* It does not read its answer: it has room, leaves, or its time is over. */
-START_TEST(reply_waits)
+TEST(reply_waits)
 {
 	struct conn *c;
 	int pair[2];
 	bool ended;
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
-	    0);
+	connect_pair(pair);
 	say(pair[0], GET("/no"));
 	stuff(pair[1]);
 	conn_start(&on_stack, pair[1], &nobody, NULL);
@@ -467,18 +483,14 @@ START_TEST(reply_waits)
 		ck_assert_int_eq(let_pass(c), CONN_CLOSE);
 		break;
 	default:
-		close(pair[0]);
-		pair[0] = -1;
+		shut(pair[0]);
 		ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
 		break;
 	}
 	conn_close(c);
-	if (pair[0] != -1)
-		close(pair[0]);
 }
-END_TEST
 
-START_TEST(linger_is_bounded)
+TEST(linger_is_bounded)
 {
 	static const char junk[1024];
 	enum conn_want want;
@@ -497,14 +509,11 @@ START_TEST(linger_is_bounded)
 	ck_assert_uint_le(n, 264 * 1024);
 	ck_assert_uint_ge(n, 256 * 1024);
 	conn_close(c);
-	close(pair[0]);
 
 	c = start_waiting(pair, GET("/no"), CONN_READ, CONN_LINGER);
 	ck_assert_int_eq(let_pass(c), CONN_CLOSE);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /* ---- QUEUED ---- */
 
@@ -529,7 +538,7 @@ probe(uint32_t route)
  * A probe alone finds out that the backend is still missing; the head is read
  * again when it is there.
  */
-START_TEST(queued_to_passed)
+TEST(queued_to_passed)
 {
 	struct conn *c;
 	int pair[2], listener;
@@ -546,13 +555,10 @@ START_TEST(queued_to_passed)
 	/* One connection alone was made. */
 	ck_assert_int_eq(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
 	ck_assert_int_eq(accept(listener, NULL, NULL), -1);
-	close(listener);
-	close(pair[0]);
 }
-END_TEST
 
 /* The backend is a file of another kind by now: waiting is no use. */
-START_TEST(queued_to_broken)
+TEST(queued_to_broken)
 {
 	struct conn *c;
 	unsigned int why;
@@ -569,12 +575,10 @@ START_TEST(queued_to_broken)
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 	expect_answer(pair[0], 500);
 	conn_close(c);
-	close(pair[0]);
 }
-END_TEST
 
 /* No verdict without a last look: the backend has come by then. */
-START_TEST(queued_to_passed_late)
+TEST(queued_to_passed_late)
 {
 	struct conn *c;
 	int pair[2], listener;
@@ -586,20 +590,16 @@ START_TEST(queued_to_passed_late)
 	ck_assert_int_eq(let_pass(c), CONN_PASS);
 	pass(c);
 	expect_client(listener, "");
-	close(listener);
-	close(pair[0]);
 }
-END_TEST
 
 /* A client that another program has left has waited already. */
-START_TEST(left_to_us)
+TEST(left_to_us)
 {
 	struct conn_left left = { 30000, _i == 0 ? 30000 : 0, 7 };
 	struct conn *c;
 	int pair[2];
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ==
-	    0);
+	connect_pair(pair);
 	say(pair[0], _i == 0 ? GET("/wait") : "GET /s");
 	conn_start(&on_stack, pair[1], &nobody, &left);
 	log_use(LOG_MESSAGES, NULL, -1);
@@ -616,18 +616,16 @@ START_TEST(left_to_us)
 		conn_close(c);
 	}
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
-	close(pair[0]);
 }
-END_TEST
 
 /* It leaves, its time is over, it has been stopped. */
-START_TEST(queued_ends)
+TEST(queued_ends)
 {
 	struct conn *c;
 	int pair[2];
 
 	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
-	close(pair[0]);
+	shut(pair[0]);
 	ck_assert_int_eq(conn_advance(c, CONN_GONE), CONN_CLOSE);
 	conn_close(c);
 	ck_assert_uint_eq(stats_get()->gone, 1);
@@ -639,18 +637,15 @@ START_TEST(queued_ends)
 	ck_assert_int_eq(c->state, CONN_LINGER);
 	expect_answer(pair[0], 503);
 	conn_close(c);
-	close(pair[0]);
 
 	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
 	conn_refuse(c);
 	conn_close(c);
 	expect_answer(pair[0], 503);
-	close(pair[0]);
 }
-END_TEST
 
 /* First come, first served; the queue's bound; the same for a full backlog. */
-START_TEST(queue_in_order)
+TEST(queue_in_order)
 {
 	static const char *const texts[] = { GET("/wait"), GET("/full") };
 	struct conn *c[2];
@@ -671,7 +666,6 @@ START_TEST(queue_in_order)
 	expect_answer(pair[2][0], 503);
 	if (_i == 1) {
 		expect_client(listener, "");
-		close(filler[0]);
 	} else {
 		listener = listen_at_path("none", 16);
 	}
@@ -680,16 +674,12 @@ START_TEST(queue_in_order)
 		ck_assert_int_eq(conn_advance(c[i], CONN_PROBE), CONN_PASS);
 		pass(c[i]);
 		expect_client(listener, "");
-		close(pair[i][0]);
 	}
-	close(pair[2][0]);
-	close(listener);
 }
-END_TEST
 
 /* ---- FLUSH ---- */
 
-START_TEST(flush_waits)
+TEST(flush_waits)
 {
 	struct conn *c;
 	enum conn_want want;
@@ -721,8 +711,7 @@ START_TEST(flush_waits)
 		conn_close(c);
 		break;
 	case 2:
-		close(pair[0]);
-		pair[0] = -1;
+		shut(pair[0]);
 		want = conn_advance(c, CONN_GONE);
 		ck_assert_int_eq(want, CONN_CLOSE);
 		conn_close(c);
@@ -734,16 +723,13 @@ START_TEST(flush_waits)
 		break;
 	}
 	ck_assert_uint_eq(stats_get()->passed, _i == 0);
-	if (pair[0] != -1)
-		close(pair[0]);
 }
-END_TEST
 
 /*
  * The backend leaves between the connection and the hand-off: without a byte
  * out the client waits for it; with one, it is reset.
  */
-START_TEST(flush_fails)
+TEST(flush_fails)
 {
 	enum conn_want want;
 	int pair[2], dropped;
@@ -760,7 +746,7 @@ START_TEST(flush_fails)
 		pass(c);
 		expect_client(backend, "");
 	} else {
-		close(backend);
+		shut(backend);
 		snprintf(text, sizeof(text), "%s/s", dir);
 		unlink(text);
 		want = conn_pass(c);
@@ -774,14 +760,12 @@ START_TEST(flush_fails)
 	}
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 	ck_assert_uint_eq(stats_get()->resets, _i == 1);
-	close(pair[0]);
 }
-END_TEST
 
 /* ---- slots ---- */
 
 /* Who makes room: one that lingers, else who has waited longest for a head. */
-START_TEST(room)
+TEST(room)
 {
 	struct conn *c[SLOTS], *new;
 	enum conn_want want;
@@ -809,17 +793,13 @@ START_TEST(room)
 	ck_assert_uint_eq(stats_get()->evicted, 3);
 	/* One that waits for its backend does not go. */
 	conn_close(c[2]);
-	close(pair[3][0]);
 	slot_turn();
 	c[0] = start_waiting(pair[3], GET("/wait"), CONN_PARK, CONN_QUEUED);
 	ck_assert(conn_victim() == NULL);
-	for (i = 0; i <= SLOTS; i++)
-		close(pair[i][0]);
 }
-END_TEST
 
 /* A slot that was freed in this turn is not used before the next. */
-START_TEST(slots_of_a_turn)
+TEST(slots_of_a_turn)
 {
 	struct conn *c[SLOTS + 1], *other;
 	enum conn_want want;
@@ -835,36 +815,31 @@ START_TEST(slots_of_a_turn)
 	conn_close(c[0]);
 	other = start_waiting(pair[SLOTS + 1], "", CONN_READ, CONN_HEAD);
 	ck_assert(other == c[0] || other == c[1]);
-	for (i = 0; i < SLOTS + 2; i++)
-		close(pair[i][0]);
 }
-END_TEST
+
+static const struct test tests[] = {
+	TIMES(head_to_passed, COUNT(passes)),
+	ONCE(head_in_pieces),
+	ONCE(head_ends),
+	TIMES(head_rests, 2),
+	TIMES(rest_ends, 2),
+	TIMES(head_to_reply, COUNT(answers)),
+	TIMES(reply_waits, 3),
+	ONCE(linger_is_bounded),
+	ONCE(queued_to_passed),
+	ONCE(queued_to_broken),
+	ONCE(queued_to_passed_late),
+	TIMES(left_to_us, 2),
+	ONCE(queued_ends),
+	TIMES(queue_in_order, 2),
+	TIMES(flush_waits, 4),
+	TIMES(flush_fails, 3),
+	ONCE(room),
+	ONCE(slots_of_a_turn)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("conn");
-	TCase *tc = tcase_create("all");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, head_to_passed, 0, 3);
-	tcase_add_test(tc, head_in_pieces);
-	tcase_add_test(tc, head_ends);
-	tcase_add_loop_test(tc, head_rests, 0, 2);
-	tcase_add_loop_test(tc, rest_ends, 0, 2);
-	tcase_add_loop_test(tc, head_to_reply, 0, COUNT(answers));
-	tcase_add_loop_test(tc, reply_waits, 0, 3);
-	tcase_add_test(tc, linger_is_bounded);
-	tcase_add_test(tc, queued_to_passed);
-	tcase_add_test(tc, queued_to_broken);
-	tcase_add_test(tc, queued_to_passed_late);
-	tcase_add_loop_test(tc, left_to_us, 0, 2);
-	tcase_add_test(tc, queued_ends);
-	tcase_add_loop_test(tc, queue_in_order, 0, 2);
-	tcase_add_loop_test(tc, flush_waits, 0, 4);
-	tcase_add_loop_test(tc, flush_fails, 0, 3);
-	tcase_add_test(tc, room);
-	tcase_add_test(tc, slots_of_a_turn);
-	suite_add_tcase(suite, tc);
-	return unit_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

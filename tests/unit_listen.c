@@ -105,7 +105,7 @@ is_there(const char *name)
 
 #define ROUTE	"ProxyPass / fd://s\n"
 
-START_TEST(addresses)
+TEST(addresses)
 {
 	struct sock_addr mapped;
 	struct stat st;
@@ -126,10 +126,9 @@ START_TEST(addresses)
 	listen_close();
 	ck_assert(!is_there("u"));
 }
-END_TEST
 
 /* "Every address" is one port for both families, chosen or not. */
-START_TEST(every_address)
+TEST(every_address)
 {
 	use("Listen 0\n" ROUTE);
 	ck_assert_int_eq(listen_count(), 2);
@@ -138,10 +137,9 @@ START_TEST(every_address)
 		    sock_port(&listen_at(1)->bound));
 	ck_assert(answers(1));
 }
-END_TEST
 
 /* One that cannot be had: nothing is left over. */
-START_TEST(all_or_nothing)
+TEST(all_or_nothing)
 {
 	ck_assert(!listen_open(read_config("Listen 127.0.0.1:0\n"
 	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE), LISTEN_STRICT));
@@ -156,10 +154,9 @@ START_TEST(all_or_nothing)
 	ck_assert(!is_there("b"));
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
-END_TEST
 
 /* With lenience, the rest; but not if nothing is left. */
-START_TEST(lenient)
+TEST(lenient)
 {
 	ck_assert(listen_open(read_config("Listen unix:%s/no/folder\n"
 	    "Listen unix:%s/a\n" ROUTE), LISTEN_LENIENT));
@@ -169,10 +166,9 @@ START_TEST(lenient)
 	ck_assert(!listen_open(read_config("Listen unix:%s/no/folder\n"
 	    ROUTE), LISTEN_LENIENT));
 }
-END_TEST
 
 /* Another process goes on with them: closed, and their files stay. */
-START_TEST(forgotten)
+TEST(forgotten)
 {
 	use("Listen 127.0.0.1:0\nListen unix:%s/a\n" ROUTE);
 	listen_forget();
@@ -180,10 +176,9 @@ START_TEST(forgotten)
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 	ck_assert(unlink(text) == 0);
 }
-END_TEST
 
 /* A file that is another's by now, or was never ours, stays. */
-START_TEST(files_of_others)
+TEST(files_of_others)
 {
 	use("Listen unix:%s/a\n" ROUTE);
 	ck_assert(is_there("a"));
@@ -197,10 +192,9 @@ START_TEST(files_of_others)
 	ck_assert(is_there("a"));
 	ck_assert(unlink(text) == 0);
 }
-END_TEST
 
 /* A dead process's file is replaced, a living one's is not. */
-START_TEST(stale_file)
+TEST(stale_file)
 {
 	struct sock_addr addr;
 	int fd;
@@ -216,10 +210,9 @@ START_TEST(stale_file)
 	use("Listen unix:%s/a\n" ROUTE);
 	ck_assert(answers(0));
 }
-END_TEST
 
 /* By number, as it was started with: no file of ours, whoever's it is. */
-START_TEST(inherited)
+TEST(inherited)
 {
 	char fmt[64];
 	struct sock_addr addr;
@@ -240,7 +233,6 @@ START_TEST(inherited)
 	ck_assert(is_there("a"));
 	unlink(text);
 }
-END_TEST
 
 /* The sockets that the program before has left: "a" and "b", and a port. */
 static void
@@ -264,7 +256,7 @@ leave_three(int fd[3])
 }
 
 /* They are taken if they are configured; what goes is closed, with its file. */
-START_TEST(left)
+TEST(left)
 {
 	int fd[3];
 
@@ -282,10 +274,9 @@ START_TEST(left)
 	ck_assert_int_eq(listen_unwanted(0), -1);
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before + 3);
 }
-END_TEST
 
 /* A trial looks, and leaves them as they are. */
-START_TEST(left_for_a_trial)
+TEST(left_for_a_trial)
 {
 	int fd[3], i;
 
@@ -300,25 +291,22 @@ START_TEST(left_for_a_trial)
 	listen_take_over();
 	unlink(strcat(strcpy(text, dir), "/a"));
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(addresses),
+	ONCE(every_address),
+	ONCE(all_or_nothing),
+	ONCE(lenient),
+	ONCE(files_of_others),
+	ONCE(stale_file),
+	ONCE(inherited),
+	ONCE(forgotten),
+	ONCE(left),
+	ONCE(left_for_a_trial)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("listen");
-	TCase *tc = tcase_create("all");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, addresses);
-	tcase_add_test(tc, every_address);
-	tcase_add_test(tc, all_or_nothing);
-	tcase_add_test(tc, lenient);
-	tcase_add_test(tc, files_of_others);
-	tcase_add_test(tc, stale_file);
-	tcase_add_test(tc, inherited);
-	tcase_add_test(tc, forgotten);
-	tcase_add_test(tc, left);
-	tcase_add_test(tc, left_for_a_trial);
-	suite_add_tcase(suite, tc);
-	return unit_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }

@@ -17,7 +17,7 @@
 
 #define IDS		1000	/* the first id: not the descriptor's number */
 #define NUMBERS		256
-#define PATIENCE	5000	/* ms, for what must come */
+#define PATIENCE	10000	/* ms, for what must come */
 
 static int pair[2], listener;
 static bool local;
@@ -63,10 +63,8 @@ static void
 end(void)
 {
 	poller_close();
-	if (pair[0] != -1)
-		close(pair[0]);
-	if (pair[1] != -1)
-		close(pair[1]);
+	close(pair[0]);
+	close(pair[1]);
 	close(listener);
 }
 
@@ -129,7 +127,7 @@ say(const char *text)
 }
 
 /* A listener is reported as long as somebody waits. */
-START_TEST(accepts)
+TEST(accepts)
 {
 	struct poller_event e;
 	struct sockaddr_in addr;
@@ -155,15 +153,13 @@ START_TEST(accepts)
 	}
 	ck_assert_int_eq(poller_wait(&e, 1, 0), 0);
 	ck_assert(poller_set(listener, 3, POLLER_ACCEPT, POLLER_NONE) == 0);
-	end();
 }
-END_TEST
 
 /*
  * One arrival, one report, although nothing is read.  Without edges there are
  * reports over and over; so the client rests, and is looked at again.
  */
-START_TEST(arrivals)
+TEST(arrivals)
 {
 	size_t len = 0;
 	int i;
@@ -189,57 +185,49 @@ START_TEST(arrivals)
 	watch(POLLER_NONE);
 	say("more");
 	nothing_comes();
-	end();
 }
-END_TEST
 
 /* What is there already when watching begins is reported, too. */
-START_TEST(arrived_before)
+TEST(arrived_before)
 {
 	begin(_i == 1);
 	say("early");
 	watch(POLLER_READ);
 	must_come();
 	ck_assert_int_eq(recv(pair[1], buf, 5, 0), 5);
-	end();
 }
-END_TEST
 
 #if POLLER_EDGES || defined(POLLRDHUP)
 /*
  * The other side sends no more: that is told behind unread bytes, and behind a
  * rest, in which it is no hang-up.
  */
-START_TEST(ends)
+TEST(ends)
 {
 	unsigned int what;
-	int rests;
+	bool rests = _i > 1;
 
-	for (rests = 0; rests < 2; rests++) {
-		begin(_i == 1);
-		say("head");
+	begin(_i % 2 == 1);
+	say("head");
+	watch(POLLER_READ);
+	must_come();
+	look(4);
+	if (rests)
+		watch(POLLER_HANGUP);
+	ck_assert(shutdown(pair[0], SHUT_WR) == 0);
+	if (rests) {
+		nothing_comes();
 		watch(POLLER_READ);
-		must_come();
-		look(4);
-		if (rests)
-			watch(POLLER_HANGUP);
-		ck_assert(shutdown(pair[0], SHUT_WR) == 0);
-		if (rests) {
-			nothing_comes();
-			watch(POLLER_READ);
-		}
-		do {
-			what = must_come();
-		} while (!POLLER_EDGES && what == 0);
-		ck_assert_uint_eq(what, POLLER_END);
-		end();
 	}
+	do {
+		what = must_come();
+	} while (!POLLER_EDGES && what == 0);
+	ck_assert_uint_eq(what, POLLER_END);
 }
-END_TEST
 #endif
 
 /* While it rests, arrivals are not reported; after that, all at once. */
-START_TEST(rests)
+TEST(rests)
 {
 	int i;
 
@@ -258,12 +246,10 @@ START_TEST(rests)
 	look(14);
 	if (POLLER_EDGES)
 		nothing_comes();
-	end();
 }
-END_TEST
 
 /* Nothing but its end: arrivals are not reported. */
-START_TEST(hang_ups)
+TEST(hang_ups)
 {
 	struct linger reset = { 1, 0 };
 
@@ -277,12 +263,10 @@ START_TEST(hang_ups)
 	close(pair[0]);
 	pair[0] = -1;
 	ck_assert_uint_ne(must_come() & POLLER_GONE, 0);
-	end();
 }
-END_TEST
 
 /* Room to write, after there was none. */
-START_TEST(room)
+TEST(room)
 {
 	begin(_i == 1);
 	ck_assert(fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
@@ -300,12 +284,10 @@ START_TEST(room)
 	watch(POLLER_HANGUP);
 	watch(POLLER_WRITE);
 	ck_assert_uint_eq(must_come(), 0);
-	end();
 }
-END_TEST
 
 /* From one want to another: each time, only what is wanted. */
-START_TEST(changes)
+TEST(changes)
 {
 	begin(_i == 1);
 	watch(POLLER_HANGUP);
@@ -324,12 +306,10 @@ START_TEST(changes)
 	watch(POLLER_NONE);
 	watch(POLLER_NONE);
 	nothing_comes();
-	end();
 }
-END_TEST
 
 /* Another process has the socket: what happens there is not reported here. */
-START_TEST(given_away)
+TEST(given_away)
 {
 	int other;
 
@@ -349,12 +329,10 @@ START_TEST(given_away)
 	nothing_comes();
 	ck_assert_int_eq(recv(other, buf, sizeof(buf), 0), 13);
 	close(other);
-	end();
 }
-END_TEST
 
 /* Many at a time, each by its id; no more than there is room for. */
-START_TEST(many)
+TEST(many)
 {
 	struct poller_event events[16];
 	int fd[40][2], seen[40] = { 0 }, i, n, left = 40;
@@ -382,29 +360,25 @@ START_TEST(many)
 		close(fd[i][0]);
 		close(fd[i][1]);
 	}
-	end();
 }
-END_TEST
+
+static const struct test tests[] = {
+	ONCE(accepts),
+	TIMES(arrivals, 2),
+	TIMES(arrived_before, 2),
+#if POLLER_EDGES || defined(POLLRDHUP)
+	TIMES(ends, 4),
+#endif
+	TIMES(rests, 2),
+	TIMES(hang_ups, 2),
+	TIMES(room, 2),
+	TIMES(changes, 2),
+	TIMES(given_away, 2),
+	ONCE(many)
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create(poller_name());
-	TCase *tc = tcase_create("all");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, accepts);
-	tcase_add_loop_test(tc, arrivals, 0, 2);
-	tcase_add_loop_test(tc, arrived_before, 0, 2);
-#if POLLER_EDGES || defined(POLLRDHUP)
-	tcase_add_loop_test(tc, ends, 0, 2);
-#endif
-	tcase_add_loop_test(tc, rests, 0, 2);
-	tcase_add_loop_test(tc, hang_ups, 0, 2);
-	tcase_add_loop_test(tc, room, 0, 2);
-	tcase_add_loop_test(tc, changes, 0, 2);
-	tcase_add_loop_test(tc, given_away, 0, 2);
-	tcase_add_test(tc, many);
-	suite_add_tcase(suite, tc);
-	return unit_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), NULL, end);
 }

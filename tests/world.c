@@ -51,6 +51,7 @@ static struct {
 } given[GIVEN_MAX];
 static int given_end;
 static int open_at_begin;
+static const char *expected;	/* of world_stop() in world_end() */
 
 long
 now_ms(void)
@@ -159,8 +160,15 @@ world_begin(void)
 	terminal = -1;
 	kept = -1;
 	environment_len = 0;
+	expected = NULL;
 	port = 0;
 	open_at_begin = count_open();
+}
+
+void
+world_expect(const char *text)
+{
+	expected = text;
 }
 
 const char *
@@ -696,7 +704,7 @@ world_end(void)
 
 	close_given(false);
 	if (runner_at_end && pid != -1)
-		wrong = stop(NULL);
+		wrong = stop(expected);
 	close_given(true);
 	if (pid != -1) {
 		kill(pid, SIGKILL);

@@ -22,9 +22,11 @@
  * Begin and end; the folder is removed.  world_end() closes what the test was
  * given by client_ and backend_ functions and has not closed: a client before
  * the end of fdproxy, a listener after it.  If the test has come to its end
- * and fdproxy runs, it is world_stop(NULL) as well, else what runs is killed.
+ * and fdproxy runs, it is world_stop(NULL) as well, or of the text that was
+ * expected (a literal); else what runs is killed.
  */
 void	world_begin(void);
+void	world_expect(const char *text);
 void	world_end(void);
 
 /* The folder of the test, absolute. */
