@@ -45,19 +45,35 @@ count_lines(const char *text)
 	return n;
 }
 
-/* Line n (from 0) of the access log "x", once it is there. */
+static void
+until_lines(const char *name, int n)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	while (count_lines(read_file(name)) < n && now_ms() < end)
+		poll(NULL, 0, 2);
+	ck_assert_msg(count_lines(read_file(name)) >= n,
+	    "there are not %d lines: %s", n, read_file(name));
+}
+
+/* fdproxy ends as in world_stop(); the access log "x" has n lines then. */
+static void
+stop_with_lines(const char *text, int n)
+{
+	world_stop(text);
+	ck_assert_int_eq(count_lines(read_file("x")), n);
+}
+
+/* Line n (from 0) of it, once it is there. */
 static const char *
 log_line(int n)
 {
 	static char line[2048];
-	long end = now_ms() + WORLD_PATIENCE;
 	const char *p;
 	int i;
 
-	while (count_lines(read_file("x")) <= n && now_ms() < end)
-		poll(NULL, 0, 2);
+	until_lines("x", n + 1);
 	p = read_file("x");
-	ck_assert_msg(count_lines(p) > n, "there is no line %d: %s", n, p);
 	for (i = 0; i < n; i++)
 		p = strchr(p, '\n') + 1;
 	snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
@@ -146,10 +162,8 @@ abandon(int client)
 
 /* A client is handed off and gets nothing. */
 static void
-pass(int listener, const char *request)
+pass(int client, int listener, const char *request)
 {
-	int client = client_open();
-
 	send_text(client, request);
 	close(backend_take(listener));
 	close(client);
@@ -157,9 +171,9 @@ pass(int listener, const char *request)
 
 /* ---- the access log ---- */
 
-START_TEST(passed)
+TEST(passed)
 {
-	int s = backend_listen("s", 4), client;
+	int s = backend_listen("s", 4);
 
 	mkdir("d", 0755);
 	ck_assert_int_eq(symlink("../s", "d/q\"t"), 0);
@@ -170,109 +184,101 @@ START_TEST(passed)
 	    "-c", "ProxyPass /a\"b fd://s", NULL);
 	check_served(client_open(), s, GET);
 	check_backend(0, "GET /app HTTP/1.1", "200 -", "/app", "s", 0);
-	pass(s, "POST /raw/x?y HTTP/1.0\r\nHost: x\r\n\r\nbody");
+	pass(client_open(), s, "POST /raw/x?y HTTP/1.0\r\nHost: x\r\n\r\nbody");
 	check_backend(1, "POST /raw/x?y HTTP/1.0", "- -", "/raw", "s", 0);
 	check_served(client_open(), s, "HEAD /file HTTP/1.1\r\nHost: x\r\n"
 	    "\r\n");
 	check_backend(2, "HEAD /file HTTP/1.1", "- -", "/file", "s", 0);
-	pass(s, "GET /d/q%22t/s HTTP/1.1\r\nHost: x\r\n\r\n");
+	pass(client_open(), s, "GET /d/q%22t/s HTTP/1.1\r\nHost: x\r\n\r\n");
 	check_backend(3, "GET /d/q%22t/s HTTP/1.1", "200 -", "/d",
 	    "d/q\\x22t", 0);
-	pass(s, "GET /a%22b HTTP/1.1\r\nHost: x\r\n\r\n");
+	pass(client_open(), s, "GET /a%22b HTTP/1.1\r\nHost: x\r\n\r\n");
 	check_backend(4, "GET /a%22b HTTP/1.1", "200 -", "/a\\x22b", "s", 0);
-	client = client_unix("front");
-	send_text(client, "GET /raw HTTP/1.1\r\nHost: x\r\n\r\n");
-	close(backend_take(s));
-	close(client);
+	pass(client_unix("front"), s, "GET /raw HTTP/1.1\r\nHost: x\r\n\r\n");
 	snprintf(buf, sizeof(buf), "\"GET /raw HTTP/1.1\" - - route=\"/raw\" "
 	    "backend=\"%s/s\" ms= errno=-", world_dir());
 	check_line(5, "unix", buf);
-	close(s);
-	world_stop(NULL);
-	ck_assert_int_eq(count_lines(read_file("x")), 6);
+	stop_with_lines(NULL, 6);
 	unlink("d/q\"t");
 }
-END_TEST
+
+static const struct {
+	const char *request;
+	const char *rest;
+	int status;
+	int len;
+} answers[] = {
+	{ NONE, "\"GET /none HTTP/1.1\" 404 31 route=\"-\" "
+	    "backend=\"-\" ms= errno=-", 404, 31 },
+	{ "HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "\"HEAD /none HTTP/1.1\" 404 0 route=\"-\" "
+	    "backend=\"-\" ms= errno=-", 404, 0 },
+	{ "GET /x/y HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "\"GET /x/y HTTP/1.1\" 404 31 route=\"/x\" "
+	    "backend=\"-\" ms= errno=-", 404, 31 },
+	{ "GET /a\001\"\\b\377\033[m HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "\"GET /a\\x01\\x22\\x5cb\\xff\\x1b[m HTTP/1.1\" 400 26 "
+	    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
+	{ "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "\"GET /%zz HTTP/1.1\" 400 26 "
+	    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
+	{ "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
+	    "\"CONNECT x:1 HTTP/1.1\" 405 32 "
+	    "route=\"-\" backend=\"-\" ms= errno=-", 405, 32 },
+	{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "\"OPTIONS * HTTP/1.1\" 200 0 "
+	    "route=\"-\" backend=\"-\" ms= errno=-", 200, 0 },
+	{ "GET /app HTTP/2.0\r\nHost: x\r\n\r\n",
+	    "\"GET /app HTTP/2.0\" 505 29 "
+	    "route=\"-\" backend=\"-\" ms= errno=-", 505, 29 }
+};
 
 /* Answers of our own: the length is that of the body. */
-START_TEST(answered)
+TEST(answered)
 {
-	static const struct {
-		const char *request;
-		const char *rest;
-		int status;
-		int len;
-	} cases[] = {
-		{ NONE, "\"GET /none HTTP/1.1\" 404 31 route=\"-\" "
-		    "backend=\"-\" ms= errno=-", 404, 31 },
-		{ "HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n",
-		    "\"HEAD /none HTTP/1.1\" 404 0 route=\"-\" "
-		    "backend=\"-\" ms= errno=-", 404, 0 },
-		{ "GET /x/y HTTP/1.1\r\nHost: x\r\n\r\n",
-		    "\"GET /x/y HTTP/1.1\" 404 31 route=\"/x\" "
-		    "backend=\"-\" ms= errno=-", 404, 31 },
-		{ "GET /a\001\"\\b\377\033[m HTTP/1.1\r\nHost: x\r\n\r\n",
-		    "\"GET /a\\x01\\x22\\x5cb\\xff\\x1b[m HTTP/1.1\" 400 26 "
-		    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
-		{ "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
-		    "\"GET /%zz HTTP/1.1\" 400 26 "
-		    "route=\"-\" backend=\"-\" ms= errno=-", 400, 26 },
-		{ "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
-		    "\"CONNECT x:1 HTTP/1.1\" 405 32 "
-		    "route=\"-\" backend=\"-\" ms= errno=-", 405, 32 },
-		{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
-		    "\"OPTIONS * HTTP/1.1\" 200 0 "
-		    "route=\"-\" backend=\"-\" ms= errno=-", 200, 0 },
-		{ "GET /app HTTP/2.0\r\nHost: x\r\n\r\n",
-		    "\"GET /app HTTP/2.0\" 505 29 "
-		    "route=\"-\" backend=\"-\" ms= errno=-", 505, 29 }
-	};
 	const char *answer, *body;
 
 	world_proxy("-c", "CustomLog x", "-r", "/x=!", "-r", "/app=s", NULL);
-	answer = exchange(cases[_i].request);
-	ck_assert_int_eq(status_of(answer), cases[_i].status);
+	answer = exchange(answers[_i].request);
+	ck_assert_int_eq(status_of(answer), answers[_i].status);
 	body = strstr(answer, "\r\n\r\n");
 	ck_assert_ptr_nonnull(body);
-	ck_assert_int_eq((int)strlen(body + 4), cases[_i].len);
-	check_line(0, "127.0.0.1", cases[_i].rest);
-	world_stop(NULL);
-	ck_assert_int_eq(count_lines(read_file("x")), 1);
+	ck_assert_int_eq((int)strlen(body + 4), answers[_i].len);
+	check_line(0, "127.0.0.1", answers[_i].rest);
+	stop_with_lines(NULL, 1);
 }
-END_TEST
+
+static const struct {
+	const char *socket;
+	int status;
+	int error;
+} missing[] = {
+	{ "missing", 503, ENOENT }, { "stale", 503, ECONNREFUSED },
+	{ "file/x", 500, ENOTDIR }
+};
 
 /* With the number of the error that the backend's socket gave. */
-START_TEST(no_backend)
+TEST(no_backend)
 {
-	static const struct {
-		const char *socket;
-		int status;
-		int error;
-	} cases[] = {
-		{ "missing", 503, ENOENT }, { "stale", 503, ECONNREFUSED },
-		{ "file/x", 500, ENOTDIR }
-	};
 	char route[64], status[16];
 	const char *answer;
 
 	close(backend_listen("stale", 1));
 	write_file("file", "");
-	snprintf(route, sizeof(route), "/app=%s%s", cases[_i].socket,
+	snprintf(route, sizeof(route), "/app=%s%s", missing[_i].socket,
 	    _i == 0 ? ",wait=200ms" : "");
 	world_proxy("-c", "CustomLog x", "-r", route, NULL);
 	answer = exchange(GET);
-	ck_assert_int_eq(status_of(answer), cases[_i].status);
-	snprintf(status, sizeof(status), "%d %d", cases[_i].status,
+	ck_assert_int_eq(status_of(answer), missing[_i].status);
+	snprintf(status, sizeof(status), "%d %d", missing[_i].status,
 	    (int)strlen(strstr(answer, "\r\n\r\n") + 4));
 	ck_assert_int_ge(check_backend(0, "GET /app HTTP/1.1", status, "/app",
-	    cases[_i].socket, cases[_i].error), _i == 0 ? 190 : 0);
-	world_stop("");
-	ck_assert_int_eq(count_lines(read_file("x")), 1);
+	    missing[_i].socket, missing[_i].error), _i == 0 ? 190 : 0);
+	stop_with_lines("", 1);
 }
-END_TEST
 
 /* A head that does not come in time; silence has no line at all. */
-START_TEST(late)
+TEST(late)
 {
 	int silent, half;
 	size_t len;
@@ -280,9 +286,12 @@ START_TEST(late)
 	world_proxy("-c", "CustomLog x", "-r", "/app=s", "-c",
 	    "RequestReadTimeout header=200ms", "-c", "AcceptFilter http none",
 	    NULL);
+	/* It is accepted with what it has said, however slow we are. */
+	world_signal(SIGSTOP);
 	silent = client_open();
 	half = client_open();
 	send_text(half, HALF);
+	world_signal(SIGCONT);
 	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_uint_eq(len, 0);
 	ck_assert_int_eq(read_all(half, buf, sizeof(buf), &len), END_FIN);
@@ -291,13 +300,11 @@ START_TEST(late)
 	    "408 27 route=\"-\" backend=\"-\" ms= errno=-"), 190);
 	close(silent);
 	close(half);
-	world_stop(NULL);
-	ck_assert_int_eq(count_lines(read_file("x")), 1);
+	stop_with_lines(NULL, 1);
 }
-END_TEST
 
 /* One that made room for another. */
-START_TEST(evicted)
+TEST(evicted)
 {
 	int first, second, fds;
 	size_t len;
@@ -319,10 +326,8 @@ START_TEST(evicted)
 	/* Who it was, and what it wanted, is gone with it, or is not. */
 	ck_contains(log_line(1), "\" - - route=\"-\" backend=\"-\" ms=");
 	close(first);
-	world_stop(NULL);
-	ck_assert_int_eq(count_lines(read_file("x")), 2);
+	stop_with_lines(NULL, 2);
 }
-END_TEST
 
 static void
 large_flusher(void)
@@ -334,7 +339,7 @@ large_flusher(void)
 }
 
 /* The backend leaves after the head is out: the client's line is a reset's. */
-START_TEST(reset_line)
+TEST(reset_line)
 {
 	int s = backend_listen("s", 16), client;
 	size_t len;
@@ -350,13 +355,11 @@ START_TEST(reset_line)
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
 	close(client);
 	check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s", ENOENT);
-	world_stop("reset after its head was sent");
-	ck_assert_int_eq(count_lines(read_file("x")), 1);
+	stop_with_lines("reset after its head was sent", 1);
 }
-END_TEST
 
 /* Request lines are cut, lines are whole. */
-START_TEST(cut)
+TEST(cut)
 {
 	char request[3000] = "GET /";
 	const char *line, *end;
@@ -375,32 +378,28 @@ START_TEST(cut)
 	    "\"GET /\\x22\\x22", 9), 0);
 	ck_contains(end, "\" 404 31 route=\"-\" ");
 	ck_contains(end, " errno=-");
-	world_stop(NULL);
 }
-END_TEST
 
 /* A renamed file is written to until SIGUSR1, then another of its name. */
-START_TEST(rotated)
+TEST(rotated)
 {
-	long end = now_ms() + WORLD_PATIENCE;
+	long end;
 
 	world_proxy("-r", "/s=s", "-c", "CustomLog x", NULL);
 	ck_assert_int_eq(status_of(exchange(NONE)), 404);
-	log_line(0);
+	until_lines("x", 1);
 	ck_assert_int_eq(rename("x", "x.0"), 0);
 	ck_assert_int_eq(status_of(exchange(NONE)), 404);
-	while (count_lines(read_file("x.0")) < 2)
-		ck_assert_int_lt(now_ms(), end);
+	until_lines("x.0", 2);
 	ck_assert_int_eq(access("x", F_OK), -1);
 	world_signal(SIGUSR1);
+	end = now_ms() + WORLD_PATIENCE;
 	while (access("x", F_OK) == -1)
 		ck_assert_int_lt(now_ms(), end);
 	ck_assert_int_eq(status_of(exchange(GET)), 404);
 	ck_contains(log_line(0), "\"GET /app HTTP/1.1\" 404");
 	ck_assert_int_eq(count_lines(read_file("x.0")), 2);
-	world_stop(NULL);
 }
-END_TEST
 
 /* ---- the status page ---- */
 
@@ -444,7 +443,7 @@ status_page(void)
 }
 
 /* A disk that is full loses lines, and no client. */
-START_TEST(full_disk)
+TEST(full_disk)
 {
 	int s = backend_listen("s", 4), i;
 	const char *page;
@@ -455,10 +454,21 @@ START_TEST(full_disk)
 		check_served(client_open(), s, GET);
 	page = status_page();
 	ck_assert_int_eq(value(page, "fdproxy_log_lines_dropped_total"), 4);
-	close(s);
-	world_stop("warn: 4 log lines dropped");
+	world_expect("warn: 4 log lines dropped");
 }
-END_TEST
+
+/* A FIFO that holds little, and whose other end is us. */
+static int
+open_pipe(const char *name)
+{
+	int fd;
+
+	ck_assert_int_eq(mkfifo(name, 0600), 0);
+	fd = open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_ne(fcntl(fd, F_SETPIPE_SZ, 4096), -1);
+	return fd;
+}
 
 /* What is in a pipe, without waiting. */
 static int
@@ -475,16 +485,13 @@ drain(int fd)
 }
 
 /* A reader that does not read loses lines, which are counted, and no client. */
-START_TEST(blocked_reader)
+TEST(blocked_reader)
 {
 	enum { N = 200 };
-	int s = backend_listen("s", 4), pipe_end, i, before, lines, dropped;
+	int s = backend_listen("s", 4), pipe_end = open_pipe("pipe"), i;
+	int lines, dropped;
 	const char *page;
 
-	ck_assert_int_eq(mkfifo("pipe", 0600), 0);
-	pipe_end = open("pipe", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_ne(pipe_end, -1);
-	ck_assert_int_ne(fcntl(pipe_end, F_SETPIPE_SZ, 4096), -1);
 	world_proxy("-c", "CustomLog pipe", "-r", "/app=s", "-r",
 	    "/status=status:", NULL);
 	for (i = 0; i < N; i++)
@@ -498,37 +505,28 @@ START_TEST(blocked_reader)
 	/* It reads again: none is lost any more. */
 	check_served(client_open(), s, GET);
 	ck_assert(readable(pipe_end, WORLD_PATIENCE));
-	before = drain(pipe_end);
-	ck_assert_int_eq(before, 1);
+	ck_assert_int_eq(drain(pipe_end), 1);
 	page = status_page();
 	ck_assert_int_eq(value(page, "fdproxy_log_lines_dropped_total"),
 	    dropped);
-	close(s);
 	snprintf(buf, sizeof(buf), "warn: %d log lines dropped", dropped);
-	world_signal(SIGTERM);
-	ck_assert_int_eq(world_exit(), 0);
-	ck_contains(world_errors(), buf);
+	world_stop(buf);
 	close(pipe_end);
 }
-END_TEST
 
 /*
  * Messages, the same; on standard error too, whose O_NONBLOCK is not fdproxy's
  * to set.
  */
-START_TEST(blocked_messages)
+TEST(blocked_messages)
 {
 	enum { N = 200 };
 	const char *name = _i == 0 ? "pipe" : "err";
-	int pipe_end, i, lines;
+	int pipe_end = open_pipe(name), i, lines;
 	const char *line;
 	char text[64];
 	ssize_t n;
 
-	ck_assert_int_eq(mkfifo(name, 0600), 0);
-	pipe_end = open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_ne(pipe_end, -1);
-	ck_assert_int_ne(fcntl(pipe_end, F_SETPIPE_SZ, 4096), -1);
 	world_proxy("-c", _i == 0 ? "ErrorLog pipe" :
 	    "ErrorLog stderr", "-r", "/app=missing", NULL);
 	for (i = 0; i < N; i++)
@@ -551,10 +549,9 @@ START_TEST(blocked_messages)
 	ck_assert_int_eq(world_exit(), 0);
 	close(pipe_end);
 }
-END_TEST
 
 /* Every outcome: the page says what the clients have seen. */
-START_TEST(counters)
+TEST(counters)
 {
 	enum { SERVED = 3, ABSENT = 2, NOWHERE = 4 };
 	int s = backend_listen("s", 16), r, fds, i, half, queued, client;
@@ -661,51 +658,10 @@ START_TEST(counters)
 	world_until_says(", pauses 0, waiting 2\n", 1);
 	abandon(half);
 	abandon(queued);
-	close(s);
-	world_stop("");
+	world_expect("");
 }
-END_TEST
 
-/* Every line of the page is as Prometheus wants it. */
-START_TEST(page_format)
-{
-	char *page, *line, *next, name[128], kind[16];
-	int at, samples = 0;
-	double n;
-
-	world_proxy("-r", "/a\\\"b=s", "-r", "/status=status:", NULL);
-	page = strdup(status_page());
-	ck_assert_ptr_nonnull(page);
-	ck_contains(page, "{route=\"/a\\\\\\\"b\"} 0\n");
-	line = strstr(page, "\r\n\r\n") + 4;
-	ck_assert_int_eq(page[strlen(page) - 1], '\n');
-	for (; *line != '\0'; line = next) {
-		next = strchr(line, '\n');
-		*next++ = '\0';
-		at = -1;
-		if (strncmp(line, "# HELP ", 7) == 0)
-			continue;
-		if (strncmp(line, "# TYPE ", 7) == 0) {
-			ck_assert_int_eq(sscanf(line, "# TYPE %127s %15s%n",
-			    name, kind, &at), 2);
-			ck_assert_msg(line[at] == '\0', "\"%s\"", line);
-			ck_assert_msg(strcmp(kind, "counter") == 0 ||
-			    strcmp(kind, "gauge") == 0, "\"%s\"", line);
-			continue;
-		}
-		ck_assert_int_eq(strncmp(line, name, strlen(name)), 0);
-		ck_assert_msg(strrchr(line, ' ') != NULL && sscanf(
-		    strrchr(line, ' '), "%lf%n", &n, &at) == 1, "\"%s\"",
-		    line);
-		samples++;
-	}
-	ck_assert_int_gt(samples, 20);
-	free(page);
-	world_stop(NULL);
-}
-END_TEST
-
-START_TEST(page_head)
+TEST(page_head)
 {
 	const char *answer;
 
@@ -716,12 +672,10 @@ START_TEST(page_head)
 	ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
 	ck_assert_int_eq(value(status_page(),
 	    "fdproxy_answered_total{status=\"200\"}"), 2);
-	world_stop(NULL);
 }
-END_TEST
 
 /* Counters begin anew with a renewal, but for that of renewals. */
-START_TEST(page_renewed)
+TEST(page_renewed)
 {
 	int s = backend_listen("s", 4), t = backend_listen("t", 4);
 	const char *page;
@@ -751,11 +705,8 @@ START_TEST(page_renewed)
 	ck_assert_int_eq(value(page,
 	    "fdproxy_reloads_total{result=\"failed\"}"), 1);
 	ck_assert_int_eq(value(page, "fdproxy_accepted_total"), 2);
-	close(s);
-	close(t);
-	world_stop("");
+	world_expect("");
 }
-END_TEST
 
 /* Processor time it has used, in clock ticks. */
 static long
@@ -793,7 +744,7 @@ many_routes(void)
 }
 
 /* A client that reads slowly gets all of it; nobody spins for it. */
-START_TEST(page_whole)
+TEST(page_whole)
 {
 	int n = many_routes(), client, i;
 	long end = now_ms() + WORLD_PATIENCE, sleeps, used;
@@ -826,13 +777,10 @@ START_TEST(page_whole)
 	p = strchr(p, '}');
 	ck_assert_ptr_nonnull(p);
 	ck_assert_str_eq(p, "} 0\n");
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* A page that is cut does not look whole. */
-START_TEST(page_cut)
+TEST(page_cut)
 {
 	int client, fds;
 	size_t len;
@@ -843,17 +791,12 @@ START_TEST(page_cut)
 	client = client_open_small();
 	send_text(client, STATUS);
 	ck_assert(readable(client, WORLD_PATIENCE));
-	world_until_fds(fds + 1);
 	world_until_fds(fds);
-	read_all(client, buf, sizeof(buf) - 1, &len);
-	buf[len] = '\0';
+	read_all(client, buf, sizeof(buf), &len);
 	ck_assert_ptr_nonnull(strstr(buf, "\r\n\r\n"));
 	ck_assert_uint_lt(len, (size_t)(strstr(buf, "\r\n\r\n") + 4 - buf) +
 	    strtoul(strstr(buf, "Content-Length: ") + 16, NULL, 10));
-	close(client);
-	world_stop(NULL);
 }
-END_TEST
 
 /* ---- the pid file ---- */
 
@@ -865,7 +808,7 @@ check_pid_file(pid_t pid)
 }
 
 /* It names the process, as soon as clients can connect, and goes with it. */
-START_TEST(pid_file)
+TEST(pid_file)
 {
 	pid_t first;
 
@@ -894,13 +837,11 @@ START_TEST(pid_file)
 	world_stop(NULL);
 	ck_assert_int_eq(access("p", F_OK), -1);
 }
-END_TEST
 
 /* Who does not get ready does not say so. */
-START_TEST(pid_file_not_ready)
+TEST(pid_file_not_ready)
 {
-	int live = backend_listen("live", 4);
-
+	backend_listen("live", 4);
 	world_spawn("-c", "PidFile p", "-l", local("live"), NULL);
 	ck_assert_int_eq(world_exit(), 1);
 	ck_contains(world_errors(), "cannot listen on ");
@@ -911,12 +852,10 @@ START_TEST(pid_file_not_ready)
 	world_spawn("-t", "-c", "PidFile p", "-l", "127.0.0.1:0", NULL);
 	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_int_eq(access("p", F_OK), -1);
-	close(live);
 }
-END_TEST
 
 /* The rights to remove it are gone: it is emptied. */
-START_TEST(pid_file_emptied)
+TEST(pid_file_emptied)
 {
 	world_proxy("-r", "/app=s", "-c", "PidFile p", "-u", "65534",
 	    NULL);
@@ -925,7 +864,6 @@ START_TEST(pid_file_emptied)
 	ck_assert_int_eq(access("p", F_OK), 0);
 	ck_assert_str_eq(read_file("p"), "");
 }
-END_TEST
 
 /* ---- the daemon ---- */
 
@@ -964,20 +902,21 @@ adopt_daemon(void)
 	return pid;
 }
 
+/* At once, unlike client_unix(). */
 static int
-connect_once(const char *name, size_t len)
+connect_once(const char *name)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(addr.sun_path, name, len);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, (socklen_t)
-	    (offsetof(struct sockaddr_un, sun_path) + len)), 0);
+	strcpy(addr.sun_path, name);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+	    0);
 	return fd;
 }
 
 /* The parent ends when clients can connect; the child is on its own. */
-START_TEST(daemon_starts)
+TEST(daemon_starts)
 {
 	int s = backend_listen("s", 4), pair[2];
 	long end;
@@ -993,7 +932,7 @@ START_TEST(daemon_starts)
 	    NULL);
 	parent = world_pid();
 	ck_assert_int_eq(world_exit(), 0);
-	check_served(connect_once("front", 5), s, GET);
+	check_served(connect_once("front"), s, GET);
 	snprintf(buf, sizeof(buf), "%s\n", local("front"));
 	ck_assert_str_eq(read_file("out"), buf);
 	ck_assert_int_eq(read(pair[0], buf, 2), 1);
@@ -1029,36 +968,32 @@ START_TEST(daemon_starts)
 	ck_assert_int_eq(access("front", F_OK), -1);
 	ck_assert_str_eq(world_errors(), "");
 	close(pair[0]);
-	close(s);
 }
-END_TEST
+
+static const struct {
+	const char *directive;
+	int status;
+	const char *says;
+} failures[] = {
+	{ "ErrorLog log", 1, "error: cannot listen on unix:/" },
+	{ "ErrorLog none/log", 1, "error: cannot open " },
+	{ "CustomLog none/log", 1, "error: cannot open " },
+	{ "User no-such-user", 1, "" },
+	{ "Not this", 2, "unknown directive" }
+};
 
 /* The parent's status is that of who could not start, after its messages. */
-START_TEST(daemon_fails)
+TEST(daemon_fails)
 {
-	static const struct {
-		const char *directive;
-		int status;
-		const char *says;
-	} cases[] = {
-		{ "ErrorLog log", 1, "error: cannot listen on unix:/" },
-		{ "ErrorLog none/log", 1, "error: cannot open " },
-		{ "CustomLog none/log", 1, "error: cannot open " },
-		{ "User no-such-user", 1, "" },
-		{ "Not this", 2, "unknown directive" }
-	};
-	int live = backend_listen("live", 4);
-
+	backend_listen("live", 4);
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	world_spawn("-d", "-l", local("live"), "-c", "PidFile p", "-c",
-	    cases[_i].directive, NULL);
-	ck_assert_int_eq(world_exit(), cases[_i].status);
-	ck_contains(world_errors(), cases[_i].says);
+	    failures[_i].directive, NULL);
+	ck_assert_int_eq(world_exit(), failures[_i].status);
+	ck_contains(world_errors(), failures[_i].says);
 	ck_assert_int_eq(access("p", F_OK), -1);
 	ck_assert_str_eq(read_file("out"), "");
-	close(live);
 }
-END_TEST
 
 /* ---- listeners ---- */
 
@@ -1071,7 +1006,7 @@ file_status(const char *name)
 	return st;
 }
 
-START_TEST(listener_mode)
+TEST(listener_mode)
 {
 	mode_t old = umask(027);
 	char text[512];
@@ -1094,9 +1029,8 @@ START_TEST(listener_mode)
 	world_spawn("-c", "Listen unix:/tmp/x mode=1777", NULL);
 	ck_assert_int_eq(world_exit(), 2);
 }
-END_TEST
 
-START_TEST(listener_owner)
+TEST(listener_owner)
 {
 	char text[512];
 
@@ -1120,7 +1054,6 @@ START_TEST(listener_owner)
 	ck_contains(world_errors(), "unknown user no-such-user");
 	ck_assert_int_eq(access("c", F_OK), -1);
 }
-END_TEST
 
 /* A name that is ours alone, with what stands in front of it. */
 static const char *
@@ -1149,20 +1082,8 @@ abstract_listen(const char *name)
 	return fd;
 }
 
-static int
-abstract_client(const char *name)
-{
-	char full[128];
-	size_t len;
-
-	snprintf(full, sizeof(full), "%s", abstract("", name));
-	len = strlen(full);
-	full[0] = '\0';
-	return connect_once(full, len);
-}
-
 /* No file, neither in front nor behind. */
-START_TEST(abstract_names)
+TEST(abstract_names)
 {
 	int s, client, other;
 	char text[512], expected[256];
@@ -1180,7 +1101,7 @@ START_TEST(abstract_names)
 	check_line(0, "127.0.0.1", expected);
 	s = abstract_listen("s");
 	check_served(client_open(), s, GET);
-	check_served(abstract_client("front"), s, GET);
+	check_served(client_unix(abstract("", "front")), s, GET);
 	snprintf(expected, sizeof(expected), "\"GET /app HTTP/1.1\" 200 - "
 	    "route=\"/app\" backend=\"%s\" ms= errno=-", abstract("", "s"));
 	check_line(1, "127.0.0.1", expected);
@@ -1205,59 +1126,43 @@ START_TEST(abstract_names)
 	close(other);
 	world_signal(SIGHUP);
 	world_until_says("has been read again", 1);
-	close(abstract_client("taken"));
-	close(abstract_client("front"));
+	close(client_unix(abstract("", "taken")));
+	close(client_unix(abstract("", "front")));
 	close(s);
-	world_stop("");
+	world_expect("");
 }
-END_TEST
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	Suite *suite = suite_create("e2e_log");
-	TCase *tc = tcase_create("log");
+	int root = geteuid() == 0;
+	const struct test tests[] = {
+		ONCE(passed),
+		TIMES(answered, COUNT(answers)),
+		TIMES(no_backend, COUNT(missing)),
+		ONCE(late),
+		ONCE(evicted),
+		ONCE(reset_line),
+		TIMES(cut, 2),
+		ONCE(rotated),
+		ONCE(full_disk),
+		ONCE(blocked_reader),
+		TIMES(blocked_messages, 2),
+		ONCE(counters),
+		ONCE(page_head),
+		ONCE(page_renewed),
+		TIMES(page_whole, 2),
+		TIMES(page_cut, !world_torture()),
+		ONCE(pid_file),
+		ONCE(pid_file_not_ready),
+		TIMES(pid_file_emptied, root),
+		ONCE(daemon_starts),
+		TIMES(daemon_fails, COUNT(failures)),
+		ONCE(listener_mode),
+		TIMES(listener_owner, root),
+		ONCE(abstract_names)
+	};
 
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, passed);
-	tcase_add_loop_test(tc, answered, 0, 8);
-	tcase_add_loop_test(tc, no_backend, 0, 3);
-	tcase_add_test(tc, late);
-	tcase_add_test(tc, evicted);
-	tcase_add_test(tc, reset_line);
-	tcase_add_loop_test(tc, cut, 0, 2);
-	tcase_add_test(tc, rotated);
-	tcase_add_test(tc, full_disk);
-	tcase_add_test(tc, blocked_reader);
-	tcase_add_loop_test(tc, blocked_messages, 0, 2);
-	suite_add_tcase(suite, tc);
-
-	tc = tcase_create("status");
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, counters);
-	tcase_add_test(tc, page_format);
-	tcase_add_test(tc, page_head);
-	tcase_add_test(tc, page_renewed);
-	tcase_add_loop_test(tc, page_whole, 0, 2);
-	if (!world_torture())
-		tcase_add_test(tc, page_cut);
-	suite_add_tcase(suite, tc);
-
-	tc = tcase_create("daemon");
-	tcase_add_checked_fixture(tc, world_begin, world_end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, pid_file);
-	tcase_add_test(tc, pid_file_not_ready);
-	if (geteuid() == 0)
-		tcase_add_test(tc, pid_file_emptied);
-	tcase_add_test(tc, daemon_starts);
-	tcase_add_loop_test(tc, daemon_fails, 0, 5);
-	tcase_add_test(tc, listener_mode);
-	if (geteuid() == 0)
-		tcase_add_test(tc, listener_owner);
-	tcase_add_test(tc, abstract_names);
-	suite_add_tcase(suite, tc);
-	return world_run(suite);
+	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
+	    world_end);
 }
