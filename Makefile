@@ -137,7 +137,7 @@ REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 	build/fuzz_fdaccept_head
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
-	build/e2e_process build/e2e_service build/e2e_reload build/e2e_log \
+	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_fault build/e2e_harness build/e2e_fdexec \
 	build/e2e_fdaccept
 
@@ -267,7 +267,7 @@ build/e2e_backend.to: tests/e2e_backend.c
 build/e2e_limits.to: tests/e2e_limits.c
 build/e2e_process.to: tests/e2e_process.c
 build/e2e_service.to: tests/e2e_service.c
-build/e2e_reload.to: tests/e2e_reload.c
+build/e2e_renew.to: tests/e2e_renew.c
 build/e2e_log.to: tests/e2e_log.c
 build/e2e_child.to: tests/e2e_child.c
 build/e2e_fault.to: tests/e2e_fault.c
