@@ -1008,15 +1008,3 @@ world_sanitized(void)
 {
 	return build_is("-test") || build_is("torture");
 }
-
-int
-world_run(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
-}

@@ -186,9 +186,6 @@ bool	world_sanitized(void);
 long	now_ms(void);
 time_t	now_wall(void);
 
-/* Run a test case's suite; the exit status. */
-int	world_run(Suite *suite);
-
 #define ck_contains(text, part)						\
 	ck_assert_msg(strstr((text), (part)) != NULL,			\
 	    "\"%s\" does not hold \"%s\"", (text), (part))
