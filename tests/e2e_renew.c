@@ -1429,6 +1429,152 @@ TEST(in_root)
 	check_served(client_open(), s, GET);
 }
 
+/*
+ * An address is tried before it is listened on: whoever connects to it as soon
+ * as that can be done is served.
+ */
+TEST(new_address)
+{
+	int s = backend_listen("s", 16), client, i;
+	long end = now_ms() + WORLD_PATIENCE;
+	struct sockaddr_in addr;
+	char a[32];
+
+	start(APP);
+	for (i = 0; i < 5; i++) {
+		free_address(&addr, a);
+		configure(format(APP "Listen %s\n", a));
+		world_signal(SIGHUP);
+		while ((client = client_at(&addr)) == -1)
+			ck_assert_int_lt(now_ms(), end);
+		check_served(client, s, GET);
+	}
+	stop_changed();
+}
+
+/* Messages are not waited for, before all else is ready either. */
+TEST(full_log)
+{
+	static const char junk[4096];
+	long end = now_ms() + WORLD_PATIENCE;
+	int pair[2];
+
+	ck_assert_int_eq(pipe(pair), 0);
+	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+	world_inherit(pair[1], 9);
+	start("ErrorLog fd:9\n" APP);
+	fcntl(pair[1], F_SETFL, O_NONBLOCK);
+	while (write(pair[1], junk, sizeof(junk)) > 0 ||
+	    write(pair[1], junk, 1) > 0)
+		;
+	fcntl(pair[1], F_SETFL, 0);
+	/* With a warning: the second one is never reached. */
+	configure("ErrorLog fd:9\nProxyPass /r ready:\n"
+	    "ProxyPass /r/x ready:\n");
+	world_signal(SIGHUP);
+	while (status_of(exchange("GET /r HTTP/1.0\r\n\r\n")) == 404)
+		ck_assert_int_lt(now_ms(), end);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/*
+ * A configuration that turns bad behind its trial is read again until it is
+ * good: clients that come meanwhile wait, and are served.
+ */
+TEST(turns_bad)
+{
+	int s = backend_listen("s", 16), half, new;
+
+	use_copy();
+	start(APP);
+	half = client_open();
+	send_text(half, HALF);
+	replace("#!/bin/sh\n"
+	    "test \"$1\" = -t || test -e once || echo Not this >conf\n"
+	    "test \"$1\" = -t || : >once\n"
+	    "exec ./real \"$@\"\n");
+	signal_says(SIGHUP, "read again until it is good");
+	new = client_open();
+	send_text(new, NEW);
+	if (_i == 1) {
+		world_signal(SIGTERM);
+		ck_assert_int_eq(WTERMSIG(world_wait()), SIGTERM);
+		return;
+	}
+	configure("ProxyPass /new fd://s\nProxyPass /app fd://s\n");
+	world_until_says(RENEWED, 1);
+	check_served(new, s, "");
+	check_served(half, s, REST);
+}
+
+/* A client that is left keeps its number: its story is one. */
+TEST(one_story)
+{
+	int s = backend_listen("s", 16), client, fds;
+	const char *log;
+
+	start("CustomLog x json\n" APP);
+	fds = world_fds();
+	client = client_open();
+	send_text(client, HALF);
+	world_until_fds(fds + 1);
+	renew(NULL);
+	renew(NULL);
+	check_served(client, s, REST);
+	check_served(client_open(), s, GET);
+	until_file("x", "{\"id\":2,\"ms\":0,\"event\":\"accepted\"");
+	log = read_file("x");
+	log = strstr(log, "\"event\":\"accepted\"");
+	ck_assert_ptr_nonnull(log);
+	/* The second one is the second client's. */
+	log = strstr(log + 1, "\"event\":\"accepted\"");
+	ck_assert_ptr_nonnull(log);
+	ck_assert_ptr_null(strstr(log + 1, "\"event\":\"accepted\""));
+	ck_assert_ptr_nonnull(strstr(read_file("x"), "{\"id\":1,"));
+	ck_assert_ptr_null(strstr(read_file("x"), "{\"id\":3,"));
+}
+
+/* An old process that does not end is killed when the third signal comes. */
+TEST(stopped_child)
+{
+	pid_t old;
+	int i;
+
+	backend_listen("s", 4);
+	large_flusher('x');
+	start(SLOW);
+	slow_client();
+	renew(NULL);
+	until_children(1);
+	old = (pid_t)atol(read_file(format("/proc/%d/task/%d/children",
+	    (int)world_pid(), (int)world_pid())));
+	ck_assert_int_eq(kill(old, SIGSTOP), 0);
+	for (i = 0; i < 3; i++) {
+		world_signal(SIGTERM);
+		world_signal(SIGALRM);
+		if (i == 0)
+			world_until_says("stopping", 1);
+		world_until_says("accepted ", i + 1);
+	}
+	ck_assert_int_eq(world_exit(), 0);
+}
+
+/* A supervisor's socket that the user cannot reach any more is heard still. */
+TEST(supervisor_out_of_reach)
+{
+	int fd;
+
+	fd = notified();
+	start("User 65534\n" APP);
+	ck_assert_str_eq(notice(fd), "READY=1");
+	ck_assert_int_eq(chmod("notify", 0700), 0);
+	renew(NULL);
+	ck_assert_int_eq(strncmp(notice(fd), "RELOADING=1\n", 12), 0);
+	ck_assert_str_eq(notice(fd), "READY=1");
+	close(fd);
+}
+
 /* What is meant for another process is not taken, nor what we do not know. */
 TEST(not_ours)
 {
@@ -1486,6 +1632,12 @@ main(int argc, char **argv)
 		TIMES(pid_file, 1 + root),
 		TIMES(logs_of_user, 2 * root),
 		TIMES(in_root, root),
+		ONCE(new_address),
+		ONCE(full_log),
+		TIMES(turns_bad, 2),
+		ONCE(one_story),
+		TIMES(stopped_child, quick),
+		TIMES(supervisor_out_of_reach, root),
 		TIMES(not_ours, 3)
 	};
 

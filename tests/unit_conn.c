@@ -592,6 +592,56 @@ TEST(queued_to_passed_late)
 	expect_client(listener, "");
 }
 
+/*
+ * Who has waited for a backend to come is not sent away because it is busy at
+ * once: connectiontimeout counts from then on.
+ */
+TEST(queued_to_busy)
+{
+	struct conn *c, *filler;
+	enum conn_want want;
+	int pair[2], other[2], listener;
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	ck_assert(probe(WAIT_ROUTE) == NULL);
+	/* Longer than connectiontimeout, less than wait. */
+	c->since -= 6000;
+	/* A backlog of 0 holds one. */
+	listener = listen_at_path("none", 0);
+	filler = start(other, GET("/none"), &want);
+	ck_assert_int_eq(want, CONN_PASS);
+	pass(filler);
+	ck_assert(probe(WAIT_ROUTE) == NULL);
+	ck_assert_int_eq(let_pass(c), CONN_PARK);
+	expect_client(listener, "");
+	ck_assert(probe(WAIT_ROUTE) == c);
+	ck_assert_int_eq(conn_advance(c, CONN_PROBE), CONN_PASS);
+	pass(c);
+	expect_client(listener, "");
+	close(listener);
+	close(other[0]);
+	close(pair[0]);
+}
+
+/* Without patience nobody is judged by what the others have seen. */
+TEST(queue_is_no_verdict)
+{
+	struct conn *c;
+	enum conn_want want;
+	int pair[2], other[2], listener;
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	ck_assert(probe(WAIT_ROUTE) == NULL);
+	listener = listen_at_path("none", 16);
+	pass(start(other, GET("/none"), &want));
+	ck_assert_int_eq(want, CONN_PASS);
+	expect_client(listener, "");
+	conn_close(c);
+	close(listener);
+	close(other[0]);
+	close(pair[0]);
+}
+
 /* A client that another program has left has waited already. */
 TEST(left_to_us)
 {
@@ -829,6 +879,8 @@ static const struct test tests[] = {
 	ONCE(queued_to_passed),
 	ONCE(queued_to_broken),
 	ONCE(queued_to_passed_late),
+	ONCE(queued_to_busy),
+	ONCE(queue_is_no_verdict),
 	TIMES(left_to_us, 2),
 	ONCE(queued_ends),
 	TIMES(queue_in_order, 2),
