@@ -224,8 +224,8 @@ start(struct config *c, uint32_t last_id)
 		super_pid_remove();
 	else if (!super_pid_open(c->pid_file) && !heir)
 		return false;
-	if (!listen_open(c, heir ? LISTEN_LENIENT : LISTEN_STRICT) || !proc_drop(c->user, c->group,
-	    c->chroot) || !loop_open(c, last_id))
+	if (!listen_open(c, heir ? LISTEN_LENIENT : LISTEN_STRICT) ||
+	    !proc_drop(c->user, c->group, c->chroot) || !loop_open(c, last_id))
 		return false;
 	if (c->child && !child_listen(&addr, c->backlog)) {
 		log_error("no socket for the command: %s", strerror(errno));

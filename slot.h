@@ -28,7 +28,7 @@ enum conn_state {
 	CONN_QUEUED,		/* waits for a backend; nothing is written */
 	CONN_FLUSH,		/* has a backend; waits to take its head */
 	CONN_REPLY,		/* waits to take an answer of our own */
-	CONN_LINGER		/* has the answer; what still comes is dropped */
+	CONN_LINGER		/* has it; what still comes is dropped */
 };
 
 struct conn {

@@ -59,7 +59,7 @@ add_numbers(struct text *t, const struct status_view *v)
 	const struct stats *s = stats_get();
 	const struct {
 		const char *name;
-		const char *help;	/* NULL: the family of the line before */
+		const char *help;	/* NULL: of the family before */
 		const char *labels;
 		uint64_t n;
 	} all[] = {

@@ -142,7 +142,8 @@ TEST(every_address)
 TEST(all_or_nothing)
 {
 	ck_assert(!listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE), LISTEN_STRICT));
+	    "Listen unix:%s/b\nListen unix:%s/no/folder\n" ROUTE),
+	    LISTEN_STRICT));
 	ck_assert_int_eq(listen_count(), 0);
 	ck_assert(!is_there("b"));
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
@@ -262,7 +263,8 @@ TEST(left)
 
 	leave_three(fd);
 	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), LISTEN_STRICT));
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE),
+	    LISTEN_STRICT));
 	ck_assert_int_eq(listen_at(0)->fd, fd[2]);
 	ck_assert_int_eq(listen_at(1)->fd, fd[0]);
 	ck_assert_int_eq(listen_unwanted(0), fd[1]);
@@ -282,7 +284,8 @@ TEST(left_for_a_trial)
 
 	leave_three(fd);
 	ck_assert(listen_open(read_config("Listen 127.0.0.1:0\n"
-	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE), LISTEN_STRICT));
+	    "Listen unix:%s/a\nListen unix:%s/c\n" ROUTE),
+	    LISTEN_STRICT));
 	listen_abort();
 	ck_assert(is_there("a") && is_there("b") && !is_there("c"));
 	for (i = 0; i < 3; i++)

@@ -668,7 +668,8 @@ TEST(inherit)
 	ck_assert_int_eq(errno, ENOTSOCK);
 	close(pair[0]);
 	close(pair[1]);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    pair), 0);
 	errno = 0;
 	ck_assert_int_eq(sock_inherit(pair[0], &bound), -1);
 	ck_assert_int_eq(errno, EINVAL);
@@ -683,7 +684,8 @@ TEST(no_name)
 	struct sock_addr a;
 	int pair[2];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    pair), 0);
 	ck_assert(!nonblocking(pair[0]) && cloexec(pair[0]));
 	ck_assert(!nonblocking(pair[1]) && cloexec(pair[1]));
 	ck_assert_int_eq(sock_peer(pair[0], &a), 0);
