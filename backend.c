@@ -91,10 +91,10 @@ backend_has_room(uint32_t list, const struct config_target *t)
 	uint32_t max = t->queue_max;
 
 	if (max == 0)
-		max = slot_max() / 4 > 0 ? slot_max() / 4 : 1;
+		max = slot_total() / 4 > 0 ? slot_total() / 4 : 1;
 	/* Who needs a slot for an instant finds one. */
 	return slot_count(list) < max &&
-	    slot_queued() < slot_max() - slot_max() / 4;
+	    slot_queued() < slot_total() - slot_total() / 4;
 }
 
 void

@@ -31,8 +31,8 @@ static size_t scratch_size;	/* but for that byte */
 static char *normal;		/* form of a request path */
 
 bool
-conn_open(struct config *c, uint32_t max, uint32_t arrivals, uint32_t first_id,
-    uint32_t last_id, bool once)
+conn_open(struct config *c, uint32_t max, uint32_t first_id, uint32_t last_id,
+    bool once)
 {
 	config = c;
 	edges = once;
@@ -40,7 +40,7 @@ conn_open(struct config *c, uint32_t max, uint32_t arrivals, uint32_t first_id,
 	scratch = calloc(1, scratch_size + 1);
 	normal = malloc(scratch_size + 1);
 	return scratch != NULL && normal != NULL &&
-	    slot_open(max, arrivals, backend_lists(c), first_id) &&
+	    slot_open(max, backend_lists(c), first_id) &&
 	    backend_open(c) && status_open(c) && event_open(c, last_id);
 }
 
@@ -214,7 +214,7 @@ static enum conn_want
 answer_status(struct conn *c, const struct request *r)
 {
 	struct status_view view = { .config = config,
-	    .max_connections = slot_max() };
+	    .max_connections = slot_total() };
 	const struct event e = { .client = c, .status = 200,
 	    .target = r->target, .line = scratch + 1, .len = r->len };
 
@@ -615,7 +615,7 @@ conn_advance(struct conn *c, unsigned int why)
 	case CONN_LINGER:
 		return why & (CONN_LATE | CONN_EVICT) ? CONN_CLOSE : linger(c);
 	default:
-		/* A stale event of a slot that was freed in this turn. */
+		/* A report of a client that left in this turn. */
 		return CONN_SAME;
 	}
 }
@@ -639,8 +639,6 @@ conn_victim(void)
 {
 	struct conn *c = slot_first(LIST_LINGER);
 
-	if (!slot_spare())
-		return NULL;	/* what it frees is for the next turn */
 	return c == NULL ? slot_first(LIST_HEAD) : c;
 }
 

@@ -41,15 +41,13 @@ enum {
 };
 
 /*
- * Allocate for config, which must stay: slots for max clients that wait, of
- * which at most arrivals are new in one turn of the loop; their lists, and
- * deadlines, those of ids below first_id being the caller's.  Ids of clients
- * are above last_id.  edges: an arrival is reported once, to whoever watches
- * for it; if not, clients rest after each look.  False without memory.
+ * Allocate for config, which must stay: slots for max clients that wait, their
+ * lists, and deadlines, those of ids below first_id being the caller's.  Ids of
+ * clients are above last_id.  edges: an arrival is reported once, to whoever
+ * watches for it; if not, clients rest after each look.  False without memory.
  */
 bool		 conn_open(struct config *config, uint32_t max,
-		    uint32_t arrivals, uint32_t first_id, uint32_t last_id,
-		    bool edges);
+		    uint32_t first_id, uint32_t last_id, bool edges);
 void		 conn_release(void);
 
 /* What another program knew of a client that it has left. */

@@ -64,8 +64,9 @@ listen_kind(int i)
 	if (sock_is_file(&l->bound))
 		return sock_owns(&l->bound, &l->file) ? LISTEN_PLAIN :
 		    LISTEN_NO_FILE;
-	return !l->local && sock_port(&config->listen[i].addr) == 0 ?
-	    LISTEN_ANY_PORT : LISTEN_PLAIN;
+	if (l->local || sock_port(&config->listen[i].addr) != 0)
+		return LISTEN_PLAIN;
+	return config->listen[i].twin ? LISTEN_ANY_TWIN : LISTEN_ANY_PORT;
 }
 
 static void
@@ -129,22 +130,6 @@ is_configured(const struct sock_addr *addr)
 	return false;
 }
 
-/* Whether what was left is the IPv4 half of "every address". */
-static bool
-was_twin(int twin)
-{
-	int i;
-
-	if (left[twin].addr.u.sa.sa_family != AF_INET)
-		return false;
-	for (i = 0; i < nleft; i++)
-		if (left[i].kind == LISTEN_ANY_PORT &&
-		    left[i].addr.u.sa.sa_family == AF_INET6 &&
-		    sock_port(&left[i].addr) == sock_port(&left[twin].addr))
-			return true;
-	return false;
-}
-
 /*
  * A listener that the program before us has left.  What had port 0 has it
  * again, unless the port it got is asked for by now.
@@ -160,7 +145,7 @@ take_left(struct listener *l, const struct sock_addr *want)
 			continue;
 		addr = *want;
 		if (sock_port(want) == 0 && left[i].kind == LISTEN_ANY_PORT &&
-		    !is_configured(&left[i].addr) && !was_twin(i))
+		    !is_configured(&left[i].addr))
 			sock_set_port(&addr, sock_port(&left[i].addr));
 		if (!sock_same(&left[i].addr, &addr))
 			continue;

@@ -25,7 +25,7 @@ enum listen_kind {
 	LISTEN_PLAIN,
 	LISTEN_ANY_PORT,	/* the system chose its port */
 	LISTEN_NO_FILE,		/* AF_UNIX; its file is gone, or another's */
-	LISTEN_KINDS
+	LISTEN_ANY_TWIN		/* the IPv4 half of every address, ANY_PORT */
 };
 
 /*

@@ -533,7 +533,8 @@ take_event(const struct poller_event *event)
 
 	if (event->id >= ID_SLOTS) {
 		c = slot_at(event->id - ID_SLOTS);
-		serve(c, conn_advance(c, why));
+		if (!slot_is_new(c))
+			serve(c, conn_advance(c, why));
 	} else if (event->id == ID_SIGNALS) {
 		take_signals();
 	} else if (event->id == ID_PARENT) {
@@ -669,8 +670,7 @@ loop_open(struct config *c, uint32_t last_id)
 		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
 		max = room;
 	}
-	if (!conn_open(c, max, ACCEPTS * (uint32_t)listen_count(), TIMER_CONN,
-	    last_id, POLLER_EDGES)) {
+	if (!conn_open(c, max, TIMER_CONN, last_id, POLLER_EDGES)) {
 		log_error("out of memory");
 		return false;
 	}

@@ -14,26 +14,21 @@ static struct conn *slots;
 static uint32_t total;
 static uint32_t touched;	/* slots below were taken at least once */
 static uint32_t free_slots;	/* the first of them, linked by next */
-static uint32_t freed_slots;	/* in this turn */
 static uint32_t used;
-static uint32_t used_max;
+static uint32_t turn;		/* the how-manieth of the loop */
 static struct list *lists;
 static uint32_t nlists;
 static uint32_t first_id;
 static uint32_t queued;
 
 bool
-slot_open(uint32_t max, uint32_t arrivals, uint32_t n, uint32_t id)
+slot_open(uint32_t max, uint32_t n, uint32_t id)
 {
 	uint32_t i;
 
-	used_max = max;
-	/* The spare ones let a client be evicted and another kept in the same
-	   turn, although a slot that was freed is not used again before the
-	   next one: events of the turn may still name it. */
-	total = max + arrivals;
+	total = max;
 	touched = used = queued = 0;
-	free_slots = freed_slots = SLOT_NONE;
+	free_slots = SLOT_NONE;
 	slots = calloc(total, sizeof(*slots));
 	lists = calloc(n, sizeof(*lists));
 	nlists = n;
@@ -56,26 +51,13 @@ slot_release(void)
 void
 slot_turn(void)
 {
-	uint32_t i, next;
-
-	for (i = freed_slots; i != SLOT_NONE; i = next) {
-		next = slots[i].next;
-		slots[i].next = free_slots;
-		free_slots = i;
-	}
-	freed_slots = SLOT_NONE;
+	turn++;
 }
 
 uint32_t
 slot_total(void)
 {
 	return total;
-}
-
-uint32_t
-slot_max(void)
-{
-	return used_max;
 }
 
 uint32_t
@@ -113,27 +95,24 @@ slot_next(const struct conn *c)
 struct conn *
 slot_keep(const struct conn *c)
 {
-	uint32_t i;
+	uint32_t i = free_slots;
 
-	if (used == used_max)
+	if (used == total)
 		return NULL;
-	if (free_slots != SLOT_NONE) {
-		i = free_slots;
+	if (i != SLOT_NONE)
 		free_slots = slots[i].next;
-	} else if (touched < total) {
+	else
 		i = touched++;
-	} else {
-		return NULL;
-	}
 	slots[i] = *c;
+	slots[i].taken = turn;
 	used++;
 	return &slots[i];
 }
 
 bool
-slot_spare(void)
+slot_is_new(const struct conn *c)
 {
-	return free_slots != SLOT_NONE || touched < total;
+	return c->taken == turn;
 }
 
 void
@@ -142,8 +121,8 @@ slot_free(struct conn *c)
 	slot_leave(c);
 	deadline_clear(first_id + (uint32_t)slot_index(c));
 	c->state = CONN_FREE;
-	c->next = freed_slots;
-	freed_slots = (uint32_t)slot_index(c);
+	c->next = free_slots;
+	free_slots = (uint32_t)slot_index(c);
 	used--;
 }
 

@@ -40,6 +40,7 @@ struct conn {
 	uint32_t since;		/* when it began to wait for a backend */
 	uint32_t route;
 	uint32_t id;		/* of accepted clients, the how-manieth */
+	uint32_t taken;		/* in which turn it took its slot */
 	union {
 		struct {
 			struct http_scan scan;
@@ -77,21 +78,18 @@ static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 #define SLOT_NO_LIST	UINT16_MAX	/* in conn.list: it is in none */
 
 /*
- * Allocate for max clients that wait, of which at most arrivals are new in one
- * turn of the loop, and for that many lists.  Deadlines are made: those of ids
- * below first_id are the caller's, then come the slots' and the lists'.  False
- * without memory.
+ * Allocate for max clients that wait, and for that many lists.  Deadlines are
+ * made: those of ids below first_id are the caller's, then come the slots' and
+ * the lists'.  False without memory.
  */
-bool		 slot_open(uint32_t max, uint32_t arrivals, uint32_t lists,
-		    uint32_t first_id);
+bool		 slot_open(uint32_t max, uint32_t lists, uint32_t first_id);
 void		 slot_release(void);
 
-/* A turn of the loop begins: slots freed in the last one may be used again. */
+/* A turn of the loop begins. */
 void		 slot_turn(void);
 
-/* How many slots there are, how many may be used, and how many are. */
+/* How many slots there are, and how many of them are in use. */
 uint32_t	 slot_total(void);
-uint32_t	 slot_max(void);
 uint32_t	 slot_used(void);
 
 /* A slot's number, or -1 for a client on the stack; and back. */
@@ -101,13 +99,12 @@ struct conn	*slot_at(uint32_t index);
 /* The client in the next slot behind that of c (NULL: the first), or NULL. */
 struct conn	*slot_next(const struct conn *c);
 
-/*
- * Move a client from the stack into a free slot: the slot, or NULL if there is
- * none.  slot_spare() says whether a slot that is freed now would be of use in
- * this turn: events of it may still name the client that was there.
- */
+/* Move a client from the stack into a free slot: the slot, or NULL. */
 struct conn	*slot_keep(const struct conn *c);
-bool		 slot_spare(void);
+
+/* Whether the slot was taken in this turn: a report of the poller that names it
+   is about the client before. */
+bool		 slot_is_new(const struct conn *c);
 
 /* Free the slot of a client that is gone; its list and deadline, too. */
 void		 slot_free(struct conn *c);
