@@ -283,6 +283,7 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 {
 	const char *name;
 	struct conn *c;
+	uint32_t waited;
 	size_t end;
 	int i, fd;
 
@@ -317,9 +318,10 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	for (c = slot_unread(NULL); c != NULL && l->len < end;
 	    c = slot_unread(c)) {
 		c->left = true;
+		waited = !c->waited ? 0 : clock_ms() - c->since;
 		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " 0 %" PRIu32
-		    " %" PRIu32 "\n", c->fd, clock_ms() - c->begun, c->waited ?
-		    clock_ms() - c->since + 1 : 0, c->id);
+		    " %" PRIu32 "\n", c->fd, clock_ms() - c->begun,
+		    c->waited && waited == 0 ? 1 : waited, c->id);
 	}
 }
 
