@@ -452,6 +452,7 @@ renew(void)
 		return;
 	}
 	proc_hold_signals(false);
+	stats_get()->refused++;
 	super_notify("READY=1");
 }
 

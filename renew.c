@@ -41,7 +41,7 @@
 #define LIST_MAX	((size_t)120 * 1024)
 #define CLIENTS_MAX	((size_t)96 * 1024)	/* of it */
 #define CHILDREN_MAX	8
-#define AGAIN_MS	200	/* to the next look at a configuration */
+#define AGAIN_MS	500	/* to the next look at a configuration */
 
 static char *original;		/* the variable */
 static char *text;		/* the same, taken apart */
