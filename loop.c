@@ -269,13 +269,15 @@ accept_rest(int fd)
 static void
 end_clients(bool all)
 {
+	unsigned int why;
 	struct conn *c;
 
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
-		/* Who came in this moment, client or backend, is not
-		   overlooked. */
-		serve(c, conn_advance(c, all && c->state == CONN_QUEUED ?
-		    CONN_LATE : 0));
+		/* What came in this moment, from a client or as a backend, is
+		   not overlooked. */
+		why = c->state == CONN_REST ? CONN_WAKE :
+		    all && c->state == CONN_QUEUED ? CONN_LATE : 0;
+		serve(c, conn_advance(c, why));
 		if (c->state == CONN_FREE)
 			continue;
 		if (all) {
