@@ -717,16 +717,9 @@ loop_run(const struct loop_plan *p)
 		run_end = clock_ms() + plan.run_ms;
 		deadline_set(TIMER_RUN, run_end);
 	}
-	if (plan.command != NULL) {
-		status = child_start(plan.command);
-		if (status != 0)
-			return status;
-		deadline_set(TIMER_TICK, clock_ms());
-		deadline_set(TIMER_START, clock_ms() + config->start_ms);
-	} else {
-		ready();
-	}
-	/* The clients, and the queues, that were left to us. */
+	/* The clients, and the queues, that were left to us: who is told that
+	   we are ready finds nothing of the program before. */
+	backend_set_ready(plan.command == NULL);
 	while ((fd = renew_client(&left)) != -1) {
 		if (sock_peer(fd, &peer) == -1)
 			memset(&peer, 0, sizeof(peer));
@@ -736,6 +729,15 @@ loop_run(const struct loop_plan *p)
 	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
 		accept_rest(fd);
 	listen_take_over();
+	if (plan.command != NULL) {
+		status = child_start(plan.command);
+		if (status != 0)
+			return status;
+		deadline_set(TIMER_TICK, clock_ms());
+		deadline_set(TIMER_START, clock_ms() + config->start_ms);
+	} else {
+		ready();
+	}
 	take_children();
 	while (phase != DONE)
 		turn();
