@@ -173,7 +173,7 @@ answer(struct conn *c, struct event *e)
 	e->client = c;
 	e->line = scratch + 1;
 	c->state = CONN_REPLY;
-	c->status = (unsigned int)e->status & 1023;
+	c->status = (uint16_t)e->status;
 	c->u.out.offset = 0;
 	c->u.out.wall = clock_wall();
 	event(EVENT_ANSWERED, e);

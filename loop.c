@@ -99,8 +99,12 @@ change_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
 static bool
 watch(struct conn *c, enum poller_want want)
 {
-	return change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
-	    &c->watched, want);
+	uint8_t watched = c->watched;
+	bool good = change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
+	    &watched, want);
+
+	c->watched = watched;
+	return good;
 }
 
 static void

@@ -15,7 +15,7 @@ static uint32_t total;
 static uint32_t touched;	/* slots below were taken at least once */
 static uint32_t free_slots;	/* the first of them, linked by next */
 static uint32_t used;
-static uint32_t turn;		/* the how-manieth of the loop */
+static uint16_t turn;		/* of the loop */
 static struct list *lists;
 static uint32_t nlists;
 static uint32_t first_id;
@@ -112,7 +112,8 @@ slot_keep(const struct conn *c)
 bool
 slot_is_new(const struct conn *c)
 {
-	return c->taken == turn;
+	/* So many turns are not in a millisecond that two are the same. */
+	return c->taken == turn && c->begun == clock_ms();
 }
 
 void

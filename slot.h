@@ -40,7 +40,6 @@ struct conn {
 	uint32_t since;		/* when it began to wait for a backend */
 	uint32_t route;
 	uint32_t id;		/* of accepted clients, the how-manieth */
-	uint32_t taken;		/* in which turn it took its slot */
 	union {
 		struct {
 			struct http_scan scan;
@@ -60,16 +59,19 @@ struct conn {
 		} linger;	/* LINGER */
 	} u;
 	uint16_t list;		/* that it is in, or SLOT_NO_LIST */
-	uint16_t head;		/* FLUSH: length of the head, which is unread */
-	unsigned int status : 10;	/* REPLY: of the answer */
+	uint16_t taken;		/* in which turn, when it took its slot */
+	union {
+		uint16_t head;	/* FLUSH: length of the head, which is unread */
+		uint16_t status;	/* REPLY: of the answer */
+	};
+	unsigned int state : 4;		/* an enum conn_state */
+	unsigned int watched : 3;	/* the loop's: an enum poller_want */
 	unsigned int head_only : 1;	/* an answer has no body (HEAD) */
 	unsigned int page : 1;		/* REPLY: the status page */
 	unsigned int arrived : 1;	/* REST: something did */
 	unsigned int waited : 1;	/* since is set */
 	unsigned int reset : 1;		/* close it with a reset */
 	unsigned int left : 1;		/* to the next program */
-	uint8_t state;
-	uint8_t watched;	/* the loop's: an enum poller_want */
 };
 
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
