@@ -191,9 +191,9 @@ proc_drop(const char *user, const char *group, const char *root)
 }
 
 /*
- * Files that a reload or an upgrade may need are not known before, so none is
- * hidden; but nothing can be done to the machine beyond that, and no program
- * can be started but by an upgrade.
+ * Files that a renewal may need are not known before, so none is hidden; but
+ * nothing can be done to the machine beyond that, and no program can be started
+ * but by a renewal.
  */
 bool
 proc_confine(void)

@@ -17,8 +17,8 @@ struct stats {
 	uint64_t evicted;	/* waiting clients that made room */
 	uint64_t retries;	/* looks whether a backend is back */
 	uint64_t paused;	/* times that descriptors ran out */
-	uint64_t reloads;	/* configurations read again, and taken */
-	uint64_t refused;	/* or not */
+	uint64_t reloads;	/* renewals, also of the programs before us */
+	uint64_t refused;	/* that did not come about */
 };
 
 /* The counters themselves: count by adding to them. */
