@@ -425,43 +425,6 @@ become_old(void)
 	}
 }
 
-static void	take_signals(void);
-
-/* What has come until now is for us, the rest for the next program. */
-static void
-renew(void)
-{
-	struct renew_counts counts = { .handoffs = 0,
-	    .accepted = event_last_id(),
-	    .renewals = stats_get()->reloads };
-	const struct conn *c;
-
-	if (plan.handoffs > 0) {
-		counts.handoffs = plan.handoffs - stats_get()->passed;
-		/* These are handed off by the process that keeps them; if they
-		   are the last ones, they are waited for. */
-		for (c = slot_next(NULL); c != NULL; c = slot_next(c))
-			if (c->state == CONN_FLUSH && --counts.handoffs == 0)
-				return;
-	}
-	proc_hold_signals(true);
-	take_signals();
-	if (phase != SERVING) {
-		proc_hold_signals(false);
-		return;
-	}
-	if (plan.run_ms > 0)
-		counts.run_ms = clock_before(clock_ms(), run_end) ?
-		    run_end - clock_ms() : 1;
-	if (renew_go(plan.argv, &counts)) {
-		become_old();
-		return;
-	}
-	proc_hold_signals(false);
-	stats_get()->refused++;
-	super_notify("READY=1");
-}
-
 /* ---- signals ---- */
 
 static void
@@ -525,6 +488,41 @@ take_signals(void)
 
 	while ((sig = proc_signal()) != -1)
 		take_signal(sig);
+}
+
+/* What has come until now is for us, the rest for the next program. */
+static void
+renew(void)
+{
+	struct renew_counts counts = { .handoffs = 0,
+	    .accepted = event_last_id(),
+	    .renewals = stats_get()->reloads };
+	const struct conn *c;
+
+	if (plan.handoffs > 0) {
+		counts.handoffs = plan.handoffs - stats_get()->passed;
+		/* These are handed off by the process that keeps them; if they
+		   are the last ones, they are waited for. */
+		for (c = slot_next(NULL); c != NULL; c = slot_next(c))
+			if (c->state == CONN_FLUSH && --counts.handoffs == 0)
+				return;
+	}
+	proc_hold_signals(true);
+	take_signals();
+	if (phase != SERVING) {
+		proc_hold_signals(false);
+		return;
+	}
+	if (plan.run_ms > 0)
+		counts.run_ms = clock_before(clock_ms(), run_end) ?
+		    run_end - clock_ms() : 1;
+	if (renew_go(plan.argv, &counts)) {
+		become_old();
+		return;
+	}
+	proc_hold_signals(false);
+	stats_get()->refused++;
+	super_notify("READY=1");
 }
 
 /* ---- turns ---- */
