@@ -36,6 +36,7 @@
  *	i ID, r COUNT	the last client's id, and how many renewals there were
  */
 #define VARIABLE	"FDPROXY_LEFT"
+#define DESCRIPTORS	"lpmaos"	/* the kinds that a trial may lack */
 
 /* One variable may have 128 KiB on Linux; clients without room stay here. */
 #define LIST_MAX	((size_t)120 * 1024)
@@ -109,7 +110,7 @@ take_line(const char *line)
 	uint64_t n = next_number(&rest);
 	int fd = (int)n;
 
-	if (*line != '\0' && strchr("lpsmao", *line) != NULL &&
+	if (*line != '\0' && strchr(DESCRIPTORS, *line) != NULL &&
 	    fcntl(fd, F_GETFD) == -1)
 		return true;	/* it is not for a trial */
 	switch (*line) {
@@ -196,7 +197,7 @@ renew_again(char **argv, int adopted)
 	    "again until it is good");
 	while ((line = strchr(line, '\n')) != NULL) {
 		p = ++line + 1;
-		if (*line != '\0' && strchr("lpsmao", *line) != NULL)
+		if (*line != '\0' && strchr(DESCRIPTORS, *line) != NULL)
 			fcntl((int)next_number(&p), F_SETFD, 0);
 	}
 	sigemptyset(&ends);
