@@ -114,7 +114,7 @@ backend_try_now(uint32_t list)
 }
 
 void
-backend_failed(uint32_t list, enum fdpass_state state, int error)
+backend_learn(uint32_t list, enum fdpass_state state, int error)
 {
 	struct backend *b = backend_at(list);
 
@@ -126,6 +126,14 @@ backend_failed(uint32_t list, enum fdpass_state state, int error)
 	}
 	b->state = state;
 	b->error = error;
+}
+
+void
+backend_failed(uint32_t list, enum fdpass_state state, int error)
+{
+	struct backend *b = backend_at(list);
+
+	backend_learn(list, state, error);
 	if (slot_count(list) == 0)
 		return;
 	b->delay = b->delay * 2 < PROBE_MAX_MS ? b->delay * 2 : PROBE_MAX_MS;

@@ -41,8 +41,15 @@ void		 backend_wait(uint32_t list);
 /* The backend took a client, or the one in front is gone: try it at once. */
 void		 backend_try_now(uint32_t list);
 
-/* The backend failed a client, with an errno of fdpass_connect() and what that
-   stands for; it is tried again later, with growing delays. */
+/*
+ * A client that is not in line found the backend in that state, with an errno
+ * of fdpass_connect().  When those in line are tried next stays as it is.
+ */
+void		 backend_learn(uint32_t list, enum fdpass_state state,
+		    int error);
+
+/* As backend_learn(), but those in line are tried later, with growing delays:
+   for the probe of the list and for a client that it had connected. */
 void		 backend_failed(uint32_t list, enum fdpass_state state,
 		    int error);
 

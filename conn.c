@@ -316,7 +316,7 @@ connect_backend(struct conn *c, const struct request *r)
 		    !t->compat)
 			return refuse(c, 404, r->len, t);
 		if (list != SLOT_NO_LIST)
-			backend_failed(list, fdpass_state(error, &r->addr),
+			backend_learn(list, fdpass_state(error, &r->addr),
 			    error);
 		return wait_or_answer(c, r, list,
 		    fdpass_state(error, &r->addr), error);
@@ -336,7 +336,6 @@ dispatch(struct conn *c, struct request *r)
 	struct event e = { .client = c, .head = &r->head };
 	bool queued = c->state == CONN_QUEUED;
 	int status = 200;	/* of OPTIONS * */
-
 
 	r->target = NULL;
 	if (!queued)

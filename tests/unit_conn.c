@@ -668,6 +668,29 @@ TEST(left_to_us)
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 }
 
+/*
+ * Clients without patience find the backend missing: when it is next tried for
+ * the one in line is not put off.
+ */
+TEST(others_do_not_put_off)
+{
+	struct conn *c;
+	enum conn_want want;
+	int pair[2], other[2], wait, i;
+
+	c = start_waiting(pair, GET("/wait"), CONN_PARK, CONN_QUEUED);
+	wait = deadline_wait();
+	log_use(LOG_MESSAGES, NULL, -1);
+	for (i = 0; i < 8; i++) {
+		start(other, GET("/none"), &want);
+		expect_answer(other[0], 503);
+		conn_close(&on_stack);
+		ck_assert_int_le(deadline_wait(), wait);
+	}
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	conn_close(c);
+}
+
 /* It leaves, its time is over, it has been stopped. */
 TEST(queued_ends)
 {
@@ -887,6 +910,7 @@ static const struct test tests[] = {
 	ONCE(queued_to_busy),
 	ONCE(queue_is_no_verdict),
 	TIMES(left_to_us, 2),
+	ONCE(others_do_not_put_off),
 	ONCE(queued_ends),
 	TIMES(queue_in_order, 2),
 	TIMES(flush_waits, 4),
