@@ -299,6 +299,7 @@ connect_backend(struct conn *c, const struct request *r)
 	const struct config_target *t = target_of(c);
 	const struct event e = { .client = c };
 	uint32_t list = backend_list(t, &r->addr);
+	enum fdpass_state state;
 	int error;
 
 	if (c->backend == -1) {
@@ -315,11 +316,10 @@ connect_backend(struct conn *c, const struct request *r)
 		if (error == ENOENT && t->kind == CONFIG_DIRECTORY &&
 		    !t->compat)
 			return refuse(c, 404, r->len, t);
+		state = fdpass_state(error, &r->addr);
 		if (list != SLOT_NO_LIST)
-			backend_learn(list, fdpass_state(error, &r->addr),
-			    error);
-		return wait_or_answer(c, r, list,
-		    fdpass_state(error, &r->addr), error);
+			backend_learn(list, state, error);
+		return wait_or_answer(c, r, list, state, error);
 	}
 	event(EVENT_CONNECTED, &e);
 	c->state = CONN_FLUSH;
