@@ -10,9 +10,6 @@
 #include "config_route.h"
 #include "log.h"
 
-#define DEPTH_MAX	16		/* of Include */
-#define FILES_MAX	1000
-
 struct directive {
 	const char *name;
 	int min;		/* number of arguments */
@@ -174,18 +171,8 @@ set_include(struct config_reader *r, char **words)
 {
 	char path[4096];
 
-	if (r->depth == DEPTH_MAX) {
-		config_read_error(r, "Include: deeper than %d files",
-		    DEPTH_MAX);
-		return;
-	}
-	if (r->config->files++ == FILES_MAX) {
-		config_read_error(r, "Include: more than %d files", FILES_MAX);
-		return;
-	}
-	if (!config_read_path(r, words[1], path, sizeof(path)))
-		return;
-	config_read_file(r, path);
+	if (config_read_path(r, words[1], path, sizeof(path)))
+		config_read_file(r, path);
 }
 
 static void

@@ -19,6 +19,7 @@
 
 #define CONFIG_LISTENERS	32
 #define CONFIG_SOCKETS		60000	/* different paths */
+#define CONFIG_ERRORS		100	/* that are reported */
 
 enum config_kind {
 	CONFIG_SOCKET,		/* all below the path goes to one socket */
@@ -98,19 +99,23 @@ struct config {
 	char *user;		/* or NULL */
 	char *group;
 	char *chroot;		/* or NULL */
-	int files;		/* number of Include so far */
+	int files;		/* read so far, */
+	size_t bytes;		/* and their bytes */
+	bool ended;		/* at a bound: no more is read */
 	bool listen_seen;	/* a Listen, even a wrong one, or a file that
-				   cannot be read and may have one */
-	int errors;		/* number reported */
+				   was not read and may have one */
+	int errors;		/* the first CONFIG_ERRORS are reported */
 	bool again;		/* clients are served: nothing may block */
 	void (*report)(const char *line);
 };
 
 /*
  * A configuration with the defaults.  Each error in the text that is read is
- * given to report as one line "where: what", and counted in errors; reading
- * goes on.  NULL without memory.  config_free() frees targets and flushers as
- * well, and takes NULL.
+ * given to report as one line "where: what", printable ASCII alone, and counted
+ * in errors; reading goes on.  After CONFIG_ERRORS of them a last line says
+ * that there are more, and reading ends; so it does where the files are too
+ * many or too large.  NULL without memory.  config_free() frees targets and
+ * flushers as well, and takes NULL.
  */
 struct config	*config_new(void (*report)(const char *line));
 void		 config_free(struct config *config);

@@ -12,7 +12,9 @@
 #include "config_read.h"
 #include "log.h"
 
-#define FILE_MAX_BYTES	((size_t)64 * 1024 * 1024)
+#define DEPTH_MAX	16		/* of Include */
+#define FILES_MAX	1000		/* in all, with so many bytes: */
+#define BYTES_MAX	((size_t)16 * 1024 * 1024)
 #define TIME_MAX	864000000ul	/* ms; clocks wrap later */
 
 static void
@@ -24,21 +26,42 @@ write_place(const struct config_reader *r, char *dst, size_t size)
 		text_format(dst, size, "%s:%u", r->name, r->line);
 }
 
+/* Nobody knows what would have followed: that nothing listens is no error. */
+static void
+stop_reading(struct config *c)
+{
+	c->ended = true;
+	c->listen_seen = true;
+}
+
 void
 config_read_error(struct config_reader *r, const char *fmt, ...)
 {
-	char line[LOG_LINE];
+	struct config *c = r->config;
+	char text[LOG_LINE], line[LOG_LINE], *p;
 	size_t n;
 	va_list ap;
 
-	write_place(r, line, sizeof(line) / 2);
-	n = strlen(line);
-	n += text_format(line + n, sizeof(line) - n, ": ");
-	va_start(ap, fmt);
-	text_vformat(line + n, sizeof(line) - n, fmt, ap);
-	va_end(ap);
-	r->config->errors++;
-	r->config->report(line);
+	if (c->errors++ > CONFIG_ERRORS)
+		return;
+	write_place(r, text, sizeof(text) / 2);
+	n = strlen(text);
+	n += text_format(text + n, sizeof(text) - n, ": ");
+	if (c->errors > CONFIG_ERRORS) {
+		text_format(text + n, sizeof(text) - n, "there are more "
+		    "errors; nothing more is read");
+		stop_reading(c);
+	} else {
+		va_start(ap, fmt);
+		text_vformat(text + n, sizeof(text) - n, fmt, ap);
+		va_end(ap);
+	}
+	/* What a terminal would obey is escaped, as in all messages. */
+	for (n = 0, p = text; *p != '\0' && n + 5 < sizeof(line); p++)
+		n += text_format(line + n, sizeof(line) - n,
+		    *p >= ' ' && *p < 0x7f ? "%c" : "\\x%02x",
+		    (unsigned char)*p);
+	c->report(line);
 }
 
 char *
@@ -121,7 +144,7 @@ config_read_string(struct config_reader *r, char **dst, const char *value)
 /*
  * Take one word off *text, in place, as Apache does: quotes at its start, or
  * behind a '=', hold blanks; in them a backslash quotes itself and the quote.
- * Returns NULL at the end of the line, or with *bad set: no closing quote.
+ * Returns NULL at the end of the line; *bad is set if no quote closes the word.
  */
 static char *
 next_word(char **text, bool *bad)
@@ -152,7 +175,7 @@ next_word(char **text, bool *bad)
 	*bad = quote != '\0';
 	*text = *in == '\0' ? in : in + 1;
 	*out = '\0';
-	return *bad ? NULL : word;
+	return word;
 }
 
 void
@@ -165,7 +188,7 @@ config_read_line(struct config_reader *r, char *line)
 	line += strspn(line, " \t\r\n\v\f");
 	if (*line == '#')
 		return;
-	while ((word = next_word(&line, &bad)) != NULL) {
+	while (!bad && (word = next_word(&line, &bad)) != NULL) {
 		if (n == CONFIG_WORDS) {
 			config_read_error(r, "more than %d words",
 			    CONFIG_WORDS);
@@ -176,7 +199,7 @@ config_read_line(struct config_reader *r, char *line)
 	words[n] = NULL;
 	if (bad)
 		config_read_error(r, "a quote has no end, near \"%s\"",
-		    n > 0 ? words[n - 1] : "");
+		    words[n - 1]);
 	else if (n > 0)
 		r->run(r, words, n);
 }
@@ -191,7 +214,16 @@ config_read_lines(struct config_reader *r, char *text, size_t len)
 	char *end = text + len, *out, *lf;
 	unsigned int lines;
 
-	while (text < end) {
+	/* Byte order marks: that of UTF-8, and those of UTF-16. */
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3;
+	} else if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 ||
+	    memcmp(text, "\xfe\xff", 2) == 0)) {
+		config_read_error(r, "the file is in UTF-16: save it as "
+		    "UTF-8");
+		stop_reading(r->config);
+	}
+	while (text < end && !r->config->ended) {
 		char *line = text;
 
 		lines = 0;
@@ -243,11 +275,12 @@ folder(const char *path, char *dst, size_t size)
 
 /*
  * The bytes of a file ("-": standard input), with room for a NUL behind them,
- * or NULL with errno.  A FIFO may be read at the start; later, its writer would
- * be waited for, so it is refused: errno is 0.
+ * or NULL with errno: EFBIG if all files together are too large.  A FIFO may be
+ * read at the start; later, its writer would be waited for, so it is refused:
+ * errno is 0.
  */
 static char *
-read_all(const struct config *c, const char *path, size_t *len)
+read_all(struct config *c, const char *path, size_t *len)
 {
 	bool given = strcmp(path, "-") == 0;
 	size_t size = 4096;
@@ -266,7 +299,7 @@ read_all(const struct config *c, const char *path, size_t *len)
 		errno = 0;
 		return NULL;
 	}
-	for (*len = 0; n > 0 && *len < FILE_MAX_BYTES; *len += (size_t)n) {
+	for (*len = 0; n > 0 && c->bytes < BYTES_MAX; *len += (size_t)n) {
 		if (text == NULL || *len + 1 == size) {
 			size *= 2;
 			more = realloc(text, size);
@@ -277,6 +310,7 @@ read_all(const struct config *c, const char *path, size_t *len)
 		n = read(fd, text + *len, size - 1 - *len);
 		if (n == -1)
 			break;
+		c->bytes += (size_t)n;
 	}
 	sock_drop(fd);
 	if (n == 0)
@@ -290,15 +324,27 @@ read_all(const struct config *c, const char *path, size_t *len)
 void
 config_read_file(struct config_reader *from, const char *path)
 {
+	struct config *c = from->config;
 	struct config_reader r = *from;
-	char dir[4096];
+	char dir[4096], *text;
 	size_t len;
-	char *text = read_all(from->config, path, &len);
+	bool deep = from->depth == DEPTH_MAX;
 
+	if (c->ended)
+		return;
+	if (deep || c->files++ == FILES_MAX) {
+		config_read_error(from, "Include: %s than %d files", deep ?
+		    "deeper" : "more", deep ? DEPTH_MAX : FILES_MAX);
+		stop_reading(c);
+		return;
+	}
+	text = read_all(c, path, &len);
 	if (text == NULL || !folder(path, dir, sizeof(dir))) {
+		c->listen_seen = true;
+		c->ended = errno == EFBIG;
 		config_read_error(from, "cannot read %s: %s", path, errno == 0 ?
-		    "nobody may be writing to it" : strerror(errno));
-		from->config->listen_seen = true;
+		    "nobody may be writing to it" : errno == EFBIG ?
+		    "more than 16 MiB in all" : strerror(errno));
 		free(text);
 		return;
 	}

@@ -23,6 +23,8 @@ report(const char *line)
 
 	reports++;
 	MUST(strlen(line) < LOG_LINE);
+	for (i = 0; line[i] != '\0'; i++)
+		MUST(line[i] >= ' ' && line[i] < 0x7f);
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (strncmp(line, names[i], strlen(names[i])) == 0)
 			return;
@@ -142,7 +144,8 @@ check(const struct config *c, bool fine)
 	int n;
 
 	MUST(fine == (c->errors == 0));
-	MUST(c->errors == reports);
+	MUST(reports == (c->errors <= CONFIG_ERRORS ? c->errors :
+	    CONFIG_ERRORS + 1));
 	MUST(!fine || c->listeners > 0);
 	check_listeners(c);
 	MUST(is_log(c->error_log) && is_log(c->access_log));

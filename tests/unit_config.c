@@ -293,7 +293,7 @@ static const struct {
 	    "GMT\", near \"never\"" },
 	{ "Date \"Mon, 23 Nov 2026 08:00:00 GM\tT\"",
 	    "Date: on, off, or a date as in \"Thu, 01 Jan 1970 00:00:00 "
-	    "GMT\", near \"Mon, 23 Nov 2026 08:00:00 GM\tT\"" },
+	    "GMT\", near \"Mon, 23 Nov 2026 08:00:00 GM\\x09T\"" },
 	{ "ErrorLog \"\"",
 	    "a file expected, near \"\"" },
 	{ "ErrorLog |/bin/x",
@@ -530,9 +530,9 @@ static const struct {
 	{ PASS "header=\"A : c\"", "header: the name must be a token, the "
 	    "value without control bytes, near \"A : c\"" },
 	{ PASS "header=\"A: b\rc\"", "header: the name must be a token, the "
-	    "value without control bytes, near \"A: b\rc\"" },
+	    "value without control bytes, near \"A: b\\x0dc\"" },
 	{ PASS "header=\"A: b\x01\"", "header: the name must be a token, the "
-	    "value without control bytes, near \"A: b\x01\"" },
+	    "value without control bytes, near \"A: b\\x01\"" },
 	{ PASS "header=\"Connection: x\"", "header: Connection is fdproxy's "
 	    "own, near \"Connection: x\"" },
 	{ PASS "header=\"content-length: 1\"", "header: Content-Length is "
@@ -574,11 +574,21 @@ static const struct {
 	{ "Listening 80", "unknown directive, near \"Listening\"" },
 	{ "List 80", "unknown directive, near \"List\"" },
 	{ "\"\" 80", "unknown directive, near \"\"" },
-	{ "Listen \"80", "a quote has no end, near \"Listen\"" },
-	{ "Listen '80\"", "a quote has no end, near \"Listen\"" },
-	{ "\"Listen 80", "a quote has no end, near \"\"" },
-	{ "Listen \"80\\\"", "a quote has no end, near \"Listen\"" },
-	{ PASS "header=\"A: b", "a quote has no end, near \"fd:///s\"" }
+	{ "Listen \"80", "a quote has no end, near \"80\"" },
+	{ "Listen '80\" http", "a quote has no end, near \"80\" http\"" },
+	{ "\"Listen 80", "a quote has no end, near \"Listen 80\"" },
+	{ "Listen \"80\\\"", "a quote has no end, near \"80\"\"" },
+	{ "Listen \"", "a quote has no end, near \"\"" },
+	{ PASS "header=\"A: b", "a quote has no end, near "
+	    "\"header=A: b\"" },
+	{ PASS "queue=1 wait='5 payload=head", "a quote has no end, near "
+	    "\"wait=5 payload=head\"" },
+
+	/* What a terminal would obey, or show otherwise. */
+	{ "\x1b[2J\a\x7f", "unknown directive, near \"\\x1b[2J\\x07\\x7f"
+	    "\"" },
+	{ "\xc2\x9b\x80\xff", "unknown directive, near \"\\xc2\\x9b\\x80"
+	    "\\xff\"" }
 };
 
 TEST(good)
@@ -861,11 +871,88 @@ TEST(many_errors)
 	    "t:6: " TIME("wait", "x") "\n"
 	    "t:6: ProxyPass: min is not supported: there is no pool of "
 	    "connections\n"
-	    "t:11: a quote has no end, near \"User\"\n"
+	    "t:11: a quote has no end, near \"www\"\n"
 	    "t:12: Timeout: must be more than 0\n");
 	ck_assert_int_eq(config->errors, 9);
 	ck_assert_uint_eq(config->ntargets, 0);
 	ck_assert_int_eq(config->listeners, 2);
+}
+
+/* The first hundred are told, and that there are more; nothing follows. */
+TEST(too_many_errors)
+{
+	char text[4096] = "", expected[8192] = "";
+	int i;
+
+	for (i = 1; i <= 101; i++) {
+		strcat(text, "Bogus\n");
+		snprintf(expected + strlen(expected), sizeof(expected) -
+		    strlen(expected), i <= 100 ? "t:%d: unknown directive, "
+		    "near \"Bogus\"\n" : "t:%d: there are more errors; "
+		    "nothing more is read\n", i);
+	}
+	strcat(text, "Bogus\nUser u\nUser \"u\n");
+	read_text(text);
+	ck_assert_str_eq(reported, expected);
+	ck_assert(config->user == NULL);
+	save("main.conf", "Bogus\nUser u\n");
+	config_file(config, "main.conf");
+	config_listen(config, "nowhere");
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, expected);
+	ck_assert(config->user == NULL);
+}
+
+/* Whatever a line is made of, a message is one line of printable ASCII. */
+TEST(escaped)
+{
+	char text[16] = "User";
+	const char *p;
+	int i;
+
+	for (i = 1; i < 256; i++) {
+		renew();
+		snprintf(text, sizeof(text), "a%cb", i);
+		config_text(config, text, "/d", TEXT("Bogus"));
+		config_directive(config, text);
+		config_listen(config, text);
+		config_route(config, text);
+		ck_assert_int_ge(config->errors, 3);
+		for (p = reported; *p != '\0'; p++)
+			MUST(*p == '\n' || (*p >= ' ' && *p < 0x7f));
+	}
+	/* Cut, and never in the middle of an escape. */
+	for (i = 0; i < 8; i++) {
+		static char line[2048];
+
+		memset(line, 'a', (size_t)i);
+		memset(line + i, '\x1b', 1000);
+		renew();
+		read_text(line);
+		ck_assert_uint_lt(strlen(reported), LOG_LINE + 1);
+		ck_assert_str_eq(reported + strlen(reported) - 5, "\\x1b\n");
+	}
+}
+
+/* What editors put before the first line. */
+TEST(byte_order_marks)
+{
+	config_text(config, "t", "/d", TEXT("\xef\xbb\xbfUser u\n"));
+	ck_assert_str_eq(reported, "");
+	ck_assert_str_eq(config->user, "u");
+	config_text(config, "t", "/d", TEXT("\xef\xbb\xbf"));
+	config_text(config, "t", "/d", TEXT("\n\xef\xbb\xbfUser u\n"));
+	ck_assert_str_eq(reported, "t:2: unknown directive, near "
+	    "\"\\xef\\xbb\\xbfUser\"\n");
+	renew();
+	config_text(config, "t", "/d", TEXT("\xff\xfeU\0s\0\n\0x\0"));
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, "t:1: the file is in UTF-16: save it as "
+	    "UTF-8\n");
+	renew();
+	config_text(config, "t", "/d", TEXT("\xfe\xff\0U\0s"));
+	ck_assert_str_eq(reported, "t:1: the file is in UTF-16: save it as "
+	    "UTF-8\n");
 }
 
 TEST(nul_bytes)
@@ -1433,6 +1520,61 @@ TEST(include_fails)
 	ck_assert_str_eq(reported, expected);
 }
 
+/* Nor is one read on that includes itself again and again. */
+TEST(include_many)
+{
+	char expected[1024];
+	int i;
+	FILE *f;
+
+	save("main.conf", "Include main.conf\nInclude main.conf\n"
+	    "Include main.conf\nInclude main.conf\nInclude main.conf\n"
+	    "Include main.conf\nInclude main.conf\nInclude main.conf\n");
+	config_file(config, "main.conf");
+	ck_assert(!config_finish(config));
+	snprintf(expected, sizeof(expected), "%s/main.conf:1: Include: "
+	    "deeper than 16 files\n", dir);
+	ck_assert_str_eq(reported, expected);
+
+	/* Not deep, but many: the thousand first, the file itself one. */
+	renew();
+	save("sub/a.conf", "Bogus\n");
+	save("sub/b.conf", "");
+	f = fopen("main.conf", "w");
+	ck_assert(f != NULL);
+	for (i = 0; i < 1500; i++)
+		fprintf(f, "Include sub/%c.conf\n", i < 1000 ? 'b' : 'a');
+	fprintf(f, "User u\n");
+	ck_assert(fclose(f) == 0);
+	config_file(config, "main.conf");
+	config_file(config, "sub/a.conf");
+	ck_assert_str_eq(reported, "main.conf:1000: Include: more than 1000 "
+	    "files\n");
+	ck_assert(config->user == NULL);
+}
+
+/* 16 MiB in all, be it one file or many. */
+TEST(include_large)
+{
+	static char text[7 << 20];
+	char expected[1024];
+
+	memset(text, '#', sizeof(text) - 1);
+	save("sub/a.conf", text);
+	save("main.conf", "Include sub/a.conf\nInclude sub/a.conf\nUser u\n"
+	    "Include sub/a.conf\nUser v\nInclude sub/a.conf\n");
+	config_file(config, "main.conf");
+	snprintf(expected, sizeof(expected), "main.conf:4: cannot read "
+	    "%s/sub/a.conf: more than 16 MiB in all\n", dir);
+	ck_assert_str_eq(reported, expected);
+	ck_assert_str_eq(config->user, "u");
+	renew();
+	config_file(config, "/dev/zero");
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, "-f: cannot read /dev/zero: more than 16 "
+	    "MiB in all\n");
+}
+
 TEST(standard_input)
 {
 	char path[512];
@@ -1473,7 +1615,7 @@ TEST(options)
 		{ config_directive, "User",
 		    "-c: User: too few arguments\n" },
 		{ config_directive, "User 'a",
-		    "-c: a quote has no end, near \"User\"\n" },
+		    "-c: a quote has no end, near \"a\"\n" },
 		{ config_listen, "80", "" },
 		{ config_listen, "[::1]:80", "" },
 		{ config_listen, "unix:/a b", "" },
@@ -1804,6 +1946,9 @@ static const struct test tests[] = {
 	ONCE(files_too_long),
 	ONCE(values_kept),
 	ONCE(many_errors),
+	ONCE(too_many_errors),
+	ONCE(escaped),
+	ONCE(byte_order_marks),
 	ONCE(nul_bytes),
 	ONCE(text_fenced),
 	ONCE(quoting),
@@ -1824,6 +1969,8 @@ static const struct test tests[] = {
 	ONCE(flushers),
 	ONCE(include),
 	ONCE(include_fails),
+	ONCE(include_many),
+	ONCE(include_large),
 	ONCE(standard_input),
 	ONCE(options),
 	ONCE(option_values),
