@@ -1,8 +1,11 @@
 /* See LICENSE for copyright and license details. */
+#include <ctype.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
@@ -85,13 +88,31 @@ set_file(struct config_reader *r, char **words)
 		config_read_string(r, member(r), full);
 }
 
+/*
+ * The names that systems have for our own descriptors stand for these: open(2)
+ * fails there where it is a socket, as under systemd, or another user's.
+ */
 static void
 set_log(struct config_reader *r, char **words)
 {
+	static const struct {
+		const char *file;
+		const char *name;
+	} own[] = {
+		{ "/dev/stdout", "fd:1" }, { "/dev/fd/1", "fd:1" },
+		{ "/proc/self/fd/1", "fd:1" }, { "/dev/stderr", "stderr" },
+		{ "/dev/fd/2", "stderr" }, { "/proc/self/fd/2", "stderr" }
+	};
 	const char *name = words[1];
-	bool given = strncmp(name, "fd:", 3) == 0;
+	bool given;
 	uint32_t fd;
+	size_t i;
 
+	for (i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (strcmp(name, own[i].file) == 0)
+			words[1] = (char *)own[i].name;
+	name = words[1];
+	given = strncmp(name, "fd:", 3) == 0;
 	if (given && !config_read_number(r, "a log's fd:", name + 3, 0, INT_MAX,
 	    &fd))
 		return;
@@ -171,7 +192,10 @@ set_include(struct config_reader *r, char **words)
 {
 	char path[4096];
 
-	if (config_read_path(r, words[1], path, sizeof(path)))
+	if (strpbrk(words[1], "*?[") != NULL)
+		config_read_error(r, "Include: one file and no pattern; write "
+		    "a line for each, near \"%s\"", words[1]);
+	else if (config_read_path(r, words[1], path, sizeof(path)))
 		config_read_file(r, path);
 }
 
@@ -202,14 +226,30 @@ set_custom_log(struct config_reader *r, char **words)
 	}
 }
 
+/* Levels that others have as well stand for the nearest one. */
 static void
 set_log_level(struct config_reader *r, char **words)
 {
-	int level = log_level_named(words[1]);
+	static const struct {
+		const char *name;
+		int level;
+	} others[] = {
+		{ "emerg", LOG_L_ERROR }, { "alert", LOG_L_ERROR },
+		{ "crit", LOG_L_ERROR }, { "warning", LOG_L_WARN }
+	};
+	const char *name = words[1];
+	int level = log_level_named(name);
+	size_t i;
 
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (strcasecmp(name, others[i].name) == 0)
+			level = others[i].level;
+	if (strncasecmp(name, "trace", 5) == 0 && name[5] >= '1' &&
+	    name[5] <= '8' && name[6] == '\0')
+		level = LOG_L_DEBUG;
 	if (level == -1)
 		config_read_error(r, "LogLevel: one of error, warn, notice, "
-		    "info, debug, near \"%s\"", words[1]);
+		    "info, debug, near \"%s\"", name);
 	else
 		r->config->log_level = level;
 }
@@ -263,15 +303,59 @@ set_server_tokens(struct config_reader *r, char **words)
 }
 
 static void
+set_stop_signal(struct config_reader *r, char **words)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} signals[] = {
+		{ "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT },
+		{ "KILL", SIGKILL }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 },
+		{ "TERM", SIGTERM }, { "WINCH", SIGWINCH }
+	};
+	const char *name = words[1];
+	unsigned long n;
+	size_t i;
+
+	if (text_number(name, 10, 31, &n) && n > 0) {
+		r->config->stop_signal = (int)n;
+		return;
+	}
+	name += strncasecmp(name, "SIG", 3) == 0 ? 3 : 0;
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		if (strcasecmp(name, signals[i].name) == 0) {
+			r->config->stop_signal = signals[i].number;
+			return;
+		}
+	}
+	config_read_error(r, "StopSignal: one of TERM, INT, QUIT, HUP, USR1, "
+	    "USR2, WINCH, KILL, or a number from 1 to 31, near \"%s\"",
+	    words[1]);
+}
+
+/* A date of RFC 9110, 5.6.7, by its form. */
+static bool
+is_date(const char *text)
+{
+	const char *form = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+
+	for (; *form != '\0'; form++, text++)
+		if (*form == 'A' ? !isupper((unsigned char)*text) :
+		    *form == 'a' ? !islower((unsigned char)*text) :
+		    *form == '0' ? !isdigit((unsigned char)*text) :
+		    *form != *text)
+			return false;
+	return *text == '\0';
+}
+
+static void
 set_date(struct config_reader *r, char **words)
 {
-	struct http_slice value = { words[1], strlen(words[1]) };
-
 	if (strcasecmp(words[1], "on") == 0) {
 		r->config->own.date = NULL;
 	} else if (strcasecmp(words[1], "off") == 0) {
 		r->config->own.date = "";
-	} else if (value.len == CLOCK_DATE_LEN && http_parse_is_value(value)) {
+	} else if (is_date(words[1])) {
 		config_read_string(r, &r->config->date, words[1]);
 		r->config->own.date = r->config->date;
 	} else {
@@ -283,9 +367,11 @@ set_date(struct config_reader *r, char **words)
 static void
 set_refused(struct config_reader *r, char **words)
 {
-	config_read_error(r, "%s is not supported: ProxyPass serves all below "
-	    "its path, and a target that ends in '/' names a folder of sockets",
-	    words[0]);
+	config_read_error(r, "%s is not supported: %s", words[0],
+	    strcmp(words[0], "IncludeOptional") == 0 ?
+	    "Include reads one file, which must be there" :
+	    "ProxyPass serves all below its path, and a target that ends in "
+	    "'/' names a folder of sockets");
 }
 
 #define AT(member)	offsetof(struct config, member)
@@ -300,6 +386,7 @@ static const struct directive directives[] = {
 	{ "GracefulShutdownTimeout", 1, 1, set_time, AT(graceful_ms), 0, 0 },
 	{ "Group", 1, 1, set_word, AT(group), 0, 0 },
 	{ "Include", 1, 1, set_include, 0, 0, 0 },
+	{ "IncludeOptional", 0, CONFIG_WORDS, set_refused, 0, 0, 0 },
 	{ "LimitRequestFields", 1, 1, set_number, AT(limits.fields), 1, 32767 },
 	{ "LimitRequestFieldSize", 1, 1, set_number, AT(limits.field),
 	    16, HTTP_HEAD_MAX },
@@ -318,6 +405,8 @@ static const struct directive directives[] = {
 	{ "RequestReadTimeout", 1, 1, set_read_timeout, AT(head_ms), 1, 0 },
 	{ "ServerTokens", 1, 1, set_server_tokens, 0, 0, 0 },
 	{ "StartTimeout", 1, 1, set_time, AT(start_ms), 0, 0 },
+	{ "StopDelay", 1, 1, set_time, AT(stop_delay_ms), 0, 0 },
+	{ "StopSignal", 1, 1, set_stop_signal, 0, 0, 0 },
 	{ "StopTimeout", 1, 1, set_time, AT(stop_ms), 0, 0 },
 	{ "Timeout", 1, 1, set_time, AT(flush_ms), 1, 0 },
 	{ "User", 1, 1, set_word, AT(user), 0, 0 }
@@ -354,7 +443,10 @@ run_directive(struct config_reader *r, char **words, int n)
 			d->set(r, words);
 		return;
 	}
-	config_read_error(r, "unknown directive, near \"%s\"", words[0]);
+	config_read_error(r, "unknown directive, near \"%s\"%s", words[0],
+	    *words[0] == '<' ? " (there are no sections)" :
+	    strpbrk(words[n - 1], ";{}") != NULL ?
+	    " (names are Apache's, and nothing ends a line)" : "");
 }
 
 static struct config_reader
@@ -493,6 +585,7 @@ config_new(void (*report)(const char *line))
 	c->flush_ms = 20000;
 	c->start_ms = 30000;
 	c->stop_ms = 5000;
+	c->stop_signal = SIGTERM;
 	c->backlog = 511;
 	c->defer = true;
 	c->log_level = LOG_L_NOTICE;
@@ -548,6 +641,9 @@ config_finish(struct config *config)
 		return false;
 	if (config->ntargets == 0)
 		log_warn("there is no route: all requests get 404");
+	if (config->chroot != NULL && config->user == NULL && geteuid() == 0)
+		log_warn("ChrootDir: a root process in a chroot is no prison; "
+		    "set User");
 	config_route_warn(config);
 	return true;
 }

@@ -85,6 +85,8 @@ struct config {
 	uint32_t graceful_ms;	/* GracefulShutdownTimeout; 0: no end */
 	uint32_t start_ms;	/* StartTimeout */
 	uint32_t stop_ms;	/* StopTimeout */
+	uint32_t stop_delay_ms;	/* StopDelay: goes on serving so long */
+	int stop_signal;	/* StopSignal: asks the command to end */
 	bool child;		/* some target is the command's socket */
 	uint32_t max_connections;	/* 0: as the descriptors allow */
 	int backlog;		/* connections that wait to be accepted */

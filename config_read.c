@@ -116,8 +116,8 @@ config_read_time(struct config_reader *r, const char *what, const char *text,
 	static const struct {
 		const char *name;
 		unsigned long ms;
-	} units[] = { { "", 1000 }, { "s", 1000 }, { "ms", 1 },
-	    { "min", 60000 } };
+	} units[] = { { "", 1000 }, { "s", 1000 }, { "sec", 1000 },
+	    { "ms", 1 }, { "min", 60000 }, { "h", 3600000 } };
 	uint64_t n;
 	const char *end = text_digits(text, 10, &n);
 	size_t i;
@@ -129,8 +129,8 @@ config_read_time(struct config_reader *r, const char *what, const char *text,
 		*ms = (uint32_t)(n * units[i].ms);
 		return true;
 	}
-	config_read_error(r, "%s must be a time in ms, s or min, at most 10 "
-	    "days, near \"%s\"", what, text);
+	config_read_error(r, "%s must be a time in ms, s, min or h, at most "
+	    "10 days, near \"%s\"", what, text);
 	return false;
 }
 

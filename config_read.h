@@ -44,7 +44,7 @@ void	config_read_string(struct config_reader *r, char **dst,
 
 /*
  * A path, relative ones under the folder of the reader's file; a decimal number
- * from min to max; a time with ms, s (also when nothing is said) or min, in
+ * from min to max; a time with ms, s (also when nothing is said), min or h, in
  * milliseconds.  what is named in messages.  False after a message, with *out
  * or *ms unchanged.
  */

@@ -193,14 +193,14 @@ static bool
 is_path(struct config_reader *r, const char *target)
 {
 	const char *colon = strrchr(target, ':'), *error = NULL;
+	const char *port = colon == NULL ? target : colon + 1;
 	size_t scheme = strspn(target, "abcdefghijklmnopqrstuvwxyz"
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
 
 	if ((strncasecmp(target, "http", 4) == 0 &&
 	    strstr(target, "://") != NULL) ||
-	    (colon != NULL && strchr(target, '/') == NULL &&
-	    colon[1] != '\0' &&
-	    colon[1 + strspn(colon + 1, "0123456789")] == '\0'))
+	    (strchr(target, '/') == NULL && *port != '\0' &&
+	    port[strspn(port, "0123456789")] == '\0'))
 		error = "a backend has a unix socket, and no address: run the "
 		    "server by fdaccept -p PORT=SOCKET, and name SOCKET here";
 	else if (!r->from_option_r || strncasecmp(target, "fd:", 3) == 0)
@@ -214,7 +214,8 @@ is_path(struct config_reader *r, const char *target)
 		error = "it ends in a colon; a socket of that name is ./NAME";
 	else if (strcmp(target, "child") == 0)
 		error = "it is :child; a socket of that name is ./child";
-	else if (isalpha((unsigned char)*target) && target[scheme] == ':')
+	else if (*target == ':' ||
+	    (isalpha((unsigned char)*target) && target[scheme] == ':'))
 		error = "no such target is known; a socket of that name is "
 		    "./NAME";
 	if (error != NULL)

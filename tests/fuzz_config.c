@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "clock.h"
 #include "config.h"
 #include "fuzz.h"
 #include "log.h"
@@ -156,6 +157,8 @@ check(const struct config *c, bool fine)
 	MUST(c->limits.head >= 64 && c->limits.head <= HTTP_HEAD_MAX);
 	MUST(c->limits.fields >= 1 && c->limits.fields <= 32767);
 	MUST(c->head_ms > 0 && c->flush_ms > 0 && c->backlog > 0);
+	MUST(c->stop_signal >= 1 && c->stop_signal <= 31);
+	MUST(c->date == NULL || strlen(c->date) == CLOCK_DATE_LEN);
 	MUST(c->nqueues <= c->ntargets);
 	for (i = 0; i < c->ntargets; i++) {
 		t = &c->targets[i];

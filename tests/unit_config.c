@@ -1,6 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -140,6 +141,15 @@ static const char *const goods[] = {
 	"StartTimeout 0",
 	"StartTimeout 500ms",
 	"StopTimeout 1min",
+	"StopTimeout 0",
+	"StopTimeout 5sec",
+	"StopTimeout 240H",
+	"StopDelay 10",
+	"StopDelay 0",
+	"StopSignal QUIT",
+	"StopSignal sigwinch",
+	"StopSignal 1",
+	"StopSignal 31",
 	"GracefulShutdownTimeout 30",
 	"Group staff",
 	"Include main.conf",
@@ -185,6 +195,12 @@ static const char *const goods[] = {
 	"LogLevel notice",
 	"LogLevel info",
 	"LogLevel debug",
+	"LogLevel emerg",
+	"LogLevel Alert",
+	"LogLevel crit",
+	"LogLevel Warning",
+	"LogLevel trace1",
+	"LogLevel TRACE8",
 	"MaxConnections 1",
 	"MaxConnections 10000000",
 	"PidFile /run/fdproxy.pid",
@@ -254,7 +270,7 @@ static const char *const goods[] = {
 	"Listen 80\n\n\nUser www"
 };
 
-#define TIME(what, near)	what " must be a time in ms, s or min, " \
+#define TIME(what, near)	what " must be a time in ms, s, min or h, " \
 	"at most 10 days, near \"" near "\""
 #define NUMBER(what, from, to, near)	what " must be a number from " from \
 	" to " to ", near \"" near "\""
@@ -268,6 +284,15 @@ static const char *const goods[] = {
 #define ADDRESS(near)	"ProxyPass: a backend has a unix socket, and no " \
 	"address: run the server by fdaccept -p PORT=SOCKET, and name SOCKET " \
 	"here, near \"" near "\""
+#define SIGNALS(near)	"StopSignal: one of TERM, INT, QUIT, HUP, USR1, " \
+	"USR2, WINCH, KILL, or a number from 1 to 31, near \"" near "\""
+#define DATE(near)	"Date: on, off, or a date as in \"Thu, 01 Jan 1970 " \
+	"00:00:00 GMT\", near \"" near "\""
+#define TOKENS(near)	"ServerTokens: one of Full, Minimal, Prod, None, " \
+	"near \"" near "\""
+#define PATTERN(near)	"Include: one file and no pattern; write a line " \
+	"for each, near \"" near "\""
+#define NOT_APACHES	" (names are Apache's, and nothing ends a line)"
 #define PASS	"ProxyPass /a fd:///s "
 
 /* One line, and what is said about it behind "t:1: ". */
@@ -288,12 +313,23 @@ static const struct {
 	    "\"x\"" },
 	{ "Date",
 	    "Date: too few arguments" },
-	{ "Date never",
-	    "Date: on, off, or a date as in \"Thu, 01 Jan 1970 00:00:00 "
-	    "GMT\", near \"never\"" },
+	{ "Date never", DATE("never") },
 	{ "Date \"Mon, 23 Nov 2026 08:00:00 GM\tT\"",
-	    "Date: on, off, or a date as in \"Thu, 01 Jan 1970 00:00:00 "
-	    "GMT\", near \"Mon, 23 Nov 2026 08:00:00 GM\\x09T\"" },
+	    DATE("Mon, 23 Nov 2026 08:00:00 GM\\x09T") },
+	{ "Date 29-bytes-that-are-not-a-date.", DATE("29-bytes-that-are-not-a-"
+	    "date.") },
+	{ "Date \"Mon, 23 Nov 2026 08:00:00 CET\"",
+	    DATE("Mon, 23 Nov 2026 08:00:00 CET") },
+	{ "Date \"mon, 23 Nov 2026 08:00:00 GMT\"",
+	    DATE("mon, 23 Nov 2026 08:00:00 GMT") },
+	{ "Date \"Mon, 23 NOV 2026 08:00:00 GMT\"",
+	    DATE("Mon, 23 NOV 2026 08:00:00 GMT") },
+	{ "Date \"Mon, 3  Nov 2026 08:00:00 GMT\"",
+	    DATE("Mon, 3  Nov 2026 08:00:00 GMT") },
+	{ "Date \"Mon, 23 Nov 2026 08:00:00 GMT \"",
+	    DATE("Mon, 23 Nov 2026 08:00:00 GMT ") },
+	{ "Date \"Mon, 23 Nov 2026 08:00:00 GM\"",
+	    DATE("Mon, 23 Nov 2026 08:00:00 GM") },
 	{ "ErrorLog \"\"",
 	    "a file expected, near \"\"" },
 	{ "ErrorLog |/bin/x",
@@ -312,11 +348,23 @@ static const struct {
 	    "ProxyPass: fault is not supported: put fdfault(1) between "
 	    "fdproxy and the backend" },
 	{ "StartTimeout never",
-	    "StartTimeout must be a time in ms, s or min, at most 10 "
+	    "StartTimeout must be a time in ms, s, min or h, at most 10 "
 	    "days, near \"never\"" },
 	{ "StopTimeout -1",
-	    "StopTimeout must be a time in ms, s or min, at most 10 days, "
+	    "StopTimeout must be a time in ms, s, min or h, at most 10 days, "
 	    "near \"-1\"" },
+	{ "StopTimeout 241h", TIME("StopTimeout", "241h") },
+	{ "StopTimeout 5m", TIME("StopTimeout", "5m") },
+	{ "StopDelay", "StopDelay: too few arguments" },
+	{ "StopDelay x", TIME("StopDelay", "x") },
+	{ "StopSignal SIGSTOPP", SIGNALS("SIGSTOPP") },
+	{ "StopSignal SIG", SIGNALS("SIG") },
+	{ "StopSignal SIGRTMIN+3", SIGNALS("SIGRTMIN+3") },
+	{ "StopSignal 0", SIGNALS("0") },
+	{ "StopSignal 32", SIGNALS("32") },
+	{ "StopSignal -1", SIGNALS("-1") },
+	{ "StopSignal QUIT TERM",
+	    "StopSignal: too many arguments, near \"TERM\"" },
 	{ "ChrootDir here", "ChrootDir: an absolute path expected, near "
 	    "\"here\"" },
 	{ "CustomLog", "CustomLog: too few arguments" },
@@ -339,6 +387,11 @@ static const struct {
 	{ "Group a b", "Group: too many arguments, near \"b\"" },
 	{ "Include", "Include: too few arguments" },
 	{ "Include a b", "Include: too many arguments, near \"b\"" },
+	{ "Include conf.d/*.conf", PATTERN("conf.d/*.conf") },
+	{ "Include conf.d/?", PATTERN("conf.d/?") },
+	{ "Include conf.d/[a-z]", PATTERN("conf.d/[a-z]") },
+	{ "IncludeOptional conf.d/*.conf", "IncludeOptional is not supported: "
+	    "Include reads one file, which must be there" },
 	{ "LimitRequestFieldSize 15",
 	    NUMBER("LimitRequestFieldSize", "16", "65535", "15") },
 	{ "LimitRequestFieldSize 65536",
@@ -447,6 +500,10 @@ static const struct {
 	    NUMBER("ListenBacklog", "1", "2147483647", "2147483648") },
 	{ "LogLevel loud", "LogLevel: one of error, warn, notice, info, "
 	    "debug, near \"loud\"" },
+	{ "LogLevel trace9", "LogLevel: one of error, warn, notice, info, "
+	    "debug, near \"trace9\"" },
+	{ "LogLevel trace", "LogLevel: one of error, warn, notice, info, "
+	    "debug, near \"trace\"" },
 	{ "LogLevel info ssl:warn",
 	    "LogLevel: too many arguments, near \"ssl:warn\"" },
 	{ "MaxConnections 0",
@@ -468,6 +525,12 @@ static const struct {
 	{ "ProxyPass /a#b fd:///s",
 	    "ProxyPass: a path has no '?' or '#', near \"/a#b\"" },
 	{ "ProxyPass /a http://h/", ADDRESS("http://h/") },
+	{ "ProxyPass / localhost:3000", ADDRESS("localhost:3000") },
+	{ "ProxyPass / 3000", ADDRESS("3000") },
+	{ "ProxyPass / unix:/run/x", TARGET("unix:/run/x") },
+	{ "ProxyPass / unix:/run/x|http://localhost/",
+	    TARGET("unix:/run/x|http://localhost/") },
+	{ "ProxyPass /x child", TARGET("child") },
 	{ "ProxyPass /a /run/s", TARGET("/run/s") },
 	{ "ProxyPass /a @name", TARGET("@name") },
 	{ "ProxyPass /a unix:@name", TARGET("unix:@name") },
@@ -493,7 +556,8 @@ static const struct {
 	{ PASS "connectiontimeout=", TIME("connectiontimeout", "") },
 	{ PASS "connectiontimeout=-1", TIME("connectiontimeout", "-1") },
 	{ PASS "wait=+1", TIME("wait", "+1") },
-	{ PASS "wait=1h", TIME("wait", "1h") },
+	{ PASS "wait=1d", TIME("wait", "1d") },
+	{ PASS "wait=1secs", TIME("wait", "1secs") },
 	{ PASS "wait=\"1 s\"", TIME("wait", "1 s") },
 	{ PASS "wait=1.5", TIME("wait", "1.5") },
 	{ PASS "wait=864001", TIME("wait", "864001") },
@@ -562,8 +626,10 @@ static const struct {
 	{ "RequestReadTimeout header=x", TIME("RequestReadTimeout", "x") },
 	{ "RequestReadTimeout header=0",
 	    "RequestReadTimeout: must be more than 0" },
-	{ "ServerTokens OSX", "ServerTokens: one of Full, Minimal, Prod, "
-	    "None, near \"OSX\"" },
+	{ "ServerTokens OSX", TOKENS("OSX") },
+	{ "ServerTokens OS", TOKENS("OS") },
+	{ "ServerTokens Major", TOKENS("Major") },
+	{ "ServerTokens Minor", TOKENS("Minor") },
 	{ "Timeout 0", "Timeout: must be more than 0" },
 	{ "Timeout 5x", TIME("Timeout", "5x") },
 	{ "Timeout 5 # seconds", "Timeout: too many arguments, near \"#\"" },
@@ -574,6 +640,17 @@ static const struct {
 	{ "Listening 80", "unknown directive, near \"Listening\"" },
 	{ "List 80", "unknown directive, near \"List\"" },
 	{ "\"\" 80", "unknown directive, near \"\"" },
+	{ "worker_processes auto;", "unknown directive, near "
+	    "\"worker_processes\"" NOT_APACHES },
+	{ "proxy_pass http://127.0.0.1:3000;", "unknown directive, near "
+	    "\"proxy_pass\"" NOT_APACHES },
+	{ "location / {", "unknown directive, near \"location\"" NOT_APACHES },
+	{ "server {", "unknown directive, near \"server\"" NOT_APACHES },
+	{ "}", "unknown directive, near \"}\"" NOT_APACHES },
+	{ "<Location />", "unknown directive, near \"<Location\" (there are "
+	    "no sections)" },
+	{ "</VirtualHost>", "unknown directive, near \"</VirtualHost>\" "
+	    "(there are no sections)" },
 	{ "Listen \"80", "a quote has no end, near \"80\"" },
 	{ "Listen '80\" http", "a quote has no end, near \"80\" http\"" },
 	{ "\"Listen 80", "a quote has no end, near \"Listen 80\"" },
@@ -631,9 +708,10 @@ TEST(all_directives)
 			if (strncmp(goods[j], name, n) == 0 &&
 			    goods[j][n] == ' ')
 				break;
-		/* The one that is refused whatever it says. */
+		/* Those that are refused whatever they say. */
 		ck_assert_msg(j < COUNT(goods) ||
-		    strcmp(name, "ProxyPassMatch") == 0,
+		    strcmp(name, "ProxyPassMatch") == 0 ||
+		    strcmp(name, "IncludeOptional") == 0,
 		    "no good row for %s", name);
 		for (j = 0; j < COUNT(bads); j++)
 			if (strncasecmp(bads[j].line, name, n) == 0 &&
@@ -655,6 +733,9 @@ TEST(defaults)
 	ck_assert_uint_eq(config->limits.head, 16384);
 	ck_assert_uint_eq(config->head_ms, 20000);
 	ck_assert_uint_eq(config->max_connections, 0);
+	ck_assert_uint_eq(config->stop_ms, 5000);
+	ck_assert_uint_eq(config->stop_delay_ms, 0);
+	ck_assert_int_eq(config->stop_signal, SIGTERM);
 	ck_assert(config->defer);
 	ck_assert_int_eq(config->log_level, LOG_L_NOTICE);
 	ck_assert_str_eq(config->own.server, "fdproxy/" VERSION);
@@ -693,6 +774,45 @@ TEST(values)
 	ck_assert_str_eq(config->user, "v");
 	ck_assert_str_eq(config->group, "g");
 	ck_assert(config_finish(config));
+}
+
+/* Names of others that stand for something here. */
+TEST(other_names)
+{
+	static const struct {
+		const char *line;
+		int level, signal;
+		uint32_t delay_ms;
+	} rows[] = {
+		{ "LogLevel emerg", LOG_L_ERROR, SIGTERM, 0 },
+		{ "LogLevel alert", LOG_L_ERROR, SIGTERM, 0 },
+		{ "LogLevel Crit", LOG_L_ERROR, SIGTERM, 0 },
+		{ "LogLevel warning", LOG_L_WARN, SIGTERM, 0 },
+		{ "LogLevel trace1", LOG_L_DEBUG, SIGTERM, 0 },
+		{ "LogLevel Trace8", LOG_L_DEBUG, SIGTERM, 0 },
+		{ "StopSignal HUP", LOG_L_NOTICE, SIGHUP, 0 },
+		{ "StopSignal INT", LOG_L_NOTICE, SIGINT, 0 },
+		{ "StopSignal SIGQUIT", LOG_L_NOTICE, SIGQUIT, 0 },
+		{ "StopSignal usr1", LOG_L_NOTICE, SIGUSR1, 0 },
+		{ "StopSignal sigusr2", LOG_L_NOTICE, SIGUSR2, 0 },
+		{ "StopSignal TERM", LOG_L_NOTICE, SIGTERM, 0 },
+		{ "StopSignal WINCH", LOG_L_NOTICE, SIGWINCH, 0 },
+		{ "StopSignal SIGKILL", LOG_L_NOTICE, SIGKILL, 0 },
+		{ "StopSignal 28", LOG_L_NOTICE, 28, 0 },
+		{ "StopDelay 5sec", LOG_L_NOTICE, SIGTERM, 5000 },
+		{ "StopDelay 2h", LOG_L_NOTICE, SIGTERM, 7200000 },
+		{ "StopDelay 7ms", LOG_L_NOTICE, SIGTERM, 7 }
+	};
+	int i;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		renew();
+		read_text(rows[i].line);
+		ck_assert_str_eq(reported, "");
+		ck_assert_int_eq(config->log_level, rows[i].level);
+		ck_assert_int_eq(config->stop_signal, rows[i].signal);
+		ck_assert_uint_eq(config->stop_delay_ms, rows[i].delay_ms);
+	}
 }
 
 /* The fields of listener i; owner and group may be NULL. */
@@ -806,6 +926,26 @@ TEST(files)
 	ck_assert_str_eq(config->access_log, "syslog");
 	ck_assert_str_eq(config->error_log, "stderr");
 	ck_assert_str_eq(config->pid_file, "/p");
+	ck_assert_str_eq(reported, "");
+
+	/* Our own descriptors, by the names that systems have for them. */
+	read_text("CustomLog /dev/stdout\nErrorLog /dev/stderr\n"
+	    "PidFile /dev/stdout\n");
+	ck_assert_str_eq(config->access_log, "fd:1");
+	ck_assert_str_eq(config->error_log, "stderr");
+	ck_assert_str_eq(config->pid_file, "/dev/stdout");
+	read_text("CustomLog /dev/stderr json\nErrorLog /dev/stdout\n");
+	ck_assert_str_eq(config->access_log, "stderr");
+	ck_assert(config->access_json);
+	ck_assert_str_eq(config->error_log, "fd:1");
+	read_text("CustomLog /proc/self/fd/1\nErrorLog /proc/self/fd/2\n");
+	ck_assert_str_eq(config->access_log, "fd:1");
+	ck_assert_str_eq(config->error_log, "stderr");
+	read_text("CustomLog /dev/fd/1\nErrorLog /dev/fd/2\n");
+	ck_assert_str_eq(config->access_log, "fd:1");
+	ck_assert_str_eq(config->error_log, "stderr");
+	read_text("CustomLog /dev/stdout2\nCustomLog syslog\n"
+	    "ErrorLog stderr\n");
 	ck_assert_str_eq(reported, "");
 
 	/* What is wrong leaves what was said before. */
@@ -1682,6 +1822,12 @@ TEST(options)
 		{ config_route, "/a=[::1]:3000",
 		    "-r: " ADDRESS("[::1]:3000") "\n" },
 		{ config_route, "/a=:3000", "-r: " ADDRESS(":3000") "\n" },
+		{ config_route, "/a=3000", "-r: " ADDRESS("3000") "\n" },
+		{ config_route, "/a=./3000", "" },
+		{ config_route, "/a=:status", "-r: ProxyPass: no such target "
+		    "is known; a socket of that name is ./NAME, near "
+		    "\":status\"\n" },
+		{ config_route, "/a=./:status", "" },
 		{ config_route, "/a=unix:/s", "-r: ProxyPass: the path of the "
 		    "socket stands alone, without unix:, near \"unix:/s\"\n" },
 		{ config_route, "/a=/s flusher=none", "-r: ProxyPass: "
@@ -1906,6 +2052,25 @@ TEST(no_routes)
 	    "requests get 404\n");
 }
 
+/* Root leaves a chroot as it came. */
+TEST(root_in_chroot)
+{
+	static const char *const texts[] = { "ChrootDir /d\n",
+	    "ChrootDir /d\nUser u\n" };
+	int i;
+
+	for (i = 0; i < COUNT(texts); i++) {
+		renew();
+		read_text("Listen 0\nProxyPass / fd:///s\n");
+		read_text(texts[i]);
+		catch_stderr();
+		ck_assert(config_finish(config));
+		ck_assert_str_eq(caught(), i == 1 || geteuid() != 0 ? "" :
+		    "fdproxy: warn: ChrootDir: a root process in a chroot is "
+		    "no prison; set User\n");
+	}
+}
+
 /* What is wrong is told, and not what follows from it. */
 TEST(nothing_follows)
 {
@@ -1940,6 +2105,7 @@ static const struct test tests[] = {
 	ONCE(all_directives),
 	ONCE(defaults),
 	ONCE(values),
+	ONCE(other_names),
 	ONCE(listeners),
 	ONCE(listener_words),
 	ONCE(files),
@@ -1979,6 +2145,7 @@ static const struct test tests[] = {
 	TIMES(told_besides, COUNT(notes)),
 	ONCE(escaped_paths),
 	ONCE(no_routes),
+	ONCE(root_in_chroot),
 	ONCE(nothing_follows),
 	ONCE(all_reached)
 };
