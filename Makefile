@@ -16,8 +16,8 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 MODULES = http_parse.c text.c stats.c clock.c log.c sock.c route.c health.c \
 	poller_epoll.c poller_kqueue.c poller_poll.c fdpass.c flush.c \
 	config_read.c config_route.c config.c request.c status.c proc.c \
-	super.c slot.c reply.c backend.c event.c conn.c listen.c child.c \
-	renew.c loop.c
+	super.c slot.c reply.c backend.c event.c conn.c serve.c listen.c \
+	child.c renew.c loop.c
 LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 
 # What is linked to each program.
@@ -138,8 +138,8 @@ FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 	build/fuzz_fdaccept_head
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
-	build/e2e_child build/e2e_fault build/e2e_harness build/e2e_fdexec \
-	build/e2e_fdaccept
+	build/e2e_child build/e2e_signals build/e2e_fault \
+	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept
 
 TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -267,6 +267,7 @@ build/e2e_backend.to: tests/e2e_backend.c
 build/e2e_limits.to: tests/e2e_limits.c
 build/e2e_process.to: tests/e2e_process.c
 build/e2e_service.to: tests/e2e_service.c
+build/e2e_signals.to: tests/e2e_signals.c
 build/e2e_renew.to: tests/e2e_renew.c
 build/e2e_log.to: tests/e2e_log.c
 build/e2e_child.to: tests/e2e_child.c

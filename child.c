@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
 
@@ -19,6 +20,10 @@
 #define MANY_FDS	65536
 
 static pid_t child;		/* 0: none */
+static pid_t group;		/* of the command; 0: ours, or none */
+static bool shared;		/* the command is in our group */
+static bool rest_told;		/* what it has left has its signal */
+static bool killed;
 static int listener = -1;
 static char folder[] = "/tmp/fdproxy-XXXXXX";
 static struct sock_addr address;
@@ -73,13 +78,20 @@ child_remove(void)
  * there are none here.
  */
 static void
-become(char **argv, int report, bool foreground)
+become(char **argv, int report, int stop_signal, pid_t parent)
 {
 	int fd, error;
 
-	setpgid(0, 0);
-	if (foreground)		/* SIGTTOU is held back */
-		tcsetpgrp(STDIN_FILENO, getpgrp());
+	if (!shared)
+		setpgid(0, 0);
+#ifdef PR_SET_PDEATHSIG
+	prctl(PR_SET_PDEATHSIG, stop_signal);
+	if (getppid() != parent)	/* it has died before */
+		_exit(CHILD_FAILED);
+#else
+	(void)stop_signal;
+	(void)parent;
+#endif
 	proc_default_signals();
 	proc_restore_nofile();
 	if (listener != -1) {
@@ -110,15 +122,26 @@ become(char **argv, int report, bool foreground)
 	_exit(error == ENOENT ? CHILD_NOT_FOUND : CHILD_NOT_EXECUTABLE);
 }
 
+/* Job control is between a shell and groups that the shell has made. */
+static bool
+has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK);
+
+	if (fd != -1)
+		close(fd);
+	return fd != -1;
+}
+
 /* A pipe tells why the command cannot be executed, or ends without a word. */
 int
-child_start(char **argv)
+child_start(char **argv, int stop_signal)
 {
-	/* Before the child has a group of its own. */
-	bool foreground = tcgetpgrp(STDIN_FILENO) == getpgrp();
 	int fd[2], error = 0;
+	pid_t parent = getpid();
 	ssize_t n;
 
+	shared = has_terminal();
 	if (pipe(fd) == -1 || sock_cloexec(fd[0]) == -1 ||
 	    sock_cloexec(fd[1]) == -1) {
 		log_error("cannot start %s: %s", argv[0], strerror(errno));
@@ -128,14 +151,17 @@ child_start(char **argv)
 	proc_hold_signals(true);
 	child = fork();
 	if (child == 0)
-		become(argv, fd[1], foreground);
+		become(argv, fd[1], stop_signal, parent);
 	proc_hold_signals(false);
 	if (child == -1) {
 		log_error("cannot start %s: %s", argv[0], strerror(errno));
 		child = 0;
 		return CHILD_FAILED;
 	}
-	setpgid(child, child);	/* here and there: one of them comes first */
+	if (!shared) {
+		group = child;
+		setpgid(child, child);	/* here and there: who is first? */
+	}
 	close(fd[1]);
 	if (listener != -1)
 		close(listener);
@@ -153,9 +179,38 @@ child_start(char **argv)
 }
 
 bool
+child_accepts(void)
+{
+	static int probe = -1;
+	char byte;
+	ssize_t n;
+
+	if (address.len == 0)
+		return true;
+	if (probe == -1) {
+		probe = sock_connect(&address);
+		if (probe == -1)
+			return false;
+		shutdown(probe, SHUT_WR);
+	}
+	n = recv(probe, &byte, 1, MSG_DONTWAIT);
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return false;
+	/* A reset says that it ended in the queue. */
+	probe = sock_drop(probe);
+	return n != -1;
+}
+
+bool
 child_runs(void)
 {
 	return child != 0;
+}
+
+bool
+child_in_our_group(void)
+{
+	return shared;
 }
 
 void
@@ -166,12 +221,11 @@ child_signal(int sig)
 }
 
 void
-child_signal_group(int sig)
+child_stop(int sig, bool has_it)
 {
-	if (child == 0)
-		return;
-	kill(-child, sig);
-	kill(-child, SIGCONT);	/* a stopped process takes no signal */
+	if (!has_it)
+		child_signal(sig);
+	child_signal(SIGCONT);
 }
 
 bool
@@ -179,10 +233,43 @@ child_ended(pid_t pid, int status, int *exit_status)
 {
 	if (child == 0 || pid != child)
 		return false;
-	/* Processes that the command has left do not outlive it. */
-	kill(-child, SIGTERM);
 	child = 0;
 	*exit_status = WIFEXITED(status) ? WEXITSTATUS(status) :
 	    128 + WTERMSIG(status);
 	return true;
+}
+
+/* As process 1 we are the parent of all, and all end with us. */
+static void
+signal_all(int sig)
+{
+	pid_t all = getpid() == 1 ? -1 : group != 0 ? -group : child;
+
+	if (all == 0)
+		return;
+	kill(all, sig);
+	kill(all, SIGCONT);	/* a stopped process takes no signal */
+}
+
+bool
+child_rest(int sig, bool children)
+{
+	bool any = getpid() == 1 ? children : group != 0 &&
+	    (kill(-group, 0) == 0 || errno == EPERM);
+
+	if (killed) {
+		signal_all(SIGKILL);
+		return false;
+	}
+	if (any && !rest_told)
+		signal_all(sig);
+	rest_told = true;
+	return any;
+}
+
+void
+child_kill(void)
+{
+	killed = true;
+	signal_all(SIGKILL);
 }

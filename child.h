@@ -28,25 +28,52 @@ enum {
 bool	child_listen(struct sock_addr *addr, int backlog);
 
 /*
- * Start argv in a process group of its own, with the signals and limits that
- * we were started with, and no descriptors but 0 to 2; and child_listen()'s, if
- * there is one, as descriptor 3 with LISTEN_FDS=1.  Returns 0 once argv is
- * executed, or an exit status after a message.
+ * Start argv with the signals and limits that we were started with, and no
+ * descriptors but 0 to 2; and child_listen()'s, if there is one, as descriptor
+ * 3 with LISTEN_FDS=1.  It has a process group of its own, unless there is a
+ * terminal, whose keys and job control are for both of us then.  Where the
+ * system can (Linux), it gets stop_signal when we end, however we do.  Returns
+ * 0 once argv is executed, or an exit status after a message.
  */
-int	child_start(char **argv);
+int	child_start(char **argv, int stop_signal);
 
-/* Whether the command runs. */
+/*
+ * Whether the command has taken a connection from child_listen()'s socket, if
+ * there is one: it accepts one that brings nobody, and closes it.  The socket
+ * is ours, so that it could be connected to before.
+ */
+bool	child_accepts(void);
+
+/* Whether the command runs, and whether it is in our process group. */
 bool	child_runs(void);
+bool	child_in_our_group(void);
 
-/* Send a signal to the command; or to all its process group, stopped or not. */
+/* Send a signal to the command. */
 void	child_signal(int sig);
-void	child_signal_group(int sig);
+
+/*
+ * Ask the command to end by that signal, stopped or not; unless it has it
+ * already.  It alone: it has workers to end in its own way, and for many
+ * programs a second signal means "at once".
+ */
+void	child_stop(int sig, bool has_it);
 
 /*
  * A process has ended, with a status of waitpid(2).  If it was the command:
  * true, and *exit_status is the exit status that should become ours.
  */
 bool	child_ended(pid_t pid, int status, int *exit_status);
+
+/*
+ * The command has ended: whether something that it has started is to be waited
+ * for.  That is its process group, if that is not ours; as process 1, all our
+ * children (waitpid(2) says whether there are any).  At the first call these
+ * get the signal.
+ */
+bool	child_rest(int sig, bool children);
+
+/* Kill the command, and what it has started; child_rest() is false then. */
+void	child_kill(void);
 
 /* Remove the folder that child_listen() may have made, with its socket. */
 void	child_remove(void);

@@ -16,6 +16,7 @@
 #include "poller.h"
 #include "proc.h"
 #include "renew.h"
+#include "serve.h"
 #include "stats.h"
 #include "status.h"
 #include "super.h"
@@ -29,23 +30,16 @@
 #define RESERVE		32	/* descriptors that are not for clients */
 #define FD_NUMBERS_MIN	1048576	/* of the poller: costs address space only */
 #define TRIAL_MS	30000	/* for a new program's trial */
-#define START_TICK_MS	10	/* between looks for the command's sockets */
+#define TICK_MS		10	/* between looks for a command's sockets */
 #define STOPPING_MS	3000	/* for clients, if a command is to end, too */
 #define SILENT_MS	1000	/* for a client's first word, when stopping */
-
-/* Names for the poller: listeners, signals, the pipe, then the slots. */
-enum {
-	ID_SIGNALS = CONFIG_LISTENERS,
-	ID_PARENT,		/* of an old process */
-	ID_SLOTS
-};
 
 /* Names of deadlines: those of the loop, then those of conn. */
 enum {
 	TIMER_PAUSE,		/* descriptors may be free again */
 	TIMER_STOP,		/* GracefulShutdownTimeout */
 	TIMER_TRIAL,		/* a new program's trial takes too long */
-	TIMER_TICK,		/* look whether the command's sockets accept */
+	TIMER_TICK,		/* look for the command's sockets, or its end */
 	TIMER_START,		/* StartTimeout */
 	TIMER_RUN,		/* -T */
 	TIMER_CONN
@@ -55,8 +49,9 @@ enum {
 enum phase {
 	STARTING,		/* the command's sockets do not accept yet */
 	SERVING,
+	LEAVING,		/* StopDelay: not ready, but serving */
 	STOPPING,		/* no new clients */
-	KILLING,		/* no clients; the command has been told */
+	ENDING,			/* no clients; the command has been told */
 	DONE
 };
 
@@ -66,114 +61,19 @@ static enum phase phase;
 static bool paused;		/* listeners are not watched */
 static bool old;		/* this process only ends what was begun */
 static bool told;		/* and has been told to hurry */
+static bool by_terminal;	/* the signal to stop: the command has it */
 static uint32_t probed;		/* how far the targets accept */
 static uint32_t run_end;	/* TIMER_RUN's, if there is one */
 static uint32_t fd_numbers;	/* for poller_open() */
 static int status;		/* to exit with */
 
-/* The first two are only there to be forwarded. */
-static const int forwarded[] = { SIGQUIT, SIGWINCH, SIGTERM, SIGINT, SIGHUP,
-    SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD,
+static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2,
+    SIGALRM, SIGCHLD,
 #ifdef SIGINFO
     SIGINFO,
 #endif
     0 };
 static const int of_old[] = { SIGTERM, SIGINT, SIGALRM, 0 };
-
-/* ---- what conn wants, and the poller does ---- */
-
-/* Change how fd is watched; if that fails, it is not any more. */
-static bool
-change_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
-{
-	if (poller_set(fd, id, (enum poller_want)*watched, want) == -1 &&
-	    want != POLLER_NONE) {
-		log_error("%s: %s", poller_name(), strerror(errno));
-		*watched = POLLER_NONE;
-		return false;
-	}
-	*watched = (uint8_t)want;
-	return true;
-}
-
-static bool
-watch(struct conn *c, enum poller_want want)
-{
-	uint8_t watched = c->watched;
-	bool good = change_watch(c->fd, ID_SLOTS + (uint32_t)slot_index(c),
-	    &watched, want);
-
-	c->watched = watched;
-	return good;
-}
-
-static void
-unwatch_and_close(struct conn *c)
-{
-	if (c->watched != POLLER_NONE)
-		watch(c, POLLER_NONE);
-	conn_close(c);
-}
-
-static void	serve(struct conn *c, enum conn_want want);
-
-/* A client on the stack must wait: into a slot, if need be another's. */
-static struct conn *
-take_slot(struct conn *c)
-{
-	struct conn *kept = slot_keep(c), *victim;
-
-	if (kept == NULL) {
-		victim = conn_victim();
-		if (victim != NULL)
-			serve(victim, conn_advance(victim, CONN_EVICT));
-		kept = slot_keep(c);
-	}
-	if (kept == NULL) {
-		conn_refuse(c);
-		conn_close(c);
-		return NULL;
-	}
-	event_peer_keep((uint32_t)slot_index(kept));
-	return kept;
-}
-
-/* Do what conn wants. */
-static void
-serve(struct conn *c, enum conn_want want)
-{
-	static const enum poller_want watches[] = {
-		[CONN_READ] = POLLER_READ,
-		[CONN_DOZE] = POLLER_DOZE,
-		[CONN_WRITE] = POLLER_WRITE,
-		[CONN_PARK] = POLLER_HANGUP
-	};
-
-	if (want == CONN_PASS) {
-		/* The backend's process will hold the same open file, and
-		   the poller would go on to report it here. */
-		if (c->watched != POLLER_NONE)
-			watch(c, POLLER_NONE);
-		want = conn_pass(c);
-	}
-	if (want == CONN_SAME)
-		return;
-	if (want == CONN_CLOSE) {
-		unwatch_and_close(c);
-		return;
-	}
-	if (slot_index(c) == -1 && (c = take_slot(c)) == NULL)
-		return;
-	/* A short write need not mean that there is no room: once more from
-	   the start, so that no edge is missed. */
-	if ((want != CONN_WRITE || watch(c, POLLER_HANGUP)) &&
-	    watch(c, watches[want])) {
-		conn_settle(c);
-		return;
-	}
-	conn_refuse(c);
-	unwatch_and_close(c);
-}
 
 /* ---- listeners ---- */
 
@@ -187,7 +87,7 @@ watch_listeners(enum poller_want want)
 		l = listen_at(i);
 		if (l->fd == -1 || l->watched == want)
 			continue;
-		if (!change_watch(l->fd, (uint32_t)i, &l->watched, want))
+		if (!serve_watch(l->fd, (uint32_t)i, &l->watched, want))
 			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
 	}
 }
@@ -213,7 +113,7 @@ pause_accepting(struct listener *l)
 		paused = true;
 		watch_listeners(POLLER_NONE);
 	} else {
-		change_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
+		serve_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
 		    POLLER_NONE);
 	}
 	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
@@ -239,7 +139,7 @@ accept_clients(int fd)
 		client = sock_accept(fd, &peer);
 		if (client != -1) {
 			conn_start(&c, client, &peer, NULL);
-			serve(&c, conn_advance(&c, 0));
+			serve_client(&c, conn_advance(&c, 0));
 			continue;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -281,29 +181,16 @@ end_clients(bool all)
 		   not overlooked. */
 		why = c->state == CONN_REST ? CONN_WAKE :
 		    all && c->state == CONN_QUEUED ? CONN_LATE : 0;
-		serve(c, conn_advance(c, why));
+		serve_client(c, conn_advance(c, why));
 		if (c->state == CONN_FREE)
 			continue;
 		if (all) {
 			conn_refuse(c);
-			unwatch_and_close(c);
+			serve_close(c);
 		} else {
 			conn_hurry(c, SILENT_MS);
 		}
 	}
-}
-
-/* No client is left: the command's turn, if there is one. */
-static void
-end_command(void)
-{
-	if (!child_runs()) {
-		phase = DONE;
-		return;
-	}
-	phase = KILLING;
-	child_signal_group(SIGTERM);
-	deadline_set(TIMER_STOP, clock_ms() + config->stop_ms);
 }
 
 static void
@@ -316,9 +203,57 @@ clear_timers(void)
 			deadline_clear(id);
 }
 
+/* No client is left: the command's turn, if there is one. */
+static void
+end_command(void)
+{
+	if (!child_runs()) {
+		phase = DONE;
+		return;
+	}
+	phase = ENDING;
+	child_stop(config->stop_signal, by_terminal);
+	deadline_set(TIMER_STOP, clock_ms() + config->stop_ms);
+}
+
+/* The command has ended; what it has left behind has StopTimeout, too. */
+static void
+end_rest(bool children)
+{
+	if (!child_rest(config->stop_signal, children)) {
+		phase = DONE;
+		return;
+	}
+	if (phase != ENDING) {
+		listen_close();
+		end_clients(true);
+		clear_timers();
+		deadline_set(TIMER_STOP, clock_ms() + config->stop_ms);
+	}
+	phase = ENDING;
+	deadline_set(TIMER_TICK, clock_ms() + TICK_MS);
+}
+
+/* Once more: end the clients, then the command; kill it. */
+static void
+stop_now(void)
+{
+	if (phase == STOPPING) {
+		renew_stop(true);
+		end_clients(true);
+		if (renew_children() == 0)
+			end_command();
+		return;
+	}
+	log_notice("%s is killed", plan.command[0]);
+	child_kill();
+	if (!child_runs())
+		phase = DONE;
+}
+
 /*
- * First call: close the ports, let clients finish.  Second: end them, then the
- * command.  Third: kill it.  An old process has been told by the first.
+ * First call: close the ports, at once or after StopDelay, and let clients
+ * finish.  An old process has been told by the first.
  */
 static void
 stop(void)
@@ -333,33 +268,28 @@ stop(void)
 		told = true;
 		return;
 	}
-	switch (phase) {
-	case STARTING:
-	case SERVING:
-		break;
-	case STOPPING:
-		renew_stop(true);
-		end_clients(true);
-		if (renew_children() == 0)
-			end_command();
+	if (phase >= STOPPING) {
+		stop_now();
 		return;
-	default:
-		if (child_runs())
-			log_notice("%s is killed", plan.command[0]);
-		child_signal_group(SIGKILL);
+	}
+	if (phase != LEAVING) {
+		backend_set_ready(false);
+		super_notify("STOPPING=1");
+		log_notice("stopping; %u clients wait", slot_used());
+		renew_cancel(true);
+	}
+	if (phase == SERVING && config->stop_delay_ms > 0 && !count_reached()) {
+		phase = LEAVING;
+		deadline_set(TIMER_STOP, clock_ms() + config->stop_delay_ms);
 		return;
 	}
 	phase = STOPPING;
-	backend_set_ready(false);
-	super_notify("STOPPING=1");
-	log_notice("stopping; %u clients wait", slot_used());
 	watch_listeners(POLLER_NONE);
 	for (i = 0; i < listen_count(); i++)
 		if (listen_at(i)->fd != -1)
 			accept_rest(listen_at(i)->fd);
 	listen_close();
 	clear_timers();
-	renew_cancel(true);
 	renew_stop(false);
 	end_clients(false);
 	if (ms == 0 && plan.command != NULL)
@@ -409,10 +339,10 @@ become_old(void)
 	super_pid_forget();
 	super_notify_forget();
 	poller_close();
-	fd = proc_signals(of_old);
+	fd = proc_signals(of_old, false);
 	if (fd == -1 || poller_open(fd_numbers) == -1 ||
-	    poller_set(fd, ID_SIGNALS, POLLER_NONE, POLLER_ACCEPT) == -1 ||
-	    poller_set(renew_parent(), ID_PARENT, POLLER_NONE,
+	    poller_set(fd, SERVE_SIGNALS, POLLER_NONE, POLLER_ACCEPT) == -1 ||
+	    poller_set(renew_parent(), SERVE_PARENT, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		phase = DONE;
@@ -420,7 +350,7 @@ become_old(void)
 	}
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		c->watched = POLLER_NONE;
-		serve(c, c->state == CONN_QUEUED ? CONN_PARK :
+		serve_client(c, c->state == CONN_QUEUED ? CONN_PARK :
 		    conn_advance(c, 0));
 	}
 }
@@ -447,17 +377,19 @@ take_children(void)
 			    plan.command[0], exit_status);
 			if (!count_reached())
 				status = exit_status;
-			phase = DONE;
 		}
 	}
+	if (plan.command != NULL && !child_runs())
+		end_rest(pid == 0);
 }
 
 static void
-take_signal(int sig)
+take_signal(int sig, bool has_all)
 {
 	switch (sig) {
 	case SIGTERM:
 	case SIGINT:
+		by_terminal = has_all && child_in_our_group();
 		stop();
 		break;
 	case SIGALRM:
@@ -471,8 +403,10 @@ take_signal(int sig)
 		break;
 	default:
 		/* With a command, all others are its own. */
-		if (plan.command != NULL)
+		if (plan.command != NULL && (!has_all || !child_in_our_group()))
 			child_signal(sig);
+		else if (plan.command != NULL)
+			break;
 		else if (sig == SIGUSR1)
 			log_reopen();
 		else if (phase == SERVING)
@@ -484,10 +418,11 @@ take_signal(int sig)
 static void
 take_signals(void)
 {
+	bool has_all;
 	int sig;
 
-	while ((sig = proc_signal()) != -1)
-		take_signal(sig);
+	while ((sig = proc_signal(&has_all)) != -1)
+		take_signal(sig, has_all);
 }
 
 /* What has come until now is for us, the rest for the next program. */
@@ -536,13 +471,13 @@ take_event(const struct poller_event *event)
 	struct conn *c;
 	char byte;
 
-	if (event->id >= ID_SLOTS) {
-		c = slot_at(event->id - ID_SLOTS);
+	if (event->id >= SERVE_CLIENTS) {
+		c = slot_at(event->id - SERVE_CLIENTS);
 		if (!slot_is_new(c))
-			serve(c, conn_advance(c, why));
-	} else if (event->id == ID_SIGNALS) {
+			serve_client(c, conn_advance(c, why));
+	} else if (event->id == SERVE_SIGNALS) {
 		take_signals();
-	} else if (event->id == ID_PARENT) {
+	} else if (event->id == SERVE_PARENT) {
 		/* The process in our place says nothing; its end is ours. */
 		if (read(renew_parent(), &byte, 1) == 0) {
 			end_clients(true);
@@ -573,6 +508,7 @@ static void
 take_own_timer(uint32_t id)
 {
 	char text[SOCK_TEXT];
+	bool accepts;
 
 	switch (id) {
 	case TIMER_PAUSE:
@@ -590,18 +526,21 @@ take_own_timer(uint32_t id)
 		renew_cancel(false);
 		break;
 	case TIMER_TICK:
+		accepts = phase == STARTING && child_accepts();
 		if (phase != STARTING)
-			break;	/* the command has ended in this turn */
-		if (backend_all(&probed))
+			take_children();	/* is something left? */
+		else if (backend_all(&probed) && accepts)
 			ready();
 		else
-			deadline_set(TIMER_TICK, clock_ms() + START_TICK_MS);
+			deadline_set(TIMER_TICK, clock_ms() + TICK_MS);
 		break;
 	case TIMER_START:
 		if (phase != STARTING)
 			break;
-		log_error("%s does not accept connections in time", sock_path(
-		    &config->targets[probed].addr, text, sizeof(text)));
+		log_error("%s does not accept connections in time",
+		    probed == config->ntargets ? plan.command[0] :
+		    sock_path(&config->targets[probed].addr, text,
+		    sizeof(text)));
 		status = CHILD_FAILED;
 		phase = DONE;
 		break;
@@ -642,7 +581,7 @@ turn(void)
 		}
 		c = conn_due((uint32_t)id, &why);
 		if (c != NULL)
-			serve(c, conn_advance(c, why));
+			serve_client(c, conn_advance(c, why));
 	}
 	/* No report of the poller refers to a client any more: only now may
 	   the program change. */
@@ -709,8 +648,8 @@ loop_run(const struct loop_plan *p)
 	int fd, i;
 
 	plan = *p;
-	fd = proc_signals(plan.command != NULL ? forwarded : forwarded + 2);
-	if (fd == -1 || poller_set(fd, ID_SIGNALS, POLLER_NONE,
+	fd = proc_signals(caught, plan.command != NULL);
+	if (fd == -1 || poller_set(fd, SERVE_SIGNALS, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return plan.command != NULL ? CHILD_FAILED : 1;
@@ -726,13 +665,13 @@ loop_run(const struct loop_plan *p)
 		if (sock_peer(fd, &peer) == -1)
 			memset(&peer, 0, sizeof(peer));
 		conn_start(&c, fd, &peer, &left);
-		serve(&c, conn_advance(&c, 0));
+		serve_client(&c, conn_advance(&c, 0));
 	}
 	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
 		accept_rest(fd);
 	listen_take_over();
 	if (plan.command != NULL) {
-		status = child_start(plan.command);
+		status = child_start(plan.command, config->stop_signal);
 		if (status != 0)
 			return status;
 		deadline_set(TIMER_TICK, clock_ms());
@@ -744,6 +683,7 @@ loop_run(const struct loop_plan *p)
 	while (phase != DONE)
 		turn();
 	end_clients(true);
-	child_signal_group(SIGKILL);
+	if (child_runs())
+		child_kill();
 	return status;
 }

@@ -209,87 +209,137 @@ proc_confine(void)
 	return true;
 }
 
+#ifndef NSIG
+#define NSIG	65
+#endif
+#define BY_TERMINAL	0x80
+
 static int signal_pipe[2] = { -1, -1 };
+static sigset_t changed;		/* signals that are not as they were */
+static volatile sig_atomic_t missed[NSIG];	/* the pipe was full */
 
-static const int *signals;		/* those caught, then 0 */
-
-/* A byte goes into a pipe, which is never full of what matters. */
+/* A byte goes into a pipe; a signal that finds it full is only counted once. */
 static void
-on_signal(int sig)
+on_signal(int sig, siginfo_t *info, void *context)
 {
-	char c = (char)sig;
+	bool sent = info->si_code == SI_USER || info->si_code == SI_QUEUE;
+	unsigned char c = (unsigned char)(sent ? sig : sig | BY_TERMINAL);
 	int saved = errno;
 
-	if (write(signal_pipe[1], &c, 1) == -1) {
-		/* The pipe is full: a signal waits to be seen already. */
-	}
+	(void)context;
+	if (write(signal_pipe[1], &c, 1) == -1)
+		missed[sig] = 1;
 	errno = saved;
 }
 
 void
 proc_hold_signals(bool on)
 {
-	const int *sig;
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (sig = signals; *sig != 0; sig++)
-		sigaddset(&set, *sig);
-	sigaddset(&set, SIGTTOU);
-	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &changed, NULL);
 }
 
 void
 proc_default_signals(void)
 {
-	const int *sig;
 	sigset_t none;
+	int sig;
 
-	for (sig = signals; *sig != 0; sig++)
-		signal(*sig, SIG_DFL);
-	signal(SIGPIPE, SIG_DFL);
+	for (sig = 1; sig < NSIG; sig++)
+		if (sigismember(&changed, sig) == 1)
+			signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int
-proc_signals(const int *list)
+static bool
+is_in(const int *list, int sig)
 {
-	struct sigaction sa = { .sa_handler = SIG_IGN };
-	const int *sig;
-	int i;
+	while (*list != 0 && *list != sig)
+		list++;
+	return *list != 0;
+}
 
-	if (signals != NULL) {
-		close(signal_pipe[0]);
-		close(signal_pipe[1]);
+/* Faults of our own, and what stops a process and lets it go on, are not for
+   somebody else. */
+static bool
+is_private(int sig)
+{
+	static const int all[] = { SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU,
+	    SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS,
+	    SIGPROF, SIGPIPE, SIGXFSZ, 0 };
+
+	return is_in(all, sig);
+}
+
+/* Catch the signal, or ignore it; what is ignored already stays so. */
+static void
+change_signal(int sig, bool catch, bool always)
+{
+	struct sigaction sa = { .sa_flags = SA_RESTART | SA_NOCLDSTOP };
+	struct sigaction before;
+
+	/* Some numbers are the C library's own. */
+	if (sigaction(sig, NULL, &before) == -1 || (!always &&
+	    before.sa_handler == SIG_IGN && sigismember(&changed, sig) == 0))
+		return;
+	sigemptyset(&sa.sa_mask);
+	sa.sa_handler = SIG_IGN;
+	if (catch) {
+		sa.sa_flags |= SA_SIGINFO;
+		sa.sa_sigaction = on_signal;
 	}
-	for (sig = signals; sig != NULL && *sig != 0; sig++)
-		signal(*sig, SIG_IGN);
-	signals = list;
+	if (sigaction(sig, &sa, NULL) == 0)
+		sigaddset(&changed, sig);
+}
+
+int
+proc_signals(const int *list, bool others)
+{
+	static bool again;
+	bool catch;
+	int i, sig;
+
+	if (!again)
+		sigemptyset(&changed);
+	for (i = 0; again && i < 2; i++)
+		close(signal_pipe[i]);
+	again = true;
 	if (pipe(signal_pipe) == -1)
 		return -1;
 	for (i = 0; i < 2; i++)
 		if (sock_cloexec(signal_pipe[i]) == -1 ||
 		    sock_nonblock(signal_pipe[i], true) == -1)
 			return -1;
-	sigemptyset(&sa.sa_mask);
-	if (sigaction(SIGPIPE, &sa, NULL) == -1)
-		return -1;
-	sa.sa_handler = on_signal;
-	sa.sa_flags = SA_RESTART | SA_NOCLDSTOP;
-	for (sig = signals; *sig != 0; sig++)
-		if (sigaction(*sig, &sa, NULL) == -1)
-			return -1;
+	for (sig = 1; sig < NSIG; sig++) {
+		catch = is_in(list, sig) || (others && !is_private(sig));
+		if (catch || sig == SIGPIPE || sig == SIGXFSZ ||
+		    sigismember(&changed, sig) == 1)
+			change_signal(sig, catch, sig == SIGTERM ||
+			    sig == SIGCHLD || sig == SIGALRM ||
+			    (sig == SIGHUP && !others));
+	}
 	proc_hold_signals(false);
 	return signal_pipe[0];
 }
 
 int
-proc_signal(void)
+proc_signal(bool *by_terminal)
 {
 	unsigned char c;
+	int sig;
 
-	return read(signal_pipe[0], &c, 1) == 1 ? c : -1;
+	if (read(signal_pipe[0], &c, 1) == 1) {
+		*by_terminal = c & BY_TERMINAL;
+		return c & ~BY_TERMINAL;
+	}
+	*by_terminal = false;
+	for (sig = 1; sig < NSIG; sig++) {
+		if (missed[sig]) {
+			missed[sig] = 0;
+			return sig;
+		}
+	}
+	return -1;
 }
 
 bool

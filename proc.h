@@ -45,22 +45,27 @@ bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
 bool	proc_confine(void);
 
 /*
- * Catch these signals, the last being 0, and ignore SIGPIPE; the list must
- * stay.  Returns a descriptor that is readable when a signal came, and stays
- * here; or -1 with errno.  Called again, as in a child that shares that
- * descriptor with its parent: signals that were caught and are not in the list
- * are ignored.
+ * Catch these signals, the last being 0, and with others all that a command
+ * could be meant to get; ignore SIGPIPE and SIGXFSZ.  What was ignored stays
+ * so, but for SIGTERM, SIGCHLD, SIGALRM, and SIGHUP without others.  Returns a
+ * descriptor that is readable when a signal came, and stays here; or -1 with
+ * errno.  Called again, as in a child that shares that descriptor with its
+ * parent: signals that were caught and are not in the list are ignored.
  */
-int	proc_signals(const int *signals);
+int	proc_signals(const int *list, bool others);
 
-/* Hold those signals back, and SIGTTOU; with false: let them come. */
+/* Hold those signals back; with false: let them come. */
 void	proc_hold_signals(bool on);
 
-/* In a child: as if nothing had ever been caught, ignored or held back. */
+/* In a child: as they were before, and none held back. */
 void	proc_default_signals(void);
 
-/* The number of the next signal that came, or -1. */
-int	proc_signal(void);
+/*
+ * The number of the next signal that came, or -1.  In *by_terminal whether the
+ * system has sent it, for a key or a terminal that is gone: all processes of
+ * the terminal's group have it.
+ */
+int	proc_signal(bool *by_terminal);
 
 /*
  * Open /dev/null, while its path can be reached: the descriptor, or -1.  Later

@@ -632,9 +632,10 @@ reap(void)
 static void
 take_signals(void)
 {
+	bool by_terminal;
 	int sig;
 
-	while ((sig = proc_signal()) != -1) {
+	while ((sig = proc_signal(&by_terminal)) != -1) {
 		if (sig == SIGCHLD)
 			reap();
 		else
@@ -828,7 +829,7 @@ start(void)
 {
 	if (!allocate())
 		return false;
-	server.signals = proc_signals(signals);
+	server.signals = proc_signals(signals, false);
 	if (server.signals == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;

@@ -362,7 +362,7 @@ main(int argc, char **argv)
 	status = options(argc, argv);
 	if (status != -1)
 		return status;
-	p[0].fd = proc_signals(caught);
+	p[0].fd = proc_signals(caught, false);
 	p[1].fd = sock_listen(&addr, BACKLOG, false, -1);
 	if (p[0].fd == -1 || p[1].fd == -1) {
 		log_error("cannot listen on %s: %s", argv[argc - 2],

@@ -205,7 +205,7 @@ helper_listen(bool own)
 	return listener;
 }
 
-/* Without a socket, and without a handler. */
+/* Without a handler. */
 static _Noreturn void
 helper_idle(void)
 {
@@ -218,7 +218,7 @@ helper_idle(void)
 static bool
 is_word(const char *what)
 {
-	static const char *const words[] = { "idle", "stay", "watch",
+	static const char *const words[] = { "idle", "take", "stay", "watch",
 	    "watch-two", "fds", "own", "serve" };
 	int i;
 
@@ -234,7 +234,9 @@ helper(const char *what)
 	int listener;
 
 	die_with_parent();
-	if (strcmp(what, "idle") == 0)
+	if (strcmp(what, "take") == 0)
+		close(accept(3, NULL, NULL));
+	if (strcmp(what, "idle") == 0 || strcmp(what, "take") == 0)
 		helper_idle();
 	stays = strcmp(what, "stay") == 0;
 	if (stays || strcmp(what, "watch") == 0)
@@ -766,37 +768,6 @@ TEST(descriptors)
 	close(fd);
 }
 
-/* A terminal's keys and its input are the command's. */
-TEST(terminal)
-{
-	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
-
-	ck_assert_int_ne(master, -1);
-	ck_assert_int_eq(grantpt(master), 0);
-	ck_assert_int_eq(unlockpt(master), 0);
-	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
-	ck_assert_int_ne(slave, -1);
-	world_terminal(slave);
-	if (_i == 0) {
-		world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "sh", "-c",
-		    "read x; echo \"got $x\"; exit 4", NULL);
-		ck_assert_int_eq(write(master, "hello\n", 6), 6);
-		ck_assert_int_eq(world_exit(), 4);
-		ck_assert_str_eq(output(), "got hello\n");
-	} else {
-		world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", self,
-		    "watch", NULL);
-		until_file("said", "child is there");
-		ck_assert_int_eq(write(master, "\003", 1), 1);
-		until_file("said", "child INT");
-		ck_assert_str_eq(world_errors(), "");
-		world_signal(SIGTERM);
-		ck_assert_int_eq(world_exit(), HELPER_STATUS);
-	}
-	close(slave);
-	close(master);
-}
-
 /* As many as we were started with, although we may open more. */
 TEST(limits)
 {
@@ -824,7 +795,7 @@ TEST(limits)
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 }
 
-/* SIGPIPE is not ignored, nothing is blocked, whatever our parent did. */
+/* What fdproxy ignores is not ignored, nothing is blocked. */
 TEST(signal_state)
 {
 	static const char *const fields[] = { "SigBlk", "SigIgn", "SigCgt" };
@@ -834,10 +805,9 @@ TEST(signal_state)
 	size_t i;
 	int sig;
 
-	/* SIGPIPE is ignored in here; what else whoever runs us ignores is
-	   not meant. */
+	/* What whoever runs us ignores is not meant. */
 	for (sig = 1; sig < 32; sig++)
-		if (sig != SIGPIPE && sigaction(sig, NULL, &action) == 0 &&
+		if (sigaction(sig, NULL, &action) == 0 &&
 		    action.sa_handler == SIG_IGN)
 			signal(sig, SIG_DFL);
 	sigfillset(&all);
@@ -845,6 +815,7 @@ TEST(signal_state)
 	world_spawn("-l", "127.0.0.1:0", "-r", "/app=s", "cat",
 	    "/proc/self/status", NULL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	ck_assert_int_eq(world_exit(), 0);
 	output();
 	for (i = 0; i < 3; i++) {
@@ -1091,7 +1062,7 @@ TEST(ready_of_the_child)
 	world_launch("-c", "ListenBacklog 4", "-r", _i == 0 ?
 	    "/ready=ready:" : "/app=:child,connectiontimeout=60s", "-r",
 	    _i == 0 ? "/app=:child,connectiontimeout=60s" : "/ready=ready:",
-	    self, "idle", NULL);
+	    self, "take", NULL);
 	world_announced();
 	ck_assert_int_eq(status_of(exchange(READY)), 200);
 	for (i = 0; i < N; i++) {
@@ -1194,7 +1165,6 @@ main(int argc, char **argv)
 		TIMES(group_is_ended, 2),
 		ONCE(its_end_is_ours),
 		TIMES(descriptors, 5),
-		TIMES(terminal, 2),
 		ONCE(limits),
 		TIMES(signal_state, 2),
 		TIMES(environment, 2),

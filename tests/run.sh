@@ -67,7 +67,7 @@ while [ $n -gt 0 ]; do
 done
 
 pids=
-for e2e in child log renew; do
+for e2e in child log renew signals; do
 	end_to_end $e2e test test-poll torture
 done
 for e2e in fault reply backend harness pass limits; do

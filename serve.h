@@ -1,0 +1,39 @@
+/* See LICENSE for copyright and license details. */
+#ifndef SERVE_H
+#define SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "conn.h"
+#include "poller.h"
+
+/*
+ * What conn wants becomes calls of the poller.
+ */
+
+/* Names for the poller: listeners, these, then the slots. */
+enum {
+	SERVE_SIGNALS = CONFIG_LISTENERS,
+	SERVE_PARENT,		/* the pipe of an old process */
+	SERVE_CLIENTS
+};
+
+/*
+ * Change how fd is watched.  If that fails, after a message: false, and it is
+ * not watched any more.
+ */
+bool	serve_watch(int fd, uint32_t id, uint8_t *watched,
+	    enum poller_want want);
+
+/*
+ * Do what conn wants for a client, which may be on the stack: it gets a slot
+ * if it must wait, if need be another's, or is refused.
+ */
+void	serve_client(struct conn *c, enum conn_want want);
+
+/* Close a client, watched or not. */
+void	serve_close(struct conn *c);
+
+#endif
