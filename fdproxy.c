@@ -95,20 +95,33 @@ becomes_daemon(void)
 /*
  * Open a log by its name, which may be another file's by now, and use it; a
  * trial only looks whether that can be done.  Where it cannot be done any more,
- * lines go on to the file that the program before us has left.  False after a
- * message.
+ * or it has no name, lines go on to what the program before us has left.  False
+ * after a message.
  */
 static bool
-open_log(enum log_kind kind, const char *name)
+open_log(enum log_kind kind, const char *name, const struct config *c)
 {
 	const char *before = log_where(kind);
 	bool same = heir && before != NULL && strcmp(before, name) == 0;
-	int fd = log_file(name);
+	bool syslog = strcmp(name, "syslog") == 0;
+	int fd;
 
+	if (same && *name != '/' && log_fd(kind) > STDERR_FILENO) {
+		log_use(kind, name, log_fd(kind));
+		return true;
+	}
+	fd = log_file(name);
+	if (fd == -1 && errno == EACCES && !same && c->user != NULL) {
+		log_error("user %s cannot open %s; this makes it: install -o "
+		    "%s /dev/null %s", c->user, name, c->user, name);
+		return false;
+	}
 	if (fd == -1) {
 		log_error("cannot open %s: %s%s", name, strerror(errno),
-		    same ? "; it stays open as it was" : "");
-		return same;
+		    same ? "; it stays open as it was" :
+		    syslog ? "; it is looked for again" : "");
+		if (!syslog || same)
+			return same;
 	}
 	if (options.test) {
 		if (fd > STDERR_FILENO)
@@ -129,15 +142,20 @@ message_log(const struct config *c)
 	    "syslog" : "stderr";
 }
 
+/* With the user's rights: whose folder they are in can put a link there. */
 static bool
 open_logs(const struct config *c)
 {
-	if (!open_log(LOG_MESSAGES, message_log(c)) && c->error_log != NULL)
+	bool good;
+
+	if (!proc_borrow(c->user, c->group))
 		return false;
-	if (c->access_log != NULL)
-		return open_log(LOG_ACCESS, c->access_log);
-	log_use(LOG_ACCESS, NULL, -1);
-	return true;
+	good = open_log(LOG_MESSAGES, message_log(c), c);
+	if (c->access_log == NULL)
+		log_use(LOG_ACCESS, NULL, -1);
+	else
+		good = open_log(LOG_ACCESS, c->access_log, c) && good;
+	return proc_give_back() && good;
 }
 
 static void
@@ -283,10 +301,10 @@ is_descriptor(const char *text)
 
 	/* 0 to 2 would be closed, and become a client's. */
 	if (text_number(text, 10, INT_MAX, &n) && n > STDERR_FILENO &&
-	    fcntl((int)n, F_GETFD) != -1)
+	    fcntl((int)n, F_GETFD) != -1 && !sock_listens((int)n))
 		return true;
 	text_write(STDERR_FILENO, "fdproxy: \"%s\" is not an open "
-	    "descriptor above 2\n", text);
+	    "descriptor above 2 that can be written to\n", text);
 	return false;
 }
 

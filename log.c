@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "clock.h"
 #include "log.h"
 #include "text.h"
+
+#define SYSLOG_MS	1000	/* between looks for the system's log */
 
 #ifndef _PATH_LOG		/* where it is elsewhere, <syslog.h> says so */
 #define _PATH_LOG	"/dev/log"
@@ -33,14 +36,29 @@ static bool nonblocking;
 static unsigned long dropped;		/* lines, not reported yet */
 static unsigned long dropped_ever;
 
+/*
+ * Why a line does not wait for its reader, once none may.  Descriptor 2 is
+ * shared with whoever started us, so O_NONBLOCK is never set on it.
+ */
+enum sink_kind {
+	SINK_PLAIN,			/* a file, or O_NONBLOCK is set */
+	SINK_SOCKET,			/* MSG_DONTWAIT */
+	SINK_SYSLOG,			/* the same, from the start */
+	SINK_PIPE,			/* what poll(2) calls writable takes
+					   PIPE_BUF bytes; LOG_LINE is less */
+	SINK_TERMINAL			/* nothing: it gets none */
+};
+
 struct sink {
-	const char *name;
-	int fd;				/* -1: lines go nowhere */
+	const char *name;		/* NULL: lines go nowhere */
+	int fd;				/* -1: the system's log is not there */
+	enum sink_kind kind;
+	bool torn;			/* it has the begin of a line */
 };
 
 static struct sink sinks[LOG_KINDS] = {
-	[LOG_MESSAGES] = { "stderr", STDERR_FILENO },
-	[LOG_ACCESS] = { NULL, -1 }
+	[LOG_MESSAGES] = { "stderr", STDERR_FILENO, SINK_PLAIN, false },
+	[LOG_ACCESS] = { NULL, -1, SINK_PLAIN, false }
 };
 
 void
@@ -69,7 +87,11 @@ log_level_named(const char *name)
 void
 log_nonblocking(bool on)
 {
+	struct sink *s = &sinks[LOG_MESSAGES];
+
 	nonblocking = on;
+	if (on && s->fd == STDERR_FILENO)
+		log_use(LOG_MESSAGES, s->name, log_file(s->name));
 }
 
 bool
@@ -81,7 +103,7 @@ log_wanted(enum log_level level)
 bool
 log_access_wanted(void)
 {
-	return sinks[LOG_ACCESS].fd != -1;
+	return sinks[LOG_ACCESS].name != NULL;
 }
 
 unsigned long
@@ -125,6 +147,57 @@ log_quote_json(char *dst, size_t size, const char *src, size_t len)
 	return quote(dst, size, src, len, "\\u00");
 }
 
+#define LOG_FLAGS	(O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | \
+			O_NONBLOCK)
+
+/*
+ * A pipe or terminal that is shared is opened anew, so that O_NONBLOCK is for
+ * ourselves.  Others are copied, if that cannot be done or is not needed.
+ */
+static int
+open_anew(int fd)
+{
+	char path[32];
+	struct stat st;
+	int own = -1;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	if (S_ISFIFO(st.st_mode) || isatty(fd)) {
+#ifdef __linux__
+		text_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+#else
+		text_format(path, sizeof(path), "%s", isatty(fd) ?
+		    ttyname(fd) : "");
+#endif
+		own = open(path, LOG_FLAGS);
+		/* Another user's terminal is still ours to write to. */
+		if (own == -1 && tcgetpgrp(fd) != -1)
+			own = open("/dev/tty", LOG_FLAGS);
+	}
+	return own == -1 && fd != STDERR_FILENO ?
+	    fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : own;
+}
+
+/* The same of a descriptor that we were started with: none that we or a program
+   before us have opened is left open by execve(2). */
+static int
+open_given(int fd)
+{
+	int flags = fcntl(fd, F_GETFD), listens = 0;
+	socklen_t len = sizeof(listens);
+
+	if (flags == -1)
+		return -1;
+	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	if ((flags & FD_CLOEXEC) || listens ||
+	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+		errno = EBADF;
+		return -1;
+	}
+	return open_anew(fd);
+}
+
 int
 log_file(const char *name)
 {
@@ -132,25 +205,42 @@ log_file(const char *name)
 	    .sun_path = _PATH_LOG };
 	int fd;
 
-	if (strcmp(name, "stderr") == 0)
-		return STDERR_FILENO;
+	if (strcmp(name, "stderr") == 0) {
+		fd = open_anew(STDERR_FILENO);
+		return fd == -1 ? STDERR_FILENO : fd;
+	}
 	if (strncmp(name, "fd:", 3) == 0)
-		return fcntl(atoi(name + 3), F_DUPFD_CLOEXEC, 3);
-	if (strcmp(name, "syslog") == 0) {
-		/* By hand: syslog(3) blocks when its reader does. */
-		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-		if (fd != -1 && connect(fd, (struct sockaddr *)&addr,
-		    sizeof(addr)) == -1) {
-			close(fd);
-			fd = -1;
-		}
-	} else {
-		fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-		    O_NOCTTY | O_NONBLOCK, 0644);
+		return open_given(atoi(name + 3));
+	if (strcmp(name, "syslog") != 0)
+		return open(name, LOG_FLAGS | O_CREAT, 0644);
+	/* By hand: syslog(3) blocks when its reader does. */
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (fd != -1 && connect(fd, (struct sockaddr *)&addr,
+	    sizeof(addr)) == -1) {
+		close(fd);
+		fd = -1;
 	}
 	if (fd != -1)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd;
+}
+
+static enum sink_kind
+kind_of(const char *name, int fd)
+{
+	struct stat st;
+
+	if (name != NULL && strcmp(name, "syslog") == 0)
+		return SINK_SYSLOG;
+	if (fd == -1 || fstat(fd, &st) == -1)
+		return SINK_PLAIN;
+	if (S_ISSOCK(st.st_mode))
+		return SINK_SOCKET;
+	if (fcntl(fd, F_GETFL) & O_NONBLOCK)
+		return SINK_PLAIN;
+	if (S_ISFIFO(st.st_mode))
+		return SINK_PIPE;
+	return isatty(fd) ? SINK_TERMINAL : SINK_PLAIN;
 }
 
 void
@@ -162,6 +252,8 @@ log_use(enum log_kind kind, const char *name, int fd)
 		close(s->fd);
 	s->fd = fd;
 	s->name = name;
+	s->kind = kind_of(name, fd);
+	s->torn = false;
 }
 
 const char *
@@ -183,7 +275,9 @@ log_reopen(void)
 
 	for (i = 0; i < LOG_KINDS; i++) {
 		/* A descriptor that was given has no file's name. */
-		if (sinks[i].fd == -1 || strncmp(sinks[i].name, "fd:", 3) == 0)
+		if (sinks[i].name == NULL ||
+		    strncmp(sinks[i].name, "fd:", 3) == 0 ||
+		    strcmp(sinks[i].name, "stderr") == 0)
 			continue;
 		fd = log_file(sinks[i].name);
 		if (fd != -1)
@@ -194,16 +288,51 @@ log_reopen(void)
 	}
 }
 
-/*
- * Never set O_NONBLOCK on descriptor 2: it is shared with whoever started us.
- * A pipe that is writable takes PIPE_BUF bytes whole, and LOG_LINE is less.
- */
 static bool
 would_block(const struct sink *s)
 {
 	struct pollfd p = { s->fd, POLLOUT, 0 };
 
-	return nonblocking && (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT));
+	return nonblocking && (s->kind == SINK_TERMINAL ||
+	    (s->kind == SINK_PIPE &&
+	    (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))));
+}
+
+/* What a reader cannot take now is waited for only while nobody is served. */
+static ssize_t
+write_bytes(const struct sink *s, const char *bytes, size_t len)
+{
+	struct pollfd p = { s->fd, POLLOUT, 0 };
+	bool waits = !nonblocking && s->kind != SINK_SYSLOG;
+	ssize_t n;
+
+	if (would_block(s))
+		return -1;
+	do {
+		if (s->kind == SINK_SOCKET || s->kind == SINK_SYSLOG)
+			n = send(s->fd, bytes, len, waits ? 0 : MSG_DONTWAIT);
+		else
+			n = write(s->fd, bytes, len);
+	} while (n == -1 && waits && (errno == EAGAIN ||
+	    errno == EWOULDBLOCK) && poll(&p, 1, -1) == 1);
+	return n;
+}
+
+/* The system's log may be started later than we are, or anew. */
+static bool
+find_syslog(struct sink *s)
+{
+	static uint32_t tried;
+	static bool ever;
+
+	if (ever && clock_ms() - tried < SYSLOG_MS)
+		return false;
+	ever = true;
+	tried = clock_ms();
+	if (s->fd != -1)
+		close(s->fd);
+	s->fd = log_file(s->name);
+	return s->fd != -1;
 }
 
 /* Write a line.  False if it is lost, as on a full disk: it is counted. */
@@ -215,25 +344,23 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 		"<27>", "<28>", "<29>", "<30>", "<31>"
 	};
 	struct sink *s = &sinks[kind];
-	char packet[LOG_LINE + 4];
-	ssize_t n;
-	int fd;
+	bool syslog = s->kind == SINK_SYSLOG;
+	const char *first = syslog ? priorities[level] : s->torn ? "\n" : "";
+	char bytes[LOG_LINE + 4];
+	size_t all = strlen(first) + len - syslog;	/* no newline there */
+	ssize_t n = -1;
 
-	if (strcmp(s->name, "syslog") != 0) {
-		n = would_block(s) ? -1 : write(s->fd, line, len);
-	} else {
-		memcpy(packet, priorities[level], 4);
-		memcpy(packet + 4, line, len - 1);
-		n = send(s->fd, packet, len + 3, MSG_DONTWAIT);
-		/* The system's log may have been started anew. */
-		if (n == -1 && (errno == ECONNREFUSED || errno == ENOTCONN ||
-		    errno == ECONNRESET) && (fd = log_file(s->name)) != -1) {
-			close(s->fd);
-			s->fd = fd;
-			n = send(fd, packet, len + 3, MSG_DONTWAIT);
-		}
-	}
+	memcpy(bytes, first, strlen(first));
+	memcpy(bytes + strlen(first), line, len - syslog);
+	errno = ENOTCONN;
+	if (s->fd != -1)
+		n = write_bytes(s, bytes, all);
+	if (n == -1 && syslog && (errno == ECONNREFUSED ||
+	    errno == ENOTCONN || errno == ECONNRESET) && find_syslog(s))
+		n = write_bytes(s, bytes, all);
 	if (n != -1)
+		s->torn = (size_t)n < all;
+	if (n != -1 && !s->torn)
 		return true;
 	dropped++;
 	dropped_ever++;
@@ -258,7 +385,7 @@ report_dropped(void)
 	char line[LOG_LINE];
 	size_t len;
 
-	if (n == 0 || sinks[LOG_MESSAGES].fd == -1 ||
+	if (n == 0 || sinks[LOG_MESSAGES].name == NULL ||
 	    would_block(&sinks[LOG_MESSAGES]))
 		return;
 	dropped = 0;
@@ -316,7 +443,7 @@ vmessage(enum log_level level, const char *fmt, va_list ap)
 	int saved = errno;
 	size_t n;
 
-	if (level > threshold || sinks[LOG_MESSAGES].fd == -1)
+	if (level > threshold || sinks[LOG_MESSAGES].name == NULL)
 		return;
 	text_vformat(text, sizeof(text), fmt, ap);
 	n = begin(line, level);

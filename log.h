@@ -43,14 +43,17 @@ enum log_kind {
 
 /*
  * A descriptor to write lines to: of a file ("/path", appended to, made if it
- * is not there), the system's log ("syslog"), a copy of one that is open
- * ("fd:3"), or 2 itself ("stderr").  The caller's; or -1 with errno.
+ * is not there), the system's log ("syslog"), one that we were started with
+ * ("fd:3"), or of standard error ("stderr").  Where it can be, a terminal or
+ * FIFO is opened anew, else 3 is copied and 2 itself returned.  The caller's;
+ * or -1 with errno: EBADF also for one that nothing can be written to.
  */
 int	log_file(const char *name);
 
 /*
  * Write lines of that kind to fd from now on, which is log_file(name)'s and no
- * longer the caller's.  name must stay; NULL with -1: write none.
+ * longer the caller's.  name must stay; NULL with -1: write none.  "syslog"
+ * with -1: once it is there.
  */
 void	log_use(enum log_kind kind, const char *name, int fd);
 
@@ -62,8 +65,9 @@ int	log_fd(enum log_kind kind);
 void	log_reopen(void);
 
 /*
- * From now on a line that could block is dropped and counted; the count is
- * reported once the reader is back.
+ * From now on a line that could block, for want of room or of a terminal that
+ * can be opened anew, is dropped and counted; the count is reported once the
+ * reader is back.
  */
 void	log_nonblocking(bool on);
 

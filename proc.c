@@ -19,22 +19,30 @@
 #include "sock.h"
 #include "text.h"
 
+/* Without /dev/null, a pipe that is at its end, and cannot be written to. */
+int
+proc_open_null(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC), ends[2];
+
+	if (fd != -1 || pipe(ends) == -1)
+		return fd;
+	close(ends[1]);
+	sock_cloexec(ends[0]);
+	return ends[0];
+}
+
 bool
 proc_sane_fds(void)
 {
 	int fd;
 
-	/* open(2) gives the lowest number that is free. */
+	/* The system gives the lowest number that is free. */
 	for (fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
+		if (fcntl(fd, F_GETFD) == -1 && (proc_open_null() != fd ||
+		    fcntl(fd, F_SETFD, 0) == -1))
 			return false;
 	return true;
-}
-
-int
-proc_open_null(void)
-{
-	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
 void
@@ -82,6 +90,7 @@ proc_restore_nofile(void)
 }
 
 #define ID_MAX	(UINT_MAX - 1)	/* the last one is for "none" */
+#define NO_GROUP ((gid_t)-1)
 
 static bool
 find_group(const char *name, gid_t *gid)
@@ -102,27 +111,28 @@ find_group(const char *name, gid_t *gid)
 	return true;
 }
 
-/* *name becomes the user's name for initgroups(3); NULL for a number. */
+/* *name becomes the user's name for initgroups(3), which stays until the next
+   call; NULL, and the group NO_GROUP, for a number that nobody has. */
 static bool
 find_user(const char *user, uid_t *uid, gid_t *gid, const char **name)
 {
 	struct passwd *pw;
 	unsigned long id;
 
+	*name = NULL;
+	*gid = NO_GROUP;
 	if (text_number(user, 10, ID_MAX, &id)) {
 		*uid = (uid_t)id;
-		*gid = (gid_t)id;
-		*name = NULL;
-		return true;
-	}
-	pw = getpwnam(user);
-	if (pw == NULL) {
+		pw = getpwuid(*uid);
+		if (pw == NULL)
+			return true;
+	} else if ((pw = getpwnam(user)) == NULL) {
 		log_error("unknown user %s", user);
 		return false;
 	}
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
-	*name = user;
+	*name = pw->pw_name;
 	return true;
 }
 
@@ -138,21 +148,72 @@ proc_find_owner(const char *user, const char *group, uid_t *uid, gid_t *gid)
 	    (group == NULL || find_group(group, gid));
 }
 
+/* Both, the user's own group where there is none; false after a message. */
+static bool
+find_both(const char *user, const char *group, uid_t *uid, gid_t *gid,
+    const char **name)
+{
+	*uid = getuid();
+	*gid = getgid();
+	*name = NULL;
+	if ((user != NULL && !find_user(user, uid, gid, name)) ||
+	    (group != NULL && !find_group(group, gid)))
+		return false;
+	if (*gid != NO_GROUP)
+		return true;
+	log_error("user %s is in no file, so Group is needed", user);
+	return false;
+}
+
+static bool
+set_groups(const char *name, gid_t gid)
+{
+	return (name != NULL ? initgroups(name, gid) : setgroups(1, &gid)) ==
+	    0;
+}
+
+static bool
+cannot_become(const char *user, const char *group)
+{
+	log_error("cannot become user %s, group %s: %s",
+	    user == NULL ? "(same)" : user,
+	    group == NULL ? "(its own)" : group, strerror(errno));
+	return false;
+}
+
+bool
+proc_borrow(const char *user, const char *group)
+{
+	const char *name;
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0 || (user == NULL && group == NULL))
+		return true;
+	if (!find_both(user, group, &uid, &gid, &name))
+		return false;
+	if (set_groups(name, gid) && setegid(gid) == 0 && seteuid(uid) == 0)
+		return true;
+	return cannot_become(user, group);
+}
+
+bool
+proc_give_back(void)
+{
+	if (getuid() != 0 || (seteuid(0) == 0 && setegid(getgid()) == 0))
+		return true;
+	log_error("cannot have our rights again: %s", strerror(errno));
+	return false;
+}
+
 static bool
 change_ids(const char *user, const char *group, const char *name, uid_t uid,
     gid_t gid)
 {
-	bool done = true;
+	bool done = geteuid() != 0 || set_groups(name, gid);
 
-	if (geteuid() == 0)
-		done = (name != NULL ? initgroups(name, gid) :
-		    setgroups(1, &gid)) == 0;
-	if (!done || setgid(gid) == -1 || setuid(uid) == -1) {
-		log_error("cannot become user %s, group %s: %s",
-		    user == NULL ? "(same)" : user,
-		    group == NULL ? "(its own)" : group, strerror(errno));
-		return false;
-	}
+	if (!done || setgid(gid) == -1 || setuid(uid) == -1)
+		return cannot_become(user, group);
 	if (getuid() != uid || geteuid() != uid || getgid() != gid ||
 	    getegid() != gid || (uid != 0 && setuid(0) == 0)) {
 		log_error("privileges are not gone");
@@ -164,14 +225,12 @@ change_ids(const char *user, const char *group, const char *name, uid_t uid,
 bool
 proc_drop(const char *user, const char *group, const char *root)
 {
-	uid_t uid = getuid();
-	gid_t gid = getgid();
-	const char *name = NULL;
+	const char *name;
+	uid_t uid;
+	gid_t gid;
 
 	/* Names stand in files, so they are looked up in the old root. */
-	if (user != NULL && !find_user(user, &uid, &gid, &name))
-		return false;
-	if (group != NULL && !find_group(group, &gid))
+	if (!find_both(user, group, &uid, &gid, &name))
 		return false;
 	if (root != NULL && (chroot(root) == -1 || chdir("/") == -1)) {
 		log_error("cannot make %s the root: %s", root,

@@ -41,6 +41,14 @@ bool	proc_drop(const char *user, const char *group, const char *root);
 bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
 	    gid_t *gid);
 
+/*
+ * Have the rights to files that proc_drop() will leave to us, with these
+ * arguments; and, as root, have our own again, but for the supplementary
+ * groups.  False after a message.
+ */
+bool	proc_borrow(const char *user, const char *group);
+bool	proc_give_back(void);
+
 /* Make promises, on a system that takes them (OpenBSD).  False: a message. */
 bool	proc_confine(void);
 

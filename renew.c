@@ -25,7 +25,7 @@
  *
  *	l FD KIND	a listening socket, an enum listen_kind
  *	p FD		the pid file, locked
- *	m FD NAME	the file of messages, a FD NAME that of the access log
+ *	m FD NAME	the log of messages, a FD NAME the access log
  *	o FD PID	a process that keeps old clients: its end of the pipe
  *	s FD		the supervisor's socket, NOTIFY_SOCKET
  *	c FD AGE KEPT WAIT ID
@@ -299,7 +299,8 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	for (i = 0; i < LOG_KINDS; i++) {
 		name = log_where((enum log_kind)i);
 		fd = log_fd((enum log_kind)i);
-		if (name != NULL && *name == '/' && strchr(name, '\n') == NULL)
+		if (name != NULL && fd > STDERR_FILENO &&
+		    strchr(name, '\n') == NULL)
 			put(l, fd, "%c %d %s\n", i == LOG_MESSAGES ? 'm' : 'a',
 			    fd, name);
 	}

@@ -483,18 +483,25 @@ sock_tune(int fd, const struct sock_addr *addr, int backlog, bool defer)
 	set_defer(fd, addr->u.sa.sa_family, defer);
 }
 
+bool
+sock_listens(int fd)
+{
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+	    listens != 0;
+}
+
 int
 sock_inherit(int fd, struct sock_addr *addr)
 {
-	int type = 0, listening = 0;
+	int type = 0;
 	socklen_t len = sizeof(type);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
 		return -1;
-	len = sizeof(listening);
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == -1)
-		return -1;
-	if (type != SOCK_STREAM || !listening) {
+	if (type != SOCK_STREAM || !sock_listens(fd)) {
 		errno = EINVAL;
 		return -1;
 	}

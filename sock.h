@@ -110,6 +110,9 @@ void		 sock_remove(const struct sock_addr *addr,
 void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,
 		    bool defer);
 
+/* Whether fd is a listening socket. */
+bool		 sock_listens(int fd);
+
 /*
  * Make a listening stream socket that we were started with like one of
  * sock_listen(), and find its address.  0, or -1 with errno: EINVAL if it does

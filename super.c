@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,33 +63,42 @@ super_leave_fd(int fd, int number)
 }
 
 static int supervisor = -1;
+static struct sock_addr supervisor_addr;
 
 void
 super_notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sock_addr addr;
 
 	/* Others than sd_notify's put a number there: not for us. */
 	if (path == NULL || (*path != '/' && *path != '@'))
 		return;
-	if (sock_unix(&addr, path, strlen(path)))
+	errno = ENAMETOOLONG;
+	if (sock_unix(&supervisor_addr, path, strlen(path)))
 		supervisor = socket(AF_UNIX, SOCK_DGRAM, 0);
 	unsetenv("NOTIFY_SOCKET");
 	if (supervisor == -1 || sock_cloexec(supervisor) == -1 ||
-	    connect(supervisor, &addr.u.sa, addr.len) == -1) {
+	    connect(supervisor, &supervisor_addr.u.sa,
+	    supervisor_addr.len) == -1) {
 		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
-		if (supervisor != -1)
-			close(supervisor);
-		supervisor = -1;
+		super_notify_forget();
 	}
+}
+
+/* A supervisor may have made its socket anew. */
+static bool
+tell(const char *state)
+{
+	return send(supervisor, state, strlen(state), MSG_DONTWAIT |
+	    MSG_NOSIGNAL) != -1;
 }
 
 void
 super_notify(const char *state)
 {
-	if (supervisor != -1 && send(supervisor, state, strlen(state),
-	    MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+	if (supervisor != -1 && !tell(state) &&
+	    (connect(supervisor, &supervisor_addr.u.sa,
+	    supervisor_addr.len) == -1 || !tell(state)))
 		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
 }
 
@@ -115,6 +125,7 @@ super_notify_adopt(int fd)
 {
 	sock_cloexec(fd);
 	supervisor = fd;
+	sock_peer(fd, &supervisor_addr);
 }
 
 void
@@ -135,14 +146,25 @@ super_ready(int fd)
 }
 
 static int ready_pipe = -1;
+static pid_t daemon_pid;
+
+/* Whoever waits for the daemon, and does not any more, wants none. */
+static void
+end_daemon(int sig)
+{
+	kill(daemon_pid, sig);
+}
 
 bool
 super_daemon(void)
 {
 	int fd[2], status;
 	pid_t pid;
+	ssize_t n;
 	char c;
 
+	/* An exit status that nobody asks for is thrown away. */
+	signal(SIGCHLD, SIG_DFL);
 	if (pipe(fd) == -1 || (pid = fork()) == -1) {
 		log_error("cannot become a daemon: %s", strerror(errno));
 		return false;
@@ -155,7 +177,14 @@ super_daemon(void)
 		return true;
 	}
 	close(fd[1]);
-	if (read(fd[0], &c, 1) == 1)
+	/* A key does not reach its session. */
+	daemon_pid = pid;
+	signal(SIGINT, end_daemon);
+	signal(SIGTERM, end_daemon);
+	do {
+		n = read(fd[0], &c, 1);
+	} while (n == -1 && errno == EINTR);
+	if (n == 1)
 		_exit(0);
 	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
 		_exit(WEXITSTATUS(status));
@@ -184,15 +213,48 @@ still_there(int fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && stat(path, &b) == 0 &&
+	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 &&
 	    a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+/* Whether a file is ours to write and to remove: a plain one, that holds
+   nothing or a number. */
+static bool
+is_pid_file(int fd)
+{
+	char text[16];
+	struct stat st;
+	ssize_t n, i = 0;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return false;
+	n = pread(fd, text, sizeof(text), 0);
+	while (i < n && ((text[i] >= '0' && text[i] <= '9') || text[i] == '\n'))
+		i++;
+	return n >= 0 && i == n && n < (ssize_t)sizeof(text);
+}
+
+/* The lock says who has it; the file may be empty yet. */
+static bool
+runs_already(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(pid_fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		log_error("%s: it runs already, as process %ld", path,
+		    (long)lock.l_pid);
+	else
+		log_error("%s: cannot be locked", path);
+	return false;
+}
+
+/* Links are not followed, and nothing is waited for: the folder may be another
+   user's. */
 bool
 super_pid_open(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char text[16] = "";
+	bool good = true;
 
 	pid_path = path;
 	if (pid_fd != -1 && still_there(pid_fd, path))
@@ -203,23 +265,26 @@ super_pid_open(const char *path)
 	do {
 		if (pid_fd != -1)
 			close(pid_fd);
-		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+		    O_NONBLOCK, 0644);
 		if (pid_fd == -1) {
-			log_error("cannot open %s: %s", path,
-			    strerror(errno));
+			log_error("cannot open %s: %s", path, errno == ELOOP ?
+			    "it is a symbolic link" : strerror(errno));
 			return false;
 		}
-		if (fcntl(pid_fd, F_SETLK, &lock) == -1) {
-			if (read(pid_fd, text, sizeof(text) - 1) == -1)
-				*text = '\0';
-			log_error("%s: it runs already, as process %.*s",
-			    path, (int)strcspn(text, "\n"), text);
-			close(pid_fd);
-			pid_fd = -1;
-			return false;
-		}
-	} while (!still_there(pid_fd, path));
-	return true;
+		if (fcntl(pid_fd, F_SETLK, &lock) == -1)
+			good = runs_already(path);
+	} while (good && !still_there(pid_fd, path));
+	if (good && !is_pid_file(pid_fd)) {
+		log_error("%s is no pid file: neither empty nor a number",
+		    path);
+		good = false;
+	}
+	/* The number of a process that is no more could be another's. */
+	if (good && ftruncate(pid_fd, 0) == 0)
+		return true;
+	super_pid_forget();
+	return false;
 }
 
 int

@@ -550,6 +550,23 @@ TEST(blocked_messages)
 	close(pipe_end);
 }
 
+/* A terminal that nobody reads holds up nobody. */
+TEST(blocked_terminal)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), i;
+
+	ck_assert_int_ne(master, -1);
+	ck_assert_int_eq(grantpt(master), 0);
+	ck_assert_int_eq(unlockpt(master), 0);
+	ck_assert_int_eq(symlink(ptsname(master), "err"), 0);
+	world_proxy("-r", "/app=missing", NULL);
+	for (i = 0; i < 1000; i++)
+		ck_assert_int_eq(status_of(exchange(GET)), 503);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	close(master);
+}
+
 /* Every outcome: the page says what the clients have seen. */
 TEST(counters)
 {
@@ -812,7 +829,7 @@ TEST(pid_file)
 {
 	pid_t first;
 
-	write_file("p", "99999999999 stale, and longer than a pid\n");
+	write_file("p", "99999999999\n");
 	world_proxy("-r", "/app=s", "-c", "PidFile p", NULL);
 	first = world_pid();
 	check_pid_file(first);
@@ -983,6 +1000,26 @@ static const struct {
 };
 
 /* The parent's status is that of who could not start, after its messages. */
+/* Who starts it gets its status, and can give it up. */
+TEST(daemon_given_up)
+{
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	if (_i == 0) {
+		signal(SIGCHLD, SIG_IGN);
+		world_spawn("-d", "-l", local("front"), "no-such-command",
+		    NULL);
+		signal(SIGCHLD, SIG_DFL);
+		ck_assert_int_eq(world_exit(), 127);
+		return;
+	}
+	world_spawn("-d", "-l", local("front"), "-r", "/app=s", "sh", "-c",
+	    "echo >up; exec sleep 60", NULL);
+	until_file("up", "\n");
+	world_signal(SIGINT);
+	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
+	ck_assert_int_eq(access("front", F_OK), -1);
+}
+
 TEST(daemon_fails)
 {
 	backend_listen("live", 4);
@@ -1148,6 +1185,7 @@ main(int argc, char **argv)
 		ONCE(full_disk),
 		ONCE(blocked_reader),
 		TIMES(blocked_messages, 2),
+		ONCE(blocked_terminal),
 		ONCE(counters),
 		ONCE(page_head),
 		ONCE(page_renewed),
@@ -1158,6 +1196,7 @@ main(int argc, char **argv)
 		TIMES(pid_file_emptied, root),
 		ONCE(daemon_starts),
 		TIMES(daemon_fails, COUNT(failures)),
+		TIMES(daemon_given_up, 2),
 		ONCE(listener_mode),
 		TIMES(listener_owner, root),
 		ONCE(abstract_names)

@@ -4,6 +4,7 @@
  * fdproxy as a process: options, configuration errors, signals, privileges.
  */
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,6 +270,30 @@ TEST(privileges)
 	ck_assert_int_eq(atoi(groups), 65533);
 }
 
+/* A number's group is that of the user who has it; one that nobody has needs
+   another. */
+TEST(user_by_number)
+{
+	char number[32], name[64], gid[32];
+	struct passwd *pw;
+
+	if (_i == 1) {
+		world_spawn("-l", "127.0.0.1:0", "-u", "4123456", NULL);
+		ck_assert_int_eq(world_exit(), 1);
+		ck_contains(world_errors(), "Group is needed");
+		return;
+	}
+	while ((pw = getpwent()) != NULL && pw->pw_uid == pw->pw_gid)
+		;
+	ck_assert_ptr_nonnull(pw);
+	snprintf(number, sizeof(number), "%ld", (long)pw->pw_uid);
+	snprintf(gid, sizeof(gid), "\nGid:\t%ld\t", (long)pw->pw_gid);
+	endpwent();
+	world_proxy("-u", number, "-r", "/app=s", NULL);
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	ck_contains(read_file(name), gid);
+}
+
 /* In a root of its own; the backend's socket is found in there. */
 TEST(new_root)
 {
@@ -323,6 +348,7 @@ main(int argc, char **argv)
 		TIMES(stop_is_bounded, 2),
 		ONCE(closed_descriptors),
 		TIMES(privileges, root),
+		TIMES(user_by_number, 2 * root),
 		TIMES(new_root, root),
 		ONCE(unknown_user)
 	};

@@ -1388,19 +1388,60 @@ TEST(pid_file)
  * With User, and logs in a folder of that user's: opened anew, so that a file
  * may have been renamed; in root's folder lines go on to the file of before.
  */
+/* What was given as a descriptor is the same one, whatever the number is by
+   now: standard output is closed once the addresses are printed. */
+TEST(log_of_descriptor)
+{
+	int s = backend_listen("s", 4);
+
+	write_file("conf", "CustomLog fd:1\n" APP);
+	world_spawn("-1", "-f", "conf", "-l", format("unix:%s/front",
+	    world_dir()), NULL);
+	check_served(client_unix("front"), s, GET);
+	until_file("out", "GET /app");
+	renew(NULL);
+	check_served(client_unix("front"), s, "GET /app/2 HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	until_file("out", "GET /app/2");
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+}
+
+/* No number is a log's that is a client's, or anything else of ours. */
+TEST(log_of_a_client)
+{
+	int client, i, fds;
+
+	start("ProxyPass /app fd://s wait=60s\n");
+	fds = world_fds();
+	client = client_open();
+	send_text(client, GET);
+	world_until_fds(fds + 1);
+	for (i = 3; i < 12; i++) {
+		refused(format("ProxyPass /app fd://s wait=60s\n"
+		    "CustomLog fd:%d\n", i));
+		world_until_says("cannot open fd:", i - 2);
+	}
+	ck_assert(!readable(client, 0));
+	world_signal(SIGTERM);
+	world_until_says("stopping; ", 1);
+	stop_changed();
+}
+
 TEST(logs_of_user)
 {
 	int s = backend_listen("s", 4);
 
 	ck_assert_int_eq(mkdir("logs", 0755), 0);
-	if (_i == 0)
-		ck_assert_int_eq(chown("logs", 65534, 65534), 0);
-	start("User 65534\nErrorLog logs/e\nCustomLog logs/x\n" APP);
 	if (_i == 0) {
-		/* Root has made them; logrotate's "create" gives them away. */
+		ck_assert_int_eq(chown("logs", 65534, 65534), 0);
+	} else {
+		write_file("logs/e", "");
+		write_file("logs/x", "");
 		ck_assert_int_eq(chown("logs/e", 65534, 65534), 0);
 		ck_assert_int_eq(chown("logs/x", 65534, 65534), 0);
 	}
+	start("User 65534\nErrorLog logs/e\nCustomLog logs/x\n" APP);
 	check_served(client_open(), s, GET);
 	until_file("logs/x", "GET /app");
 	ck_assert_int_eq(rename("logs/x", "logs/x.1"), 0);
@@ -1616,6 +1657,8 @@ main(int argc, char **argv)
 		ONCE(notifies),
 		TIMES(privileges, root),
 		TIMES(inherited, 3),
+		ONCE(log_of_descriptor),
+		ONCE(log_of_a_client),
 		TIMES(flushing, quick),
 		TIMES(lingers, 1 + quick),
 		TIMES(ends_with_us, 3 * quick),

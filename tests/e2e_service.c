@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -218,6 +219,166 @@ TEST(ready_descriptor)
 	ck_contains(world_errors(), "\"9\" is not an open descriptor");
 }
 
+/* Nor one that is something else already. */
+TEST(ready_descriptor_listens)
+{
+	struct sockaddr_in addr;
+	int fd = supervisor_listen(&addr);
+
+	world_environment("LISTEN_FDS", "1");
+	world_environment("LISTEN_PID", "self");
+	world_inherit(fd, 3);
+	if (_i == 0)
+		world_spawn("-N", "3", "-r", "/app=s", NULL);
+	else
+		world_spawn("-c", "CustomLog fd:3", "-r", "/app=s", NULL);
+	ck_assert_int_eq(world_exit(), _i == 0 ? 2 : 1);
+	ck_contains(world_errors(), _i == 0 ? "\"3\" is not" :
+	    "cannot open fd:3: ");
+	close(fd);
+}
+
+/* One that cannot be reached is told, with its reason. */
+TEST(notify_too_long)
+{
+	char path[256];
+
+	memset(path, 'a', sizeof(path));
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	world_environment("NOTIFY_SOCKET", path);
+	world_proxy("-r", "/app=s", NULL);
+	world_stop("NOTIFY_SOCKET: File name too long");
+}
+
+/* A supervisor that has made its socket anew hears of the end. */
+TEST(notify_made_anew)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char path[128];
+	int fd, i;
+
+	snprintf(path, sizeof(path), "%s/notify", world_dir());
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	world_environment("NOTIFY_SOCKET", path);
+	for (i = 0; i < 2; i++) {
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr,
+		    sizeof(addr)), 0);
+		if (i == 0)
+			world_proxy("-r", "/app=s", NULL);
+		else
+			world_signal(SIGTERM);
+		ck_assert(readable(fd, WORLD_PATIENCE));
+		ck_assert_int_gt(recv(fd, buf, sizeof(buf), 0), 0);
+		ck_assert_int_eq(strncmp(buf, i == 0 ? "READY=1" :
+		    "STOPPING=1", i == 0 ? 7 : 10), 0);
+		close(fd);
+		ck_assert_int_eq(unlink("notify"), 0);
+	}
+	ck_assert_int_eq(world_exit(), 0);
+	ck_assert_ptr_null(strstr(world_errors(), "NOTIFY_SOCKET"));
+}
+
+/* ---- files that may be another's ---- */
+
+/* A pid file is a plain file with nothing or a number in it, or none of ours. */
+static const struct {
+	const char *text;
+	const char *says;
+} others[] = {
+	{ "precious\n", "it is a symbolic link" },
+	{ "12\n", "is no pid file" },	/* a hard link */
+	{ NULL, "is no pid file" },	/* a FIFO */
+	{ "Listen 80\n", "is no pid file" },
+	{ "1234567890123456\n", "is no pid file" }
+};
+
+TEST(pid_file_of_another)
+{
+	struct stat st;
+
+	if (_i == 2)
+		ck_assert_int_eq(mkfifo("p", 0600), 0);
+	else
+		write_file(_i < 2 ? "precious" : "p", others[_i].text);
+	if (_i == 0)
+		ck_assert_int_eq(symlink("precious", "p"), 0);
+	if (_i == 1)
+		ck_assert_int_eq(link("precious", "p"), 0);
+	world_spawn("-l", "127.0.0.1:0", "-c", "PidFile p", "-T", "1", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), others[_i].says);
+	ck_assert_int_eq(lstat("p", &st), 0);
+	if (_i != 2)
+		ck_assert_str_eq(read_file("p"), others[_i].text);
+}
+
+/* What is left of a crash names nobody, from the start on. */
+TEST(pid_file_of_the_dead)
+{
+	pid_t first;
+
+	snprintf(buf, sizeof(buf), "%d\n", (int)getpid());
+	write_file("p", buf);
+	world_spawn("-l", "127.0.0.1:0", "-c", "PidFile p", "-r", "/app=s",
+	    "sh", "-c", "echo >up; exec sleep 60", NULL);
+	until_file("up", "\n");
+	ck_assert_str_eq(read_file("p"), "");
+	first = world_pid();
+	world_also("-l", "127.0.0.1:0", "-c", "PidFile p", NULL);
+	ck_assert_int_eq(world_also_exit(), 1);
+	snprintf(buf, sizeof(buf), "it runs already, as process %d\n",
+	    (int)first);
+	ck_contains(world_also_errors(), buf);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
+}
+
+/*
+ * In the user's own folder a link leads to no file that the user could not
+ * write to; in another's, the user needs a file.
+ */
+TEST(log_of_user)
+{
+	ck_assert_int_eq(mkdir("logs", 0755), 0);
+	if (_i == 0) {
+		write_file("precious", "root's\n");
+		ck_assert_int_eq(symlink("../precious", "logs/x"), 0);
+		ck_assert_int_eq(lchown("logs/x", 65534, 65534), 0);
+		ck_assert_int_eq(chown("logs", 65534, 65534), 0);
+	}
+	world_spawn("-u", "nobody", "-l", "127.0.0.1:0", "-c", _i < 2 ?
+	    "CustomLog logs/x" : "ErrorLog logs/x", "-T", "1", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	snprintf(buf, sizeof(buf), "install -o nobody /dev/null %s/logs/x",
+	    world_dir());
+	ck_contains(world_errors(), buf);
+	if (_i == 0)
+		ck_assert_str_eq(read_file("precious"), "root's\n");
+	else
+		ck_assert_int_eq(access("logs/x", F_OK), -1);
+}
+
+/* A file that may not grow any more loses lines, and no client. */
+TEST(file_size)
+{
+	struct rlimit limit, small;
+	int i;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = limit;
+	small.rlim_cur = 1024;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	world_proxy("-c", "CustomLog x", NULL);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (i = 0; i < 30; i++)
+		ck_assert_int_eq(status_of(exchange("GET / HTTP/1.0\r\n\r\n")),
+		    404);
+	world_stop("");
+}
+
 /* A log file is appended to, and after SIGUSR1 another of the same name. */
 TEST(error_log)
 {
@@ -252,21 +413,29 @@ TEST(full_log)
 	world_stop("");
 }
 
-static const struct test tests[] = {
-	TIMES(inherits, 3),
-	ONCE(not_ours),
-	ONCE(shut_down),
-	ONCE(first_shut_down),
-	ONCE(not_a_listener),
-	ONCE(notify),
-	ONCE(ready_descriptor),
-	ONCE(error_log),
-	ONCE(full_log)
-};
-
 int
 main(int argc, char **argv)
 {
+	int root = geteuid() == 0;
+	const struct test tests[] = {
+		TIMES(inherits, 3),
+		ONCE(not_ours),
+		ONCE(shut_down),
+		ONCE(first_shut_down),
+		ONCE(not_a_listener),
+		ONCE(notify),
+		ONCE(ready_descriptor),
+		TIMES(ready_descriptor_listens, 2),
+		ONCE(notify_too_long),
+		ONCE(notify_made_anew),
+		TIMES(pid_file_of_another, COUNT(others)),
+		ONCE(pid_file_of_the_dead),
+		ONCE(file_size),
+		ONCE(error_log),
+		ONCE(full_log),
+		TIMES(log_of_user, 3 * root)
+	};
+
 	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
 	    world_end);
 }

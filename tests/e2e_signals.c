@@ -104,6 +104,7 @@ accept_late(void)
 {
 	int fd;
 
+	alarm(60);
 	while (access("go", F_OK) == -1)
 		nap();
 	for (;;) {
