@@ -65,7 +65,8 @@ struct config_flush {
 struct config_listen {
 	struct sock_addr addr;
 	int inherited;		/* this descriptor and no address, or -1 */
-	bool twin;		/* the IPv4 half of the entry before */
+	bool twin;		/* the IPv4 half of the entry before; it may
+				   serve alone */
 	int mode;		/* of a socket file, or -1 */
 	char *owner;		/* of the file, or NULL */
 	char *group;

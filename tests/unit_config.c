@@ -171,6 +171,8 @@ static const char *const goods[] = {
 	"Listen [2001:db8::1]:8080",
 	"Listen 80 http",
 	"Listen [::1]:80 HTTP",
+	"Listen localhost:80",
+	"Listen [fe80::1%1]:80",
 	"Listen fd:3 http",
 	"Listen unix:/run/http.sock",
 	"Listen unix:/s http mode=0660 owner=www group=staff",
@@ -464,8 +466,13 @@ static const struct {
 	{ "Listen fd:x", "Listen fd: must be a number from 0 to 2147483647, "
 	    "near \"x\"" },
 	{ "Listen 4294967376", "Listen: " PORT ", near \"4294967376\"" },
-	{ "Listen localhost:80", "Listen: not a numeric address (IPv6 goes "
-	    "in brackets), near \"localhost:80\"" },
+	{ "Listen example.com:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"example.com:80\"" },
+	{ "Listen localhost", "Listen: " PORT ", near \"localhost\"" },
+	{ "Listen [fe80::1%nonesuch]:80", "Listen: there is no such network "
+	    "interface, near \"[fe80::1%nonesuch]:80\"" },
+	{ "Listen [::1%1]:80", "Listen: only a link-local address (fe80::) "
+	    "has a zone, near \"[::1%1]:80\"" },
 	{ "Listen ::1:80", "Listen: not a numeric address (IPv6 goes "
 	    "in brackets), near \"::1:80\"" },
 	{ "Listen [127.0.0.1]:80", "Listen: not a numeric address (IPv6 goes "
@@ -477,7 +484,7 @@ static const struct {
 	{ "Listen 127.0.0.256:80", "Listen: not a numeric address (IPv6 goes "
 	    "in brackets), near \"127.0.0.256:80\"" },
 	{ "Listen [1111:2222:3333:4444:5555:6666:7777:8888:999999]:80",
-	    "Listen: not a numeric address, near "
+	    "Listen: not a numeric address (IPv6 goes in brackets), near "
 	    "\"[1111:2222:3333:4444:5555:6666:7777:8888:999999]:80\"" },
 	{ "Listen unix:run/s", "Listen: the path of a unix: address must be "
 	    "absolute, near \"unix:run/s\"" },
@@ -836,13 +843,13 @@ must_listen(int i, const char *address, int inherited, bool twin, int mode,
 
 TEST(listeners)
 {
-	int n = 9;
+	int n = 11;
 
 	read_text("Listen 127.0.0.1:81\nListen [::1]:82 http\n"
 	    "Listen unix:/x/y\nListen 83 http\nListen fd:7\n"
 	    "Listen unix:/z mode=0640 owner=o group=g\n"
 	    "Listen unix:/z owner=o mode=7 owner=p http mode=000\n"
-	    "Listen fd:7 http\nListen fd:0\n");
+	    "Listen fd:7 http\nListen fd:0\nListen localhost:84\n");
 	ck_assert_str_eq(reported, "");
 	must_listen(0, "127.0.0.1:81", -1, false, -1, NULL, NULL);
 	must_listen(1, "[::1]:82", -1, false, -1, NULL, NULL);
@@ -853,6 +860,8 @@ TEST(listeners)
 	must_listen(6, "unix:/z", -1, false, 0640, "o", "g");
 	must_listen(7, "unix:/z", -1, false, 0, "p", NULL);
 	must_listen(8, NULL, 0, false, -1, NULL, NULL);
+	must_listen(9, "[::1]:84", -1, false, -1, NULL, NULL);
+	must_listen(10, "127.0.0.1:84", -1, true, -1, NULL, NULL);
 	ck_assert_int_eq(config->listeners, n);
 
 	/* One that is named already counts once. */
