@@ -1070,6 +1070,12 @@ TEST(escaped)
 		for (p = reported; *p != '\0'; p++)
 			MUST(*p == '\n' || (*p >= ' ' && *p < 0x7f));
 	}
+	/* The place as well, for what is said of a route later. */
+	renew();
+	config_text(config, "\x1b", "/d", TEXT("Bogus\nProxyPass / !"));
+	ck_assert_str_eq(reported, "\\x1b:1: unknown directive, near "
+	    "\"Bogus\"\n");
+	ck_assert_str_eq(config->targets[0].where, "\\x1b:2");
 	/* Cut, and never in the middle of an escape. */
 	for (i = 0; i < 8; i++) {
 		static char line[2048];
