@@ -576,6 +576,7 @@ config_new(void (*report)(const char *line))
 		free(c);
 		return NULL;
 	}
+	c->flush_end = &c->flushes;
 	c->limits.line = 8190;
 	c->limits.field = 8190;
 	c->limits.fields = 100;

@@ -79,7 +79,7 @@ struct config {
 	struct config_target *targets;
 	uint32_t ntargets;
 	uint32_t nqueues;	/* different socket paths */
-	struct config_flush *flushes;
+	struct config_flush *flushes, **flush_end;
 	struct http_limits limits;
 	uint32_t head_ms;	/* RequestReadTimeout header= */
 	uint32_t flush_ms;	/* Timeout */

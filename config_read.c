@@ -190,7 +190,7 @@ next_word(char **text, bool *bad)
 void
 config_read_line(struct config_reader *r, char *line)
 {
-	char *words[CONFIG_WORDS + 1], *word;
+	char *words[CONFIG_WORDS + 1], *word = NULL;
 	bool bad = false;
 	int n = 0;
 
@@ -207,8 +207,7 @@ config_read_line(struct config_reader *r, char *line)
 	}
 	words[n] = NULL;
 	if (bad)
-		config_read_error(r, "a quote has no end, near \"%s\"",
-		    words[n - 1]);
+		config_read_error(r, "a quote has no end, near \"%s\"", word);
 	else if (n > 0)
 		r->run(r, words, n);
 }

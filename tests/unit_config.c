@@ -1410,6 +1410,51 @@ TEST(targets_many)
 	}
 }
 
+/*
+ * Doubles, and flushers that are all different: what looked at all that were
+ * before, for each, would be at it for minutes.
+ */
+TEST(targets_long)
+{
+	static char text[16 << 20];
+	size_t n = 0, rest;
+	int i;
+
+	n += (size_t)sprintf(text + n, "Listen 0\nProxyPass /a !\n");
+	for (i = 0; i < 250000; i++)
+		n += (size_t)sprintf(text + n, "ProxyPass /a/b !\n"
+		    "ProxyPass /f fd:///s header=A:%d\n", i % 249900);
+	read_text(text);
+	log_level(LOG_L_ERROR);
+	ck_assert(config_finish(config));
+	log_level(LOG_L_NOTICE);
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->ntargets, 500001);
+	ck_assert(config->targets[1].hidden && !config->targets[2].hidden &&
+	    config->targets[3].hidden && config->targets[4].hidden);
+	ck_assert_int_eq(route_match(config->routes, "/a/b", 4, &rest), 0);
+	ck_assert_int_eq(route_match(config->routes, "/f/x", 4, &rest), 2);
+	ck_assert_int_eq(route_match(config->routes, "", 0, &rest), -1);
+	ck_assert(config->targets[2].flush != config->targets[4].flush);
+}
+
+/* As many routes to one socket, for what is told besides. */
+TEST(targets_alike)
+{
+	static char text[16 << 20];
+	size_t n = (size_t)sprintf(text, "Listen 0\n");
+	int i;
+
+	for (i = 0; i < 250000; i++)
+		n += (size_t)sprintf(text + n, "ProxyPass /%d fd:///s "
+		    "flusher=none\n", i);
+	read_text(text);
+	ck_assert(config_finish(config));
+	catch_stderr();
+	config_route_notes(config);
+	ck_assert_str_eq(caught(), "");
+}
+
 TEST(targets_too_many)
 {
 	char text[64], expected[128];
@@ -2142,6 +2187,8 @@ static const struct test tests[] = {
 	ONCE(abstract_too_long),
 #endif
 	ONCE(targets_many),
+	ONCE(targets_long),
+	ONCE(targets_alike),
 	ONCE(targets_too_many),
 	ONCE(socket_too_long),
 	ONCE(headers),
