@@ -110,8 +110,7 @@ set_log(struct config_reader *r, char **words)
 
 	for (i = 0; i < sizeof(own) / sizeof(*own); i++)
 		if (strcmp(name, own[i].file) == 0)
-			words[1] = (char *)own[i].name;
-	name = words[1];
+			name = words[1] = (char *)own[i].name;
 	given = strncmp(name, "fd:", 3) == 0;
 	if (given && !config_read_number(r, "a log's fd:", name + 3, 0, INT_MAX,
 	    &fd))
@@ -577,6 +576,7 @@ config_new(void (*report)(const char *line))
 		free(c);
 		return NULL;
 	}
+	c->flush_end = &c->flushes;
 	c->limits.line = 8190;
 	c->limits.field = 8190;
 	c->limits.fields = 100;

@@ -65,7 +65,8 @@ struct config_flush {
 struct config_listen {
 	struct sock_addr addr;
 	int inherited;		/* this descriptor and no address, or -1 */
-	bool twin;		/* the IPv4 half of the entry before */
+	bool twin;		/* the IPv4 half of the entry before; it may
+				   serve alone */
 	int mode;		/* of a socket file, or -1 */
 	char *owner;		/* of the file, or NULL */
 	char *group;
@@ -78,7 +79,7 @@ struct config {
 	struct config_target *targets;
 	uint32_t ntargets;
 	uint32_t nqueues;	/* different socket paths */
-	struct config_flush *flushes;
+	struct config_flush *flushes, **flush_end;
 	struct http_limits limits;
 	uint32_t head_ms;	/* RequestReadTimeout header= */
 	uint32_t flush_ms;	/* Timeout */

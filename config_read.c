@@ -17,6 +17,18 @@
 #define BYTES_MAX	((size_t)16 * 1024 * 1024)
 #define TIME_MAX	864000000ul	/* ms; clocks wrap later */
 
+/* What a terminal would obey is escaped, as in all messages. */
+static void
+escape(char *dst, size_t size, const char *src)
+{
+	size_t n = 0;
+
+	for (*dst = '\0'; *src != '\0' && n + 5 < size; src++)
+		n += text_format(dst + n, size - n,
+		    *src >= ' ' && *src < 0x7f ? "%c" : "\\x%02x",
+		    (unsigned char)*src);
+}
+
 static void
 write_place(const struct config_reader *r, char *dst, size_t size)
 {
@@ -38,7 +50,7 @@ void
 config_read_error(struct config_reader *r, const char *fmt, ...)
 {
 	struct config *c = r->config;
-	char text[LOG_LINE], line[LOG_LINE], *p;
+	char text[LOG_LINE], line[LOG_LINE];
 	size_t n;
 	va_list ap;
 
@@ -56,11 +68,7 @@ config_read_error(struct config_reader *r, const char *fmt, ...)
 		text_vformat(text + n, sizeof(text) - n, fmt, ap);
 		va_end(ap);
 	}
-	/* What a terminal would obey is escaped, as in all messages. */
-	for (n = 0, p = text; *p != '\0' && n + 5 < sizeof(line); p++)
-		n += text_format(line + n, sizeof(line) - n,
-		    *p >= ' ' && *p < 0x7f ? "%c" : "\\x%02x",
-		    (unsigned char)*p);
+	escape(line, sizeof(line), text);
 	c->report(line);
 }
 
@@ -77,9 +85,10 @@ config_read_copy(struct config_reader *r, const char *text)
 char *
 config_read_place(struct config_reader *r)
 {
-	char place[1024];
+	char text[LOG_LINE], place[LOG_LINE];
 
-	write_place(r, place, sizeof(place));
+	write_place(r, text, sizeof(text));
+	escape(place, sizeof(place), text);
 	return config_read_copy(r, place);
 }
 
@@ -181,7 +190,7 @@ next_word(char **text, bool *bad)
 void
 config_read_line(struct config_reader *r, char *line)
 {
-	char *words[CONFIG_WORDS + 1], *word;
+	char *words[CONFIG_WORDS + 1], *word = NULL;
 	bool bad = false;
 	int n = 0;
 
@@ -198,8 +207,7 @@ config_read_line(struct config_reader *r, char *line)
 	}
 	words[n] = NULL;
 	if (bad)
-		config_read_error(r, "a quote has no end, near \"%s\"",
-		    words[n - 1]);
+		config_read_error(r, "a quote has no end, near \"%s\"", word);
 	else if (n > 0)
 		r->run(r, words, n);
 }

@@ -9,6 +9,8 @@
 #include "config_route.h"
 #include "log.h"
 
+#define SHARED	64	/* routes back */
+
 /* A ProxyPass line, until all its words are read. */
 struct pass {
 	struct config_target t;
@@ -277,20 +279,27 @@ free_flush(struct config_flush *f)
 	free(f);
 }
 
-/* The flusher is made at the end, when ServerTokens is known. */
+/*
+ * The flusher is made at the end, when ServerTokens is known.  One is shared
+ * with the routes just before: where each has its own, looking at all of them
+ * would take its time.
+ */
 static bool
 pass_flusher(struct config_reader *r, struct pass *p)
 {
-	struct config_flush *f, **last = &r->config->flushes;
+	struct config *c = r->config;
+	struct config_flush *f;
 	const char *name = p->flusher;
 	char path[4096];
+	uint32_t i;
 
 	if (strncmp(name, "file:", 5) == 0 && name[5] != '/') {
 		text_format(path, sizeof(path), "file:%s/%s", r->dir, name + 5);
 		name = path;
 	}
-	for (; (f = *last) != NULL; last = &f->next) {
-		if (strcmp(f->name, name) == 0 &&
+	for (i = c->ntargets; i > 0 && i + SHARED > c->ntargets; i--) {
+		f = c->targets[i - 1].flush_spec;
+		if (f != NULL && strcmp(f->name, name) == 0 &&
 		    strcmp(f->headers, p->headers) == 0) {
 			p->t.flush_spec = f;
 			return true;
@@ -309,7 +318,8 @@ pass_flusher(struct config_reader *r, struct pass *p)
 		free_flush(f);
 		return false;
 	}
-	*last = p->t.flush_spec = f;
+	*c->flush_end = p->t.flush_spec = f;
+	c->flush_end = &f->next;
 	return true;
 }
 
@@ -318,6 +328,8 @@ add_target(struct config_reader *r, const char *path, struct config_target *t)
 {
 	struct config *c = r->config;
 	struct config_target *all = c->targets;
+	size_t rest;
+	int before;
 
 	/* Room is doubled at each power of two. */
 	if ((c->ntargets & (c->ntargets - 1)) == 0) {
@@ -332,7 +344,10 @@ add_target(struct config_reader *r, const char *path, struct config_target *t)
 	t->path = config_read_copy(r, path);
 	t->where = config_read_place(r);
 	all[c->ntargets] = *t;
-	if (route_add(c->routes, path) != (int)c->ntargets)
+	/* One that is never reached is not in the way, by any number. */
+	before = route_match(c->routes, path, strlen(path), &rest);
+	if (route_add(c->routes, before == ROUTE_NONE ? path : "") !=
+	    (int)c->ntargets)
 		config_read_error(r, "out of memory");
 	c->ntargets++;
 }
@@ -469,6 +484,7 @@ config_route_notes(const struct config *config)
 			    t->where, t->path);
 			return;
 		}
+		return;		/* all have the same socket */
 	}
 }
 

@@ -303,8 +303,8 @@ is_descriptor(const char *text)
 	if (text_number(text, 10, INT_MAX, &n) && n > STDERR_FILENO &&
 	    fcntl((int)n, F_GETFD) != -1 && !sock_listens((int)n))
 		return true;
-	text_write(STDERR_FILENO, "fdproxy: \"%s\" is not an open "
-	    "descriptor above 2 that can be written to\n", text);
+	log_error("\"%s\" is not an open descriptor above 2 that can be "
+	    "written to", text);
 	return false;
 }
 
@@ -316,9 +316,29 @@ number(int option, const char *text, unsigned long max)
 
 	if (text_number(text, 10, max, &n) && n > 0)
 		return (uint32_t)n;
-	text_write(STDERR_FILENO, "fdproxy: -%c: a number from 1 to %lu "
-	    "expected, near \"%s\"\n", option, max, text);
+	log_error("-%c: a number from 1 to %lu expected, near \"%s\"", option,
+	    max, text);
 	return 0;
+}
+
+static void
+write_usage(void)
+{
+	text_write(STDERR_FILENO, "%sfdproxy -h explains the options\n",
+	    usage);
+}
+
+/* Two long options are what everybody tries; getopt(3) refuses all others. */
+static int
+next_option(void)
+{
+	const char *word = optind < plan.argc ? plan.argv[optind] : "";
+
+	if (strcmp(word, "--help") == 0)
+		return 'h';
+	if (strcmp(word, "--version") == 0)
+		return 'V';
+	return getopt(plan.argc, plan.argv, "+1c:df:hH:l:N:n:r:T:tu:Vv");
 }
 
 /*
@@ -330,8 +350,7 @@ read_options(struct config *c)
 {
 	int ch;
 
-	while ((ch = getopt(plan.argc, plan.argv,
-	    "+1c:df:hH:l:N:n:r:T:tu:Vv")) != -1) {
+	while ((ch = next_option()) != -1) {
 		switch (ch) {
 		case '1':
 			options.print = true;
@@ -390,7 +409,7 @@ read_options(struct config *c)
 			options.verbose++;
 			break;
 		default:
-			text_write(STDERR_FILENO, "%s", usage);
+			write_usage();
 			return 2;
 		}
 	}
@@ -456,6 +475,8 @@ run(void)
 	good = config_finish(c) && child_fits(c);
 	if (!good && heir && !options.test)
 		renew_again(plan.argv, plan.adopted);
+	if (!good && plan.argc < 2)
+		write_usage();
 	if (!good)
 		return options.test ? 2 : failure(2);
 	set_level(c);

@@ -19,8 +19,9 @@ struct route_table	*route_new(void);
 void			 route_free(struct route_table *table);
 
 /*
- * Add a route; the table keeps a copy of path, which must begin with '/'.
- * Returns the index of the new route, counting from 0, or -1 without memory.
+ * Add a route; the table keeps a copy of path, which must begin with '/', or is
+ * empty: nothing matches it.  Returns the index of the new route, counting from
+ * 0, or -1 without memory.
  */
 int	route_add(struct route_table *table, const char *path);
 

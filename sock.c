@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -223,14 +224,39 @@ any_host(struct sock_addr *addr, int family, unsigned int port)
 	return &addr->u.in6.sin6_addr;
 }
 
+/*
+ * An address in brackets, taken apart in place: "fe80::1%eth0" has a zone, an
+ * interface by its name or number.  Systems ignore that of an address which is
+ * not link-local, so it would not be found again.
+ */
+static const char *
+parse_in6(char *host, struct sockaddr_in6 *in6)
+{
+	char *zone = strchr(host, '%');
+	unsigned long id = 0;
+
+	if (zone != NULL)
+		*zone++ = '\0';
+	if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+		return "not a numeric address (IPv6 goes in brackets)";
+	if (zone == NULL)
+		return NULL;
+	if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
+		return "only a link-local address (fe80::) has a zone";
+	if (!text_number(zone, 10, UINT32_MAX, &id) || id == 0)
+		id = if_nametoindex(zone);
+	in6->sin6_scope_id = (uint32_t)id;
+	return id == 0 ? "there is no such network interface" : NULL;
+}
+
 const char *
 sock_parse(const char *text, struct sock_addr addr[2], int *n)
 {
-	char host[INET6_ADDRSTRLEN];
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
 	const char *colon;
 	unsigned long port;
 	size_t len;
-	int family;
+	bool local;
 
 	*n = 1;
 	if (strncmp(text, "unix:", 5) == 0) {
@@ -246,22 +272,27 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 	if (!text_number(colon == NULL ? text : colon + 1, 10, 65535, &port))
 		return "not an [address:]port with a port from 0 to 65535";
 	len = colon == NULL ? 0 : (size_t)(colon - text);
-	if (len == 0 || (len == 1 && *text == '*')) {
+	local = len == 9 && strncmp(text, "localhost", 9) == 0;
+	if (local || len == 0 || (len == 1 && *text == '*')) {
 		any_host(&addr[0], AF_INET6, (unsigned int)port);
 		any_host(&addr[1], AF_INET, (unsigned int)port);
+		if (local) {
+			addr[0].u.in6.sin6_addr = in6addr_loopback;
+			addr[1].u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		}
 		*n = 2;
 		return NULL;
-	}
-	family = *text == '[' && text[len - 1] == ']' ? AF_INET6 : AF_INET;
-	if (family == AF_INET6) {
-		text++;
-		len -= 2;
 	}
 	if (len >= sizeof(host))
 		return "not a numeric address";
 	memcpy(host, text, len);
 	host[len] = '\0';
-	if (inet_pton(family, host, any_host(&addr[0], family,
+	if (*host == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		any_host(&addr[0], AF_INET6, (unsigned int)port);
+		return parse_in6(host + 1, &addr[0].u.in6);
+	}
+	if (inet_pton(AF_INET, host, any_host(&addr[0], AF_INET,
 	    (unsigned int)port)) != 1)
 		return "not a numeric address (IPv6 goes in brackets)";
 	return NULL;
@@ -317,6 +348,7 @@ const char *
 sock_host(const struct sock_addr *addr, char *dst, size_t size)
 {
 	unsigned char a[16];
+	size_t n;
 
 	if (addr->u.sa.sa_family == AF_INET) {
 		memcpy(a, &addr->u.in.sin_addr, 4);
@@ -324,7 +356,13 @@ sock_host(const struct sock_addr *addr, char *dst, size_t size)
 	}
 	if (addr->u.sa.sa_family == AF_INET6) {
 		memcpy(a, &addr->u.in6.sin6_addr, 16);
-		return text_in6(a, dst, size);
+		text_in6(a, dst, size);
+		n = strlen(dst);
+		/* Its number: a name takes a descriptor, and may change. */
+		if (addr->u.in6.sin6_scope_id != 0)
+			text_format(dst + n, size - n, "%%%u",
+			    (unsigned int)addr->u.in6.sin6_scope_id);
+		return dst;
 	}
 	text_format(dst, size, "unix");
 	return dst;
@@ -352,7 +390,7 @@ sock_set_port(struct sock_addr *addr, unsigned int port)
 const char *
 sock_text(const struct sock_addr *addr, char *dst, size_t size)
 {
-	char host[INET6_ADDRSTRLEN] = "", path[SOCK_TEXT];
+	char host[INET6_ADDRSTRLEN + 12] = "", path[SOCK_TEXT];
 
 	sock_host(addr, host, sizeof(host));
 	if (addr->u.sa.sa_family == AF_INET)

@@ -41,9 +41,10 @@ struct sock_addr {
 
 /*
  * Read "[address:]port" with a numeric address ("127.0.0.1:80", "[::1]:80",
- * "*:80"), "unix:/path", or "unix:@name" (abstract, Linux).  A port without an
- * address is every address: two entries, IPv6 first.  Sets *n to the number of
- * entries.  Returns NULL, or what is wrong.
+ * "[fe80::1%eth0]:80", "*:80"), "unix:/path", or "unix:@name" (abstract,
+ * Linux).  A port without an address is every address, and "localhost" both of
+ * the loopback's: two entries, IPv6 first.  Sets *n to the number of entries.
+ * Returns NULL, or what is wrong.
  */
 const char	*sock_parse(const char *text, struct sock_addr addr[2],
 		    int *n);
@@ -70,7 +71,10 @@ const char	*sock_path(const struct sock_addr *addr, char *dst,
 const char	*sock_text(const struct sock_addr *addr, char *dst,
 		    size_t size);
 
-/* The numeric host alone, and the port (0 for AF_UNIX: "unix"). */
+/*
+ * The numeric host alone, with a zone as "fe80::1%2", and the port (0 for
+ * AF_UNIX: "unix").
+ */
 const char	*sock_host(const struct sock_addr *addr, char *dst,
 		    size_t size);
 unsigned int	 sock_port(const struct sock_addr *addr);

@@ -3,7 +3,7 @@
     python3 backend.py /tmp/app.sock
     fdproxy -l 127.0.0.1:8080 -r /=/tmp/app.sock
 """
-import contextlib, os, socket, sys
+import contextlib, os, socket, sys, time
 
 with contextlib.suppress(FileNotFoundError):
     os.unlink(sys.argv[1])
@@ -22,6 +22,6 @@ while True:
         client.settimeout(2)
         client.sendall(b"Hello from Python.\n")     # the body alone
         client.shutdown(socket.SHUT_WR)             # its end
-        for _ in range(64):                         # what nobody has read
-            if not client.recv(4096):
-                break
+        last = time.monotonic() + 3                 # what nobody has read
+        while client.recv(4096) and time.monotonic() < last:
+            pass

@@ -6,7 +6,7 @@
 Only the accepting differs from any other http.server: what is accepted is a
 connection of fdproxy's, and the client comes out of it.
 """
-import contextlib, http.server, os, socket, socketserver, sys
+import contextlib, http.server, os, socket, socketserver, sys, time
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -28,9 +28,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         with client, contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_WR)
             client.settimeout(2)
-            for _ in range(64):
-                if not client.recv(4096):
-                    break
+            last = time.monotonic() + 3
+            while client.recv(4096) and time.monotonic() < last:
+                pass
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

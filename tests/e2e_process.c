@@ -34,32 +34,62 @@ output(void)
 
 TEST(version_and_help)
 {
-	world_spawn("-V", NULL);
+	world_spawn(_i == 0 ? "-V" : "--version", NULL);
 	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_str_eq(world_errors(), "");
 	ck_assert_int_eq(strncmp(output(), "fdproxy ", 8), 0);
 	ck_assert(strstr(buf, "(epoll)") || strstr(buf, "(kqueue)") ||
 	    strstr(buf, "(poll)"));
-	world_spawn("-h", NULL);
+	world_spawn(_i == 0 ? "-h" : "--help", NULL);
 	ck_assert_int_eq(world_exit(), 0);
 	ck_assert_str_eq(world_errors(), "");
 	ck_assert_int_eq(strncmp(output(), "usage: fdproxy [-1", 18), 0);
+	/* Behind other options, and not for what is their argument. */
+	world_spawn("-v", "-t", _i == 0 ? "-V" : "--version", "-x", NULL);
+	ck_assert_int_eq(world_exit(), 0);
+	world_spawn("-c", _i == 0 ? "-V" : "--version", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "-c: unknown directive");
 }
+
+#define HINT	"\nfdproxy -h explains the options\n"
 
 TEST(usage_errors)
 {
-	world_spawn("-x", NULL);
-	ck_assert_int_eq(world_exit(), 2);
-	ck_contains(world_errors(), "usage: fdproxy ");
+	static const char *const wrong[] = { "-x", "--x", "--helper",
+	    "--version=1", "-r" };
+	int i;
+
+	for (i = 0; i < COUNT(wrong); i++) {
+		world_spawn(wrong[i], NULL);
+		ck_assert_int_eq(world_exit(), 2);
+		ck_contains(world_errors(), "usage: fdproxy ");
+		ck_contains(world_errors(), HINT);
+		ck_assert_str_eq(output(), "");
+	}
 	world_spawn("-n", "0", NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "-n: a number from 1");
 	world_spawn("-T", "1s", NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "-T: a number from 1");
+	/* What a terminal would obey stays in no message. */
+	world_spawn("-n", "\x1b[2J", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "near \"\\x1b[2J\"\n");
+	world_spawn("-l", "127.0.0.1:0", "-N", "\x1b[2J", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "\"\\x1b[2J\" is not an open");
 	world_spawn(NULL);
 	ck_assert_int_eq(world_exit(), 2);
 	ck_contains(world_errors(), "nothing to listen on");
+	ck_contains(world_errors(), "\nusage: fdproxy ");
+	ck_contains(world_errors(), HINT);
+	/* Who gives something to do is told what is wrong with it alone. */
+	world_spawn("-r", "/=s", NULL);
+	ck_assert_int_eq(world_exit(), 2);
+	ck_contains(world_errors(), "nothing to listen on");
+	ck_assert(strstr(world_errors(), "usage") == NULL);
 }
 
 /* Every error in one run, each with its place, and nothing is started. */
@@ -335,7 +365,7 @@ main(int argc, char **argv)
 {
 	int root = geteuid() == 0;
 	const struct test tests[] = {
-		ONCE(version_and_help),
+		TIMES(version_and_help, 2),
 		ONCE(usage_errors),
 		ONCE(configuration_errors),
 		ONCE(configuration_test),

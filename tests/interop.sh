@@ -62,6 +62,30 @@ curl -sS $url/bepy >/dev/null || die "examples/backend.py"
 curl -sS $url/bec >/dev/null || die "examples/backend.c"
 ok "curl: GET, HEAD, HTTP/1.0, the example backends"
 
+cat >drip.py <<'S'
+import socket, sys, time
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+client.send(f"GET /{sys.argv[2]} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+while b"Hello" not in client.recv(4096):
+    pass
+open("dripping", "w")
+while True:
+    client.send(b"x")
+    time.sleep(0.5)
+S
+for backend in bepy bec; do	# they serve one client at a time
+	rm -f dripping
+	python3 drip.py $port $backend 2>/dev/null & dripper=$!
+	pids="$pids $dripper"
+	until [ -e dripping ]; do
+		kill -0 $dripper || die "$backend: no answer"
+	done
+	curl -sS -m 20 $url/$backend >/dev/null ||
+	    die "$backend: a slow client keeps the next one waiting"
+	wait $dripper && die "$backend: the slow client is not closed"
+done
+ok "the example backends: a client that sends without end is left soon"
+
 test "$(curl -sS -H Expect: --data-binary @body $url/md5)" = "$digest" ||
     die "POST of 1 MiB"
 ok "curl: POST of 1 MiB, the digest is equal"

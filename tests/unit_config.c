@@ -171,6 +171,8 @@ static const char *const goods[] = {
 	"Listen [2001:db8::1]:8080",
 	"Listen 80 http",
 	"Listen [::1]:80 HTTP",
+	"Listen localhost:80",
+	"Listen [fe80::1%1]:80",
 	"Listen fd:3 http",
 	"Listen unix:/run/http.sock",
 	"Listen unix:/s http mode=0660 owner=www group=staff",
@@ -464,8 +466,13 @@ static const struct {
 	{ "Listen fd:x", "Listen fd: must be a number from 0 to 2147483647, "
 	    "near \"x\"" },
 	{ "Listen 4294967376", "Listen: " PORT ", near \"4294967376\"" },
-	{ "Listen localhost:80", "Listen: not a numeric address (IPv6 goes "
-	    "in brackets), near \"localhost:80\"" },
+	{ "Listen example.com:80", "Listen: not a numeric address (IPv6 goes "
+	    "in brackets), near \"example.com:80\"" },
+	{ "Listen localhost", "Listen: " PORT ", near \"localhost\"" },
+	{ "Listen [fe80::1%nonesuch]:80", "Listen: there is no such network "
+	    "interface, near \"[fe80::1%nonesuch]:80\"" },
+	{ "Listen [::1%1]:80", "Listen: only a link-local address (fe80::) "
+	    "has a zone, near \"[::1%1]:80\"" },
 	{ "Listen ::1:80", "Listen: not a numeric address (IPv6 goes "
 	    "in brackets), near \"::1:80\"" },
 	{ "Listen [127.0.0.1]:80", "Listen: not a numeric address (IPv6 goes "
@@ -477,7 +484,7 @@ static const struct {
 	{ "Listen 127.0.0.256:80", "Listen: not a numeric address (IPv6 goes "
 	    "in brackets), near \"127.0.0.256:80\"" },
 	{ "Listen [1111:2222:3333:4444:5555:6666:7777:8888:999999]:80",
-	    "Listen: not a numeric address, near "
+	    "Listen: not a numeric address (IPv6 goes in brackets), near "
 	    "\"[1111:2222:3333:4444:5555:6666:7777:8888:999999]:80\"" },
 	{ "Listen unix:run/s", "Listen: the path of a unix: address must be "
 	    "absolute, near \"unix:run/s\"" },
@@ -836,13 +843,13 @@ must_listen(int i, const char *address, int inherited, bool twin, int mode,
 
 TEST(listeners)
 {
-	int n = 9;
+	int n = 11;
 
 	read_text("Listen 127.0.0.1:81\nListen [::1]:82 http\n"
 	    "Listen unix:/x/y\nListen 83 http\nListen fd:7\n"
 	    "Listen unix:/z mode=0640 owner=o group=g\n"
 	    "Listen unix:/z owner=o mode=7 owner=p http mode=000\n"
-	    "Listen fd:7 http\nListen fd:0\n");
+	    "Listen fd:7 http\nListen fd:0\nListen localhost:84\n");
 	ck_assert_str_eq(reported, "");
 	must_listen(0, "127.0.0.1:81", -1, false, -1, NULL, NULL);
 	must_listen(1, "[::1]:82", -1, false, -1, NULL, NULL);
@@ -853,6 +860,8 @@ TEST(listeners)
 	must_listen(6, "unix:/z", -1, false, 0640, "o", "g");
 	must_listen(7, "unix:/z", -1, false, 0, "p", NULL);
 	must_listen(8, NULL, 0, false, -1, NULL, NULL);
+	must_listen(9, "[::1]:84", -1, false, -1, NULL, NULL);
+	must_listen(10, "127.0.0.1:84", -1, true, -1, NULL, NULL);
 	ck_assert_int_eq(config->listeners, n);
 
 	/* One that is named already counts once. */
@@ -1061,6 +1070,12 @@ TEST(escaped)
 		for (p = reported; *p != '\0'; p++)
 			MUST(*p == '\n' || (*p >= ' ' && *p < 0x7f));
 	}
+	/* The place as well, for what is said of a route later. */
+	renew();
+	config_text(config, "\x1b", "/d", TEXT("Bogus\nProxyPass / !"));
+	ck_assert_str_eq(reported, "\\x1b:1: unknown directive, near "
+	    "\"Bogus\"\n");
+	ck_assert_str_eq(config->targets[0].where, "\\x1b:2");
 	/* Cut, and never in the middle of an escape. */
 	for (i = 0; i < 8; i++) {
 		static char line[2048];
@@ -1393,6 +1408,51 @@ TEST(targets_many)
 		ck_assert_uint_eq(config->targets[i].queue,
 		    config->targets[i % 10].queue);
 	}
+}
+
+/*
+ * Doubles, and flushers that are all different: what looked at all that were
+ * before, for each, would be at it for minutes.
+ */
+TEST(targets_long)
+{
+	static char text[16 << 20];
+	size_t n = 0, rest;
+	int i;
+
+	n += (size_t)sprintf(text + n, "Listen 0\nProxyPass /a !\n");
+	for (i = 0; i < 250000; i++)
+		n += (size_t)sprintf(text + n, "ProxyPass /a/b !\n"
+		    "ProxyPass /f fd:///s header=A:%d\n", i % 249900);
+	read_text(text);
+	log_level(LOG_L_ERROR);
+	ck_assert(config_finish(config));
+	log_level(LOG_L_NOTICE);
+	ck_assert_str_eq(reported, "");
+	ck_assert_uint_eq(config->ntargets, 500001);
+	ck_assert(config->targets[1].hidden && !config->targets[2].hidden &&
+	    config->targets[3].hidden && config->targets[4].hidden);
+	ck_assert_int_eq(route_match(config->routes, "/a/b", 4, &rest), 0);
+	ck_assert_int_eq(route_match(config->routes, "/f/x", 4, &rest), 2);
+	ck_assert_int_eq(route_match(config->routes, "", 0, &rest), -1);
+	ck_assert(config->targets[2].flush != config->targets[4].flush);
+}
+
+/* As many routes to one socket, for what is told besides. */
+TEST(targets_alike)
+{
+	static char text[16 << 20];
+	size_t n = (size_t)sprintf(text, "Listen 0\n");
+	int i;
+
+	for (i = 0; i < 250000; i++)
+		n += (size_t)sprintf(text + n, "ProxyPass /%d fd:///s "
+		    "flusher=none\n", i);
+	read_text(text);
+	ck_assert(config_finish(config));
+	catch_stderr();
+	config_route_notes(config);
+	ck_assert_str_eq(caught(), "");
 }
 
 TEST(targets_too_many)
@@ -2127,6 +2187,8 @@ static const struct test tests[] = {
 	ONCE(abstract_too_long),
 #endif
 	ONCE(targets_many),
+	ONCE(targets_long),
+	ONCE(targets_alike),
 	ONCE(targets_too_many),
 	ONCE(socket_too_long),
 	ONCE(headers),

@@ -1,6 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -84,6 +85,10 @@ static const struct {
 	{ "[::ffff:192.0.2.1]:1", NULL, AF_INET6, "::ffff:192.0.2.1", 1 },
 	{ "[1111:2222:3333:4444:5555:6666:7777:8888]:9", NULL, AF_INET6,
 	    "1111:2222:3333:4444:5555:6666:7777:8888", 9 },
+	{ "[fe80::1%1]:80", NULL, AF_INET6, "fe80::1%1", 80 },
+	{ "[FE80:0::1%007]:80", "[fe80::1%7]:80", AF_INET6, "fe80::1%7", 80 },
+	{ "[fe80:1:1:1:1111:2222:3333:4444%4294967295]:65535", NULL, AF_INET6,
+	    "fe80:1:1:1:1111:2222:3333:4444%4294967295", 65535 },
 	{ "unix:/s", NULL, AF_UNIX, "unix", 0 },
 	{ "unix:/", NULL, AF_UNIX, "unix", 0 },
 	{ "unix:/a b:80", NULL, AF_UNIX, "unix", 0 },
@@ -141,15 +146,64 @@ TEST(parse_every)
 	}
 }
 
+/* Both of the loopback's addresses, whatever files and servers say. */
+TEST(parse_localhost)
+{
+	struct sock_addr both[2], want[2] = { parsed("[::1]:80"),
+	    parsed("127.0.0.1:80") };
+	int n = 0;
+
+	ck_assert(sock_parse("localhost:80", both, &n) == NULL);
+	ck_assert_int_eq(n, 2);
+	for (n = 0; n < 2; n++) {
+		ck_assert_uint_eq(both[n].len, want[n].len);
+		ck_assert_mem_eq(&both[n].u, &want[n].u, sizeof(want[n].u));
+	}
+}
+
+/* A link-local address is one of an interface, by its name or number. */
+TEST(parse_zone)
+{
+	struct if_nameindex *all = if_nameindex();
+	struct sock_addr a, both[2];
+	char text[128], want[128], got[SOCK_TEXT];
+	int i, n;
+
+	ck_assert(all != NULL);
+	for (i = 0; all[i].if_index != 0; i++) {
+		snprintf(text, sizeof(text), "[fe80::1%%%s]:80",
+		    all[i].if_name);
+		snprintf(want, sizeof(want), "[fe80::1%%%u]:80",
+		    all[i].if_index);
+		a = parsed(text);
+		ck_assert_uint_eq(a.u.in6.sin6_scope_id, all[i].if_index);
+		ck_assert_str_eq(sock_text(&a, got, sizeof(got)), want);
+		ck_assert(same(text, want));
+		ck_assert(!same(text, "[fe80::1]:80"));
+		snprintf(text, sizeof(text), "[::1%%%s]:80", all[i].if_name);
+		ck_assert_str_eq(sock_parse(text, both, &n), "only a "
+		    "link-local address (fe80::) has a zone");
+	}
+	ck_assert_int_gt(i, 0);
+	if_freenameindex(all);
+	ck_assert_str_eq(sock_parse("[fe80::1%nonesuch]:80", both, &n),
+	    "there is no such network interface");
+}
+
 TEST(parse_bad)
 {
 	static const char *const texts[] = { "", ":", "*", "*:", "x", "80x",
 	    "-1", "+1", " 80", "80 ", "65536", "99999999999999999999", "0x50",
 	    "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
-	    "127.1:80", "127.0.0.256:80", "127.0.0.1.1:80", "localhost:80",
+	    "127.1:80", "127.0.0.256:80", "127.0.0.1.1:80", "localhost",
+	    "localhost:", "localhost:x", "localhos:80", "localhost.:80",
+	    "localhost1:80", "[localhost]:80", "example.com:80",
 	    "::1", "::1:80", "[::1]", "[::1]:", "[::1", "[::1:80", "]:80",
 	    "[]:80", "[:80", "[[::1]]:80", "[127.0.0.1]:80", "[::1%lo]:80",
-	    "[fe80::1%1]:80", "[::1]x:80", "x[::1]:80", "**:80",
+	    "[::1%1]:80", "[fe80::1%]:80", "[fe80::1%0]:80", "[fe80::1%-1]:80",
+	    "[fe80::1%4294967296]:80", "[fe80::1%1%1]:80", "[%1]:80",
+	    "127.0.0.1%1:80", "[fe80::1%nonesuch]:80", "[::1]x:80", "x[::1]:80",
+	    "**:80",
 	    "[1111:2222:3333:4444:5555:6666:7777:8888:999999]:80",
 	    "unix:", "unix:s", "unix:./s", "unix: /s", "UNIX:/s", "unix:@",
 #ifndef __linux__
@@ -795,6 +849,8 @@ static const struct test tests[] = {
 	ONCE(hosts),
 	TIMES(parse_good, COUNT(forms)),
 	ONCE(parse_every),
+	ONCE(parse_localhost),
+	ONCE(parse_zone),
 	ONCE(parse_bad),
 	ONCE(unix_length),
 	ONCE(text_cut),
