@@ -340,7 +340,11 @@ dispatch(struct conn *c, struct request *r)
 	r->target = NULL;
 	if (!queued)
 		event(EVENT_HEAD, &e);
-	if (!r->head.asterisk)
+	/* A client of a unix socket has no host to name (RFC 9112 3.2). */
+	if (r->head.no_host && (sock_peer(c->fd, &r->addr) == -1 ||
+	    r->addr.u.sa.sa_family != AF_UNIX))
+		status = 400;
+	else if (!r->head.asterisk)
 		status = request_route(config, r, normal, scratch_size);
 	if (status != 0)
 		return refuse(c, status, r->len, r->target);
@@ -351,15 +355,12 @@ dispatch(struct conn *c, struct request *r)
 		e.backend = &r->addr;
 	if (!queued)
 		event(EVENT_ROUTE, &e);
-	switch (e.target->kind) {
-	case CONFIG_STATUS:
+	if (e.target->kind == CONFIG_STATUS)
 		return answer_status(c, r);
-	case CONFIG_READY:
+	if (e.target->kind == CONFIG_READY)
 		return refuse(c, backend_ready() ? 200 : 503, r->len,
 		    r->target);
-	default:
-		return connect_backend(c, r);
-	}
+	return connect_backend(c, r);
 }
 
 /*
@@ -424,8 +425,14 @@ read_head(struct conn *c, unsigned int why)
 	seen = scan.at;
 	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
 	    &r.head);
-	c->head_only = r.head.method.len == 4 &&
-	    memcmp(r.head.method.p, "HEAD", 4) == 0;
+	c->head_only = http_parse_equal(r.head.method, "HEAD");
+	if (len > 0 && r.head.method.p > scratch + 1) {
+		/* Empty lines before a head are not known to all servers. */
+		c->u.head.scan = (struct http_scan){ 0, 0, 0 };
+		return recv(c->fd, scratch + 1, (size_t)(r.head.method.p -
+		    scratch) - 1, MSG_DONTWAIT) > 0 ? read_head(c, why) :
+		    gone(c, 0);
+	}
 	if (len > 0) {
 		r.len = (size_t)len;
 		return dispatch(c, &r);
