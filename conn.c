@@ -590,6 +590,9 @@ end_wait(struct conn *c)
 enum conn_want
 conn_advance(struct conn *c, unsigned int why)
 {
+	enum conn_want want;
+	uint32_t offset;
+
 	if (why & CONN_EVICT)
 		stats_get()->evicted++;
 	switch (c->state) {
@@ -612,12 +615,15 @@ conn_advance(struct conn *c, unsigned int why)
 			return end_wait(c);
 		return why & CONN_PROBE ? read_head(c, why) : CONN_SAME;
 	case CONN_FLUSH:
-		if (why & CONN_LATE)
-			return reset(c, "the client does not read", ETIMEDOUT,
-			    peek_line(c));
-		return flush_head(c);
 	case CONN_REPLY:
-		return why & CONN_LATE ? CONN_CLOSE : write_reply(c);
+		/* A last look: there may be room, but too little to report. */
+		offset = c->u.out.offset;
+		want = c->state == CONN_FLUSH ? flush_head(c) : write_reply(c);
+		if (!(why & CONN_LATE) || want != CONN_WRITE ||
+		    c->u.out.offset != offset)
+			return want;
+		return c->state == CONN_REPLY ? CONN_CLOSE : reset(c,
+		    "the client does not read", ETIMEDOUT, peek_line(c));
 	case CONN_LINGER:
 		return why & (CONN_LATE | CONN_EVICT) ? CONN_CLOSE : linger(c);
 	default:
@@ -651,18 +657,11 @@ conn_victim(void)
 void
 conn_refuse(struct conn *c)
 {
-	switch (c->state) {
-	case CONN_HEAD:
-	case CONN_REST:
-	case CONN_QUEUED:
-		last_word(c, 503);
-		break;
-	case CONN_FLUSH:
+	if (c->state == CONN_FLUSH)
 		reset(c, "no room to wait", 0, peek_line(c));
-		break;
-	default:
-		break;
-	}
+	else if (c->state == CONN_HEAD || c->state == CONN_REST ||
+	    c->state == CONN_QUEUED)
+		last_word(c, 503);
 }
 
 void

@@ -361,6 +361,35 @@ TEST(head_ends)
 }
 
 /*
+ * No verdict without a last look: a head that came whole before its time was
+ * over, or its slot wanted, is served however late that is seen.
+ */
+TEST(head_whole_at_last)
+{
+	static const unsigned int whys[] = { CONN_LATE, CONN_EVICT,
+	    CONN_END | CONN_LATE };
+	enum conn_want want;
+	struct conn *c;
+	int pair[2];
+
+	if (_i >= COUNT(whys)) {
+		/* The same while it rests. */
+		conn_release();
+		deadline_close();
+		open_conn(false);
+	}
+	c = start(pair, "GET /s HTTP", &want);
+	slot_turn();
+	c = keep(c);
+	ck_assert_int_eq(c->state, _i >= COUNT(whys) ? CONN_REST : CONN_HEAD);
+	say(pair[0], "/1.1\r\nHost: a\r\n\r\n");
+	ck_assert_int_eq(conn_advance(c, whys[_i % COUNT(whys)]), CONN_PASS);
+	pass(c);
+	expect_client(backend, "");
+	ck_assert_uint_eq(stats_get()->timeouts, 0);
+}
+
+/*
  * After many looks, or after each where arrivals are reported over and over, a
  * client rests; what comes then is looked at once, afterwards.
  */
@@ -592,6 +621,28 @@ TEST(queued_to_passed_late)
 	expect_client(listener, "");
 }
 
+/* The same for all in line, whoever's turn comes first. */
+TEST(line_to_passed_late)
+{
+	struct conn *c[2];
+	int pair[2][2], listener, i;
+
+	for (i = 0; i < 2; i++) {
+		c[i] = start_waiting(pair[i], GET("/wait"), CONN_PARK,
+		    CONN_QUEUED);
+		c[i]->since -= 11000;
+	}
+	listener = listen_at_path("none", 16);
+	for (i = 0; i < 2; i++) {
+		if (_i == 0)
+			ck_assert(probe(WAIT_ROUTE) == c[i]);
+		ck_assert_int_eq(_i == 0 ? conn_advance(c[i], CONN_PROBE) :
+		    let_pass(c[1 - i]), CONN_PASS);
+		pass(_i == 0 ? c[i] : c[1 - i]);
+		expect_client(listener, "");
+	}
+}
+
 /*
  * Who has waited for a backend to come is not sent away because it is busy at
  * once: connectiontimeout counts from then on.
@@ -799,6 +850,41 @@ TEST(flush_waits)
 }
 
 /*
+ * Timeout is counted from the last byte that the client took: also from one
+ * that has made too little room to be reported.
+ */
+TEST(flush_slowly)
+{
+	struct pollfd room = { -1, POLLOUT, 0 };
+	enum conn_want want = CONN_WRITE;
+	uint32_t now = clock_ms();
+	struct conn *c;
+	int pair[2], unreported = 0;
+
+	c = start_waiting(pair, GET("/large"), CONN_WRITE, CONN_FLUSH);
+	room.fd = pair[1];
+	while (want == CONN_WRITE) {
+		/* Its time gets on by a millisecond, and begins anew. */
+		while (clock_ms() == now)
+			clock_update();
+		now = clock_ms();
+		ck_assert_int_lt(deadline_wait(), (int)config->flush_ms);
+		ck_assert(recv(pair[0], buf, 65536, MSG_DONTWAIT) > 0);
+		unreported += poll(&room, 1, 0) == 0;
+		want = let_pass(c);
+		if (want == CONN_WRITE) {
+			conn_settle(c);
+			ck_assert_int_eq(deadline_wait(),
+			    (int)config->flush_ms);
+		}
+	}
+	ck_assert_int_eq(want, CONN_PASS);
+	ck_assert_int_gt(unreported, 0);
+	pass(c);
+	expect_client(backend, "");
+}
+
+/*
  * The backend leaves between the connection and the hand-off: without a byte
  * out the client waits for it; with one, it is reset.
  */
@@ -899,6 +985,7 @@ static const struct test tests[] = {
 	TIMES(head_to_passed, COUNT(passes)),
 	ONCE(head_in_pieces),
 	ONCE(head_ends),
+	TIMES(head_whole_at_last, 6),
 	TIMES(head_rests, 2),
 	TIMES(rest_ends, 2),
 	TIMES(head_to_reply, COUNT(answers)),
@@ -907,6 +994,7 @@ static const struct test tests[] = {
 	ONCE(queued_to_passed),
 	ONCE(queued_to_broken),
 	ONCE(queued_to_passed_late),
+	TIMES(line_to_passed_late, 2),
 	ONCE(queued_to_busy),
 	ONCE(queue_is_no_verdict),
 	TIMES(left_to_us, 2),
@@ -914,6 +1002,7 @@ static const struct test tests[] = {
 	ONCE(queued_ends),
 	TIMES(queue_in_order, 2),
 	TIMES(flush_waits, 4),
+	ONCE(flush_slowly),
 	TIMES(flush_fails, 3),
 	ONCE(room),
 	ONCE(slots_of_a_turn)
