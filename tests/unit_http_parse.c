@@ -454,8 +454,8 @@ is_blank(const struct http_head *h)
 {
 	return h->target.p == NULL && h->target.len == 0 &&
 	    h->path.p == NULL && h->path.len == 0 && h->fields.p == NULL &&
-	    h->fields.len == 0 && h->minor == 0 && !h->asterisk && !h->no_host &&
-	    !h->expect;
+	    h->fields.len == 0 && h->minor == 0 && !h->asterisk &&
+	    !h->no_host && !h->expect;
 }
 
 /* Length of the method of text, if the space behind it is there. */
@@ -602,7 +602,7 @@ TEST(good)
 	ck_assert_str_eq(list, g->fields);
 }
 
-/* Good, if there is no authority to name (RFC 9112 3.2): the caller's affair. */
+/* Good if there is no authority to name (RFC 9112 3.2): the caller knows. */
 TEST(empty_host)
 {
 	static const char *const heads[] = {
