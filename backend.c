@@ -8,7 +8,8 @@
 #include "log.h"
 #include "stats.h"
 
-#define PROBE_MAX_MS	50
+#define PROBE_MAX_MS	50	/* delay between two, for up to 50 queues */
+#define PROBE_MOST_MS	1000	/* the same for 1000 and more */
 #define PROBE_ALL_MS	1000
 #define PROBE_ALL_MAX	500	/* sockets, about 10 ms */
 
@@ -132,11 +133,17 @@ void
 backend_failed(uint32_t list, enum fdpass_state state, int error)
 {
 	struct backend *b = backend_at(list);
+	uint32_t most = slot_queues();
 
 	backend_learn(list, state, error);
 	if (slot_count(list) == 0)
 		return;
-	b->delay = b->delay * 2 < PROBE_MAX_MS ? b->delay * 2 : PROBE_MAX_MS;
+	/* All together have one probe a millisecond, or few more. */
+	if (most < PROBE_MAX_MS)
+		most = PROBE_MAX_MS;
+	if (most > PROBE_MOST_MS)
+		most = PROBE_MOST_MS;
+	b->delay = b->delay * 2 < most ? b->delay * 2 : most;
 	deadline_set(slot_list_id(list), clock_ms() + b->delay);
 }
 

@@ -742,6 +742,55 @@ TEST(others_do_not_put_off)
 	conn_close(c);
 }
 
+static const struct {
+	int queues, delay;
+} delays[] = {
+	{ 1, 50 }, { 50, 50 }, { 51, 51 }, { 300, 300 }, { 1500, 1000 }
+};
+
+/* The more queues there are, the longer each waits for its next probe. */
+TEST(delay_grows)
+{
+	const struct conn none = { .fd = -1, .backend = -1,
+	    .list = SLOT_NO_LIST, .state = CONN_QUEUED };
+	const int n = delays[_i].queues;
+	struct conn *c[1500];
+	char text[64];
+	int i, round;
+
+	conn_release();
+	deadline_close();
+	config_free(config);
+	config = config_new(report);
+	config_listen(config, "0");
+	for (i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "ProxyPass /%d fd:///none/%d", i,
+		    i);
+		config_directive(config, text);
+	}
+	ck_assert(config_finish(config));
+	ck_assert(conn_open(config, 2 * (uint32_t)n, FIRST_ID, 0, true));
+	for (i = 0; i < n; i++) {
+		c[i] = slot_keep(&none);
+		slot_enter(c[i], backend_list(&config->targets[i], NULL));
+		backend_wait(c[i]->list);
+	}
+	for (round = 0; round < 12; round++)
+		for (i = 0; i < n; i++)
+			ck_assert_int_eq(backend_probe(c[i]->list), -1);
+	ck_assert_int_eq(deadline_wait(), delays[_i].delay);
+	/* And back again. */
+	for (i = 1; i < n; i++)
+		slot_free(c[i]);
+	deadline_close();
+	ck_assert(deadline_open(FIRST_ID + 2 * (uint32_t)n +
+	    backend_lists(config)));
+	ck_assert_int_eq(backend_probe(c[0]->list), -1);
+	ck_assert_int_eq(deadline_wait(), 50);
+	slot_free(c[0]);
+	ck_assert_uint_eq(slot_queues(), 0);
+}
+
 /* It leaves, its time is over, it has been stopped. */
 TEST(queued_ends)
 {
@@ -999,6 +1048,7 @@ static const struct test tests[] = {
 	ONCE(queue_is_no_verdict),
 	TIMES(left_to_us, 2),
 	ONCE(others_do_not_put_off),
+	TIMES(delay_grows, COUNT(delays)),
 	ONCE(queued_ends),
 	TIMES(queue_in_order, 2),
 	TIMES(flush_waits, 4),
