@@ -1,6 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "backend.h"
@@ -8,7 +9,9 @@
 #include "log.h"
 #include "stats.h"
 
-#define PROBE_MAX_MS	50
+#define PROBE_MAX_MS	50	/* delay between two, for up to 50 queues */
+#define PROBE_MOST_MS	1000	/* the same for 1000 and more */
+#define REPEAT_MS	1000	/* between messages about those that wait */
 #define PROBE_ALL_MS	1000
 #define PROBE_ALL_MAX	500	/* sockets, about 10 ms */
 
@@ -100,10 +103,22 @@ backend_has_room(uint32_t list, const struct config_target *t)
 void
 backend_wait(uint32_t list)
 {
+	static uint32_t said;
+	static bool ever;
+	struct backend *b = backend_at(list);
+	char text[SOCK_TEXT];
+
 	if (slot_count(list) > 1)
 		return;
-	backend_at(list)->delay = 1;
+	b->delay = 1;
 	deadline_set(slot_list_id(list), clock_ms() + 1);
+	if (b->state != FDPASS_ABSENT ||
+	    (ever && clock_ms() - said < REPEAT_MS))
+		return;
+	ever = true;
+	said = clock_ms();
+	log_notice("%s: %s; clients wait", sock_path(b->addr, text,
+	    sizeof(text)), strerror(b->error));
 }
 
 void
@@ -132,11 +147,17 @@ void
 backend_failed(uint32_t list, enum fdpass_state state, int error)
 {
 	struct backend *b = backend_at(list);
+	uint32_t most = slot_queues();
 
 	backend_learn(list, state, error);
 	if (slot_count(list) == 0)
 		return;
-	b->delay = b->delay * 2 < PROBE_MAX_MS ? b->delay * 2 : PROBE_MAX_MS;
+	/* All together have one probe a millisecond, or few more. */
+	if (most < PROBE_MAX_MS)
+		most = PROBE_MAX_MS;
+	if (most > PROBE_MOST_MS)
+		most = PROBE_MOST_MS;
+	b->delay = b->delay * 2 < most ? b->delay * 2 : most;
 	deadline_set(slot_list_id(list), clock_ms() + b->delay);
 }
 

@@ -35,7 +35,10 @@ uint32_t	 backend_list(const struct config_target *target,
 bool		 backend_has_room(uint32_t list,
 		    const struct config_target *target);
 
-/* A client waits in the list now: if it is the first, its backend is tried. */
+/*
+ * A client waits in the list now: if it is the first, its backend is tried; one
+ * that is not there is told of, by a message a second at most.
+ */
 void		 backend_wait(uint32_t list);
 
 /* The backend took a client, or the one in front is gone: try it at once. */

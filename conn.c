@@ -340,7 +340,11 @@ dispatch(struct conn *c, struct request *r)
 	r->target = NULL;
 	if (!queued)
 		event(EVENT_HEAD, &e);
-	if (!r->head.asterisk)
+	/* A client of a unix socket has no host to name (RFC 9112 3.2). */
+	if (r->head.no_host && (sock_peer(c->fd, &r->addr) == -1 ||
+	    r->addr.u.sa.sa_family != AF_UNIX))
+		status = 400;
+	else if (!r->head.asterisk)
 		status = request_route(config, r, normal, scratch_size);
 	if (status != 0)
 		return refuse(c, status, r->len, r->target);
@@ -351,15 +355,12 @@ dispatch(struct conn *c, struct request *r)
 		e.backend = &r->addr;
 	if (!queued)
 		event(EVENT_ROUTE, &e);
-	switch (e.target->kind) {
-	case CONFIG_STATUS:
+	if (e.target->kind == CONFIG_STATUS)
 		return answer_status(c, r);
-	case CONFIG_READY:
+	if (e.target->kind == CONFIG_READY)
 		return refuse(c, backend_ready() ? 200 : 503, r->len,
 		    r->target);
-	default:
-		return connect_backend(c, r);
-	}
+	return connect_backend(c, r);
 }
 
 /*
@@ -424,8 +425,14 @@ read_head(struct conn *c, unsigned int why)
 	seen = scan.at;
 	len = http_parse_head(scratch + 1, (size_t)n, &scan, &config->limits,
 	    &r.head);
-	c->head_only = r.head.method.len == 4 &&
-	    memcmp(r.head.method.p, "HEAD", 4) == 0;
+	c->head_only = http_parse_equal(r.head.method, "HEAD");
+	if (len > 0 && r.head.method.p > scratch + 1) {
+		/* Empty lines before a head are not known to all servers. */
+		c->u.head.scan = (struct http_scan){ 0, 0, 0 };
+		return recv(c->fd, scratch + 1, (size_t)(r.head.method.p -
+		    scratch) - 1, MSG_DONTWAIT) > 0 ? read_head(c, why) :
+		    gone(c, 0);
+	}
 	if (len > 0) {
 		r.len = (size_t)len;
 		return dispatch(c, &r);
@@ -583,6 +590,9 @@ end_wait(struct conn *c)
 enum conn_want
 conn_advance(struct conn *c, unsigned int why)
 {
+	enum conn_want want;
+	uint32_t offset;
+
 	if (why & CONN_EVICT)
 		stats_get()->evicted++;
 	switch (c->state) {
@@ -605,12 +615,15 @@ conn_advance(struct conn *c, unsigned int why)
 			return end_wait(c);
 		return why & CONN_PROBE ? read_head(c, why) : CONN_SAME;
 	case CONN_FLUSH:
-		if (why & CONN_LATE)
-			return reset(c, "the client does not read", ETIMEDOUT,
-			    peek_line(c));
-		return flush_head(c);
 	case CONN_REPLY:
-		return why & CONN_LATE ? CONN_CLOSE : write_reply(c);
+		/* A last look: there may be room, but too little to report. */
+		offset = c->u.out.offset;
+		want = c->state == CONN_FLUSH ? flush_head(c) : write_reply(c);
+		if (!(why & CONN_LATE) || want != CONN_WRITE ||
+		    c->u.out.offset != offset)
+			return want;
+		return c->state == CONN_REPLY ? CONN_CLOSE : reset(c,
+		    "the client does not read", ETIMEDOUT, peek_line(c));
 	case CONN_LINGER:
 		return why & (CONN_LATE | CONN_EVICT) ? CONN_CLOSE : linger(c);
 	default:
@@ -644,18 +657,11 @@ conn_victim(void)
 void
 conn_refuse(struct conn *c)
 {
-	switch (c->state) {
-	case CONN_HEAD:
-	case CONN_REST:
-	case CONN_QUEUED:
-		last_word(c, 503);
-		break;
-	case CONN_FLUSH:
+	if (c->state == CONN_FLUSH)
 		reset(c, "no room to wait", 0, peek_line(c));
-		break;
-	default:
-		break;
-	}
+	else if (c->state == CONN_HEAD || c->state == CONN_REST ||
+	    c->state == CONN_QUEUED)
+		last_word(c, 503);
 }
 
 void

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +10,13 @@
 #include "log.h"
 #include "sock.h"
 #include "text.h"
+
+struct target {
+	struct sock_addr addr[2];	/* the second if the first fails */
+	int n;
+	char host[112];		/* as it is named to the server */
+	const char *path;	/* "" for none */
+};
 
 /* Wait for the socket until the time is over. */
 static bool
@@ -29,39 +35,69 @@ wait_until(int fd, short events, uint32_t end)
 	return n == 1;
 }
 
-/*
- * Take the URL apart: the address, the host as it is written, and the path
- * ("" for none).  NULL, or what is wrong.
- */
+/* Take the URL apart.  NULL, or what is wrong. */
 static const char *
-parse(const char *url, struct sock_addr *addr, char *host, size_t size,
-    const char **path)
+parse(const char *url, struct target *t)
 {
-	struct sock_addr both[2];
-	char text[128];
-	const char *error;
+	struct sock_addr other[2];
+	const char *error, *port, *rest;
+	char text[160];
+	bool local;
 	size_t len;
-	int n;
 
+	if (strncmp(url, "unix:", 5) == 0) {
+		rest = strstr(url + 5, ":/");
+		t->path = rest == NULL ? "" : rest + 1;
+		text_format(t->host, sizeof(t->host), "localhost");
+		/* What is cut is too long for the path of a socket, too. */
+		text_format(text, sizeof(text), "%.*s", rest == NULL ?
+		    (int)strlen(url) : (int)(rest - url), url);
+		return sock_parse(text, t->addr, &t->n);
+	}
 	if (strncmp(url, "http://", 7) != 0)
-		return "http:// expected";
+		return "http:// or unix: expected";
 	url += 7;
 	len = strcspn(url, "/?#");
-	if (len == 0 || len >= size || len + 16 > sizeof(text))
+	if (len == 0 || len >= sizeof(t->host))
 		return "no host, or too long a name";
-	memcpy(host, url, len);
-	host[len] = '\0';
-	*path = url + len;
-	n = strncmp(host, "localhost", 9) == 0 &&
-	    (host[9] == '\0' || host[9] == ':') ? 9 : 0;
-	text_format(text, sizeof(text), "%s%s%s", n > 0 ? "127.0.0.1" : "",
-	    host + n, strchr(host + n, ':') == NULL ||
-	    host[len - 1] == ']' ? ":80" : "");
-	error = sock_parse(text, both, &n);
-	if (error == NULL && n > 1)
+	t->path = url + len;
+	text_format(t->host, sizeof(t->host), "%.*s", (int)len, url);
+	local = strncmp(t->host, "localhost", 9) == 0 &&
+	    (t->host[9] == '\0' || t->host[9] == ':');
+	rest = t->host + (local ? 9 : 0);
+	port = strchr(rest, ':') == NULL || t->host[len - 1] == ']' ? ":80" :
+	    "";
+	text_format(text, sizeof(text), "%s%s%s", local ? "127.0.0.1" : "",
+	    rest, port);
+	error = sock_parse(text, t->addr, &t->n);
+	if (error == NULL && (t->n > 1 || t->addr[0].u.sa.sa_family ==
+	    AF_UNIX))
 		error = "no host";
-	*addr = both[0];
+	if (error == NULL && local) {
+		text_format(text, sizeof(text), "[::1]%s%s", rest, port);
+		error = sock_parse(text, other, &t->n);
+		t->addr[1] = other[0];
+		t->n = 2;
+	}
 	return error;
+}
+
+/* A connection, or -1 with errno. */
+static int
+connect_until(const struct sock_addr *addr, uint32_t end)
+{
+	int fd = sock_connect(addr), failure = 0;
+	socklen_t len = sizeof(failure);
+
+	if (fd == -1)
+		return -1;
+	if (wait_until(fd, POLLOUT, end)) {
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len);
+		if (failure == 0)
+			return fd;
+		errno = failure;
+	}
+	return sock_drop(fd);
 }
 
 static bool
@@ -89,56 +125,90 @@ ask(int fd, const char *host, const char *path, uint32_t end)
 	return true;
 }
 
-/* The status of the answer; 0 with errno. */
+/* The status of the answer at text; 0, it is not whole yet; or -1, none. */
 static int
-answer(int fd, uint32_t end)
+status_of(const char *text)
 {
-	char text[16] = "";
-	size_t at = 0;
-	ssize_t n;
+	static const char form[] = "HTTP/1.0 000";
+	int status = 0;
+	size_t i;
 
-	while (at < 13) {	/* "HTTP/1.1 200 " */
-		if (!wait_until(fd, POLLIN, end))
+	for (i = 0; form[i] != '\0'; i++) {
+		if (text[i] == '\0')
 			return 0;
-		n = recv(fd, text + at, 13 - at, MSG_DONTWAIT);
+		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' :
+		    text[i] != form[i])
+			return -1;
+		status = i > 8 ? status * 10 + text[i] - '0' : 0;
+	}
+	if (text[i] == '\0')
+		return 0;
+	return (text[i] == ' ' || text[i] == '\r') && status >= 100 ? status :
+	    -1;
+}
+
+/* The status of the final answer; 0 with *why, or with errno. */
+static int
+answer(int fd, uint32_t end, const char **why)
+{
+	char text[8192] = "";
+	const char *at = text, *next;
+	size_t len = 0;
+	ssize_t n;
+	int status;
+
+	for (;;) {
+		/* Interim answers come before; but there is nothing to switch
+		   protocols for. */
+		while ((status = status_of(at)) >= 100 && status < 200 &&
+		    status != 101) {
+			next = strstr(at, "\r\n\r\n");
+			if (next == NULL)
+				break;
+			at = next + 4;
+		}
+		if (status >= 200 || status == 101)
+			return status;
+		*why = status == -1 ? "the answer is not HTTP/1" :
+		    len == sizeof(text) - 1 ? "too many interim answers" :
+		    NULL;
+		if (*why != NULL || !wait_until(fd, POLLIN, end))
+			return 0;
+		n = recv(fd, text + len, sizeof(text) - 1 - len, MSG_DONTWAIT);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		if (n == -1)
-			return 0;
 		if (n == 0)
-			break;
-		at += (size_t)n;
+			*why = "closed without an answer";
+		if (n <= 0)
+			return 0;
+		len += (size_t)n;
+		text[len] = '\0';
 	}
-	errno = EPROTO;
-	if (strncmp(text, "HTTP/1.", 7) != 0 || text[8] != ' ')
-		return 0;
-	return atoi(text + 9);
 }
 
 int
 health_check(const char *url, uint32_t ms)
 {
-	struct sock_addr addr;
-	char host[112];
-	const char *path, *error;
+	struct target t;
+	const char *why = parse(url, &t);
 	uint32_t end = clock_ms() + ms;
-	int fd, status = 0, failure = 0;
-	socklen_t len = sizeof(failure);
+	int i, fd = -1, status = 0, first = 0;
 
-	error = parse(url, &addr, host, sizeof(host), &path);
-	if (error != NULL) {
-		log_error("%s: %s", url, error);
+	if (why != NULL) {
+		log_error("%s: %s", url, why);
 		return 1;
 	}
-	fd = sock_connect(&addr);
-	if (fd != -1 && wait_until(fd, POLLOUT, end)) {
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len);
-		errno = failure;
-		if (failure == 0 && ask(fd, host, path, end))
-			status = answer(fd, end);
+	for (i = 0; fd == -1 && i < t.n; i++) {
+		fd = connect_until(&t.addr[i], end);
+		if (i == 0)
+			first = errno;
 	}
+	if (fd == -1)
+		errno = first;
+	else if (ask(fd, t.host, t.path, end))
+		status = answer(fd, end, &why);
 	if (status == 0)
-		log_error("%s: %s", url, strerror(errno));
+		log_error("%s: %s", url, why != NULL ? why : strerror(errno));
 	else if (status < 200 || status > 399)
 		log_error("%s: status %d", url, status);
 	if (fd != -1)

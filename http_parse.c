@@ -16,14 +16,16 @@ enum {
 	UCHAR = 4,		/* in a request target: no space, control, # */
 	DIGIT = 8,
 	ALPHA = 16,
-	HOSTC = 32		/* in a host name, as Apache's strict check */
+	HOSTC = 32,		/* in a host name, as Apache's strict check */
+	HEX = 64
 };
 
 #define V	VCHAR
 #define U	(VCHAR | UCHAR)
 #define T	(VCHAR | UCHAR | TCHAR)
-#define D	(VCHAR | UCHAR | TCHAR | DIGIT | HOSTC)
+#define D	(VCHAR | UCHAR | TCHAR | DIGIT | HOSTC | HEX)
 #define A	(VCHAR | UCHAR | TCHAR | ALPHA | HOSTC)
+#define X	(A | HEX)
 #define H	(VCHAR | UCHAR | TCHAR | HOSTC)
 #define P	(VCHAR | UCHAR | HOSTC)
 #define N	(VCHAR | TCHAR)
@@ -33,9 +35,9 @@ static const unsigned char class[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	V, T, U, N, T, T, T, T, U, U, T, T, U, H, P | TCHAR, U,
 	D, D, D, D, D, D, D, D, D, D, U, U, U, U, U, U,
-	U, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+	U, X, X, X, X, X, X, A, A, A, A, A, A, A, A, A,
 	A, A, A, A, A, A, A, A, A, A, A, U, U, U, T, H,
-	T, A, A, A, A, A, A, A, A, A, A, A, A, A, A, A,
+	T, X, X, X, X, X, X, A, A, A, A, A, A, A, A, A,
 	A, A, A, A, A, A, A, A, A, A, A, U, T, U, T, 0,
 	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
 	U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
@@ -52,6 +54,7 @@ static const unsigned char class[256] = {
 #undef T
 #undef D
 #undef A
+#undef X
 #undef H
 #undef P
 #undef N
@@ -65,6 +68,7 @@ struct tally {
 	unsigned int host;
 	unsigned int length;
 	unsigned int coding;
+	bool no_host;		/* and empty */
 	bool expect;		/* 100-continue */
 	bool strange;		/* an expectation of any other kind */
 };
@@ -130,8 +134,8 @@ http_parse_is_value(struct http_slice s)
 	return all(s, VCHAR);
 }
 
-static bool
-equal(struct http_slice s, const char *word)
+bool
+http_parse_equal(struct http_slice s, const char *word)
 {
 	return s.len == strlen(word) && memcmp(s.p, word, s.len) == 0;
 }
@@ -163,7 +167,8 @@ is_number(struct http_slice s, uint64_t min, uint64_t max)
  * and single dots; its last label begins with no digit (RFC 1123 2.1).  Or an
  * address: four numbers without leading zeros (RFC 3986 7.4); whether each fits
  * a byte is left open, as Apache does: it names nothing here.  A dot at the end
- * is taken off first.
+ * is taken off first.  A name with escapes (RFC 3986 3.2.2), which clients make
+ * of the path of a unix socket, has no labels.
  */
 static bool
 is_name(struct http_slice s)
@@ -171,12 +176,15 @@ is_name(struct http_slice s)
 	const char *p, *dot;
 	size_t i, last = 0;
 	int parts = 0;
-	bool letters = false;
+	bool letters = false, escapes = false;
 
 	if (s.len > 0 && s.p[s.len - 1] == '.')
 		s.len--;
 	for (i = 0; i < s.len; i++) {
-		if (!is(s.p[i], HOSTC))
+		if (s.p[i] == '%' && s.len - i > 2 && is(s.p[i + 1], HEX) &&
+		    is(s.p[i + 2], HEX))
+			escapes = true;
+		else if (!is(s.p[i], HOSTC))
 			return false;
 		if (s.p[i] != '.') {
 			letters = letters || !is(s.p[i], DIGIT);
@@ -187,7 +195,7 @@ is_name(struct http_slice s)
 		last = i + 1;
 	}
 	if (letters)
-		return last == 0 || is(s.p[last], ALPHA);
+		return escapes || last == 0 || is(s.p[last], ALPHA);
 	for (p = s.p; p < s.p + s.len; p = dot + 1) {
 		dot = span(p, s.p + s.len, DIGIT);
 		if (dot == p || (dot - p > 1 && *p == '0'))
@@ -232,8 +240,9 @@ is_authority(struct http_slice s)
 }
 
 /*
- * The form of the request target (RFC 9112 3.2).  Sets path and asterisk.
- * The authority of the absolute form is checked, and takes no part.
+ * The form of the request target (RFC 9112 3.2).  Sets path and asterisk,
+ * which an absolute form without path and query means as well (3.2.4).  Its
+ * authority is checked, and takes no part.
  */
 static int
 parse_target(struct http_head *head)
@@ -242,9 +251,9 @@ parse_target(struct http_head *head)
 	struct http_slice t = head->target;
 	const char *end = t.p + t.len, *p = t.p, *slash, *query;
 
-	if (equal(t, "*")) {
+	if (http_parse_equal(t, "*")) {
 		head->asterisk = true;
-		return equal(head->method, "OPTIONS") ? 0 : 400;
+		return http_parse_equal(head->method, "OPTIONS") ? 0 : 400;
 	}
 	if (t.len > 7 && strncasecmp(p, "http://", 7) == 0)
 		p += 7;
@@ -263,6 +272,8 @@ parse_target(struct http_head *head)
 		return 400;
 	if (slash < query)
 		head->path = slice(slash, query);
+	else if (query == end && http_parse_equal(head->method, "OPTIONS"))
+		head->asterisk = true;
 	else
 		head->path = root;
 	return 0;
@@ -292,7 +303,7 @@ parse_request_line(const char *p, const char *end, struct http_head *head)
 	head->minor = p[7] - '0';
 	if (p[5] != '1')
 		return 505;
-	if (equal(head->method, "CONNECT"))
+	if (http_parse_equal(head->method, "CONNECT"))
 		return 405;
 	return parse_target(head);
 }
@@ -343,7 +354,8 @@ parse_field_line(const char *p, const char *end, struct tally *tally)
 		if (!http_parse_is(name, "host"))
 			break;
 		tally->host++;
-		return is_authority(value) ? 0 : 400;
+		tally->no_host = value.len == 0;
+		return tally->no_host || is_authority(value) ? 0 : 400;
 	case 6:
 		if (!http_parse_is(name, "expect") || value.len == 0)
 			break;
@@ -373,10 +385,13 @@ judge(const struct tally *tally, struct http_head *head)
 		return 400;
 	if (tally->length > 1 || tally->coding > 1)
 		return 400;
-	if (tally->coding > 0 && (tally->length > 0 || head->minor == 0))
+	/* A later HTTP/1.x is as good as 1.1, but not all servers agree about
+	   the end of its body. */
+	if (tally->coding > 0 && (tally->length > 0 || head->minor != 1))
 		return 400;
 	if (tally->strange)
 		return 417;
+	head->no_host = tally->no_host;
 	head->expect = tally->expect && head->minor > 0;
 	return 0;
 }
@@ -467,7 +482,7 @@ http_parse_head(const char *buf, size_t len, struct http_scan *scan,
     const struct http_limits *limits, struct http_head *head)
 {
 	static const struct http_head none;
-	struct tally tally = { 0, 0, 0, false, false };
+	struct tally tally = { 0, 0, 0, false, false, false };
 	const char *end, *sp;
 	bool resumed = scan->line > 0;
 	int n, status;

@@ -38,12 +38,13 @@ struct http_scan {
 };
 
 struct http_head {
-	struct http_slice method;
+	struct http_slice method;	/* before it, empty lines alone */
 	struct http_slice target;	/* as sent */
 	struct http_slice path;		/* of the target, no query; or "/" */
 	struct http_slice fields;	/* the field lines, each with CRLF */
 	int minor;			/* of HTTP/1.x */
-	bool asterisk;			/* the target is "*" */
+	bool asterisk;			/* OPTIONS of all, "*" */
+	bool no_host;			/* Host is there, and empty */
 	bool expect;			/* 100 (Continue) is waited for */
 	int status;			/* with HTTP_BAD: the answer */
 };
@@ -74,8 +75,10 @@ int	http_parse_head(const char *buf, size_t len, struct http_scan *scan,
 bool	http_parse_field(struct http_slice *fields, struct http_slice *name,
 	    struct http_slice *value);
 
-/* Whether s is word, letters of either case being alike (RFC 9110 5.1). */
+/* Whether s is word, letters of either case being alike (RFC 9110 5.1); or to
+   the letter. */
 bool	http_parse_is(struct http_slice s, const char *word);
+bool	http_parse_equal(struct http_slice s, const char *word);
 
 /*
  * Whether s can stand as a field name (a token, RFC 9110 5.1), or as a field

@@ -14,13 +14,11 @@ struct answer {
 };
 
 static const struct answer answers[] = {
-	{ 200, "OK", "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
-	    "" },
+	{ 200, "OK", "", "" },
 	{ 400, "Bad Request", "", "The request is malformed.\n" },
 	{ 404, "Not Found", "", "There is nothing at this path.\n" },
-	{ 405, "Method Not Allowed",
-	    "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
-	    "CONNECT is not for this server.\n" },
+	{ 405, "Method Not Allowed", "Allow: GET, HEAD\r\n",
+	    "The method is not allowed here.\n" },
 	{ 408, "Request Timeout", "", "The request took too long.\n" },
 	{ 414, "URI Too Long", "", "The request line is too long.\n" },
 	{ 417, "Expectation Failed", "",

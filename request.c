@@ -42,6 +42,10 @@ request_route(const struct config *config, struct request *r, char *normal,
 	r->target = t = &config->targets[i];
 	if (t->kind == CONFIG_EXCLUDED)
 		return 404;
+	if ((t->kind == CONFIG_STATUS || t->kind == CONFIG_READY) &&
+	    !http_parse_equal(r->head.method, "GET") &&
+	    !http_parse_equal(r->head.method, "HEAD"))
+		return 405;
 	if (t->kind == CONFIG_SOCKET) {
 		r->addr = t->addr;
 	} else if (t->kind == CONFIG_DIRECTORY) {

@@ -20,6 +20,7 @@ static struct list *lists;
 static uint32_t nlists;
 static uint32_t first_id;
 static uint32_t queued;
+static uint32_t queues;		/* lists of backends that are not empty */
 
 bool
 slot_open(uint32_t max, uint32_t n, uint32_t id)
@@ -27,7 +28,7 @@ slot_open(uint32_t max, uint32_t n, uint32_t id)
 	uint32_t i;
 
 	total = max;
-	touched = used = queued = 0;
+	touched = used = queued = queues = 0;
 	free_slots = SLOT_NONE;
 	slots = calloc(total, sizeof(*slots));
 	lists = calloc(n, sizeof(*lists));
@@ -149,6 +150,7 @@ slot_enter(struct conn *c, uint32_t list)
 	l->last = i;
 	l->count++;
 	queued += list >= LIST_BACKENDS;
+	queues += list >= LIST_BACKENDS && l->count == 1;
 }
 
 void
@@ -169,6 +171,7 @@ slot_leave(struct conn *c)
 		slots[c->next].prev = c->prev;
 	l->count--;
 	queued -= c->list >= LIST_BACKENDS;
+	queues -= c->list >= LIST_BACKENDS && l->count == 0;
 	c->list = SLOT_NO_LIST;
 }
 
@@ -190,6 +193,12 @@ uint32_t
 slot_queued(void)
 {
 	return queued;
+}
+
+uint32_t
+slot_queues(void)
+{
+	return queues;
 }
 
 uint32_t

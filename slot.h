@@ -122,10 +122,11 @@ void		 slot_enter(struct conn *c, uint32_t list);
 void		 slot_leave(struct conn *c);
 
 /* The first client of a list, or NULL; how many there are, and in the lists of
-   all backends. */
+   all backends; and how many of those lists have any. */
 struct conn	*slot_first(uint32_t list);
 uint32_t	 slot_count(uint32_t list);
 uint32_t	 slot_queued(void);
+uint32_t	 slot_queues(void);
 
 /* The id of a list's deadline, and the thing that an id is of: a slot, or
    (true) a list. */

@@ -124,12 +124,16 @@ add_route(struct text *t, const struct config_target *target)
 		return;
 	add(t, "fdproxy_handoffs_total{route=\"");
 	for (p = target->path; *p != '\0'; p++) {
+		/* As it is read: \xHH is a byte that is not UTF-8, perhaps,
+		   and a backslash is two; each of them is written as two. */
 		if (*p == '\n') {
 			add(t, "\\n");
-		} else if (*p < 0x20 || *p > 0x7e) {	/* not UTF-8, perhaps */
+		} else if (*p < 0x20 || *p > 0x7e) {
 			add(t, "\\\\x%02x", (unsigned char)*p);
+		} else if (*p == '\\') {
+			add(t, "\\\\\\\\");
 		} else {
-			if (*p == '"' || *p == '\\')
+			if (*p == '"')
 				t->dst[t->len++] = '\\';
 			t->dst[t->len++] = *p;
 		}

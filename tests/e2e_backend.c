@@ -112,6 +112,42 @@ TEST(comes_later)
 	close(backend_take(listener));
 }
 
+/*
+ * That somebody waits for one that is not there is said, once for all that come
+ * in a second; not that somebody waits for one that is busy.
+ */
+TEST(told_of_waiting)
+{
+	enum { N = 4 };
+	int full, client[N], i, fds;
+	long start;
+
+	full = backend_listen("s", 1);
+	fill();
+	world_proxy("-r", "/app=s,connectiontimeout=1min", "-r",
+	    "/0=missing,wait=1min", "-r", "/1=nodir/s,wait=1min", NULL);
+	fds = world_fds();
+	client[0] = client_open();
+	send_text(client[0], GET);
+	world_until_fds(fds + 1);
+	start = now_ms();
+	for (i = 1; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], i == N - 1 ? "GET /1 HTTP/1.0\r\n\r\n" :
+		    "GET /0 HTTP/1.0\r\n\r\n");
+		world_until_fds(fds + 1 + i);
+	}
+	ck_contains(world_errors(), "/missing: No such file or directory; "
+	    "clients wait\n");
+	ck_assert_int_le(world_says("clients wait"), 1 + (int)((now_ms() -
+	    start) / 1000));
+	for (i = 0; i < N; i++)
+		abandon(client[i]);
+	world_until_fds(fds);
+	close(full);
+	world_stop(NULL);
+}
+
 TEST(does_not_come)
 {
 	long start;
@@ -408,6 +444,7 @@ main(int argc, char **argv)
 		TIMES(not_there, COUNT(absent)),
 		ONCE(forbidden),
 		ONCE(comes_later),
+		ONCE(told_of_waiting),
 		ONCE(does_not_come),
 		ONCE(full_then_served),
 		ONCE(full_for_good),

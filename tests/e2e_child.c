@@ -901,11 +901,23 @@ static const struct {
 	{ "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", 0 },
 	{ "HTTP/1.1 399 X\r\n\r\n", 0 },
 	{ "HTTP/1.1 200\r\n\r\n", 0 },
+	{ "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 0 },
+	{ "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 X\r\n\r\n", 1 },
+	{ "HTTP/1.1 100 Continue\r\n\r\n", 1 },
+	{ "HTTP/1.1 100 Continue\r\nHTTP/1.1 200 OK\r\n", 1 },
+	{ "HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+	    1 },
 	{ "HTTP/1.1 199 X\r\n\r\n", 1 },
 	{ "HTTP/1.1 400 Bad Request\r\n\r\n", 1 },
 	{ "HTTP/1.1 404 Not Found\r\n\r\n", 1 },
 	{ "HTTP/1.1 503 Service Unavailable\r\n\r\n", 1 },
 	{ "HTTP/1.1 2000 X\r\n\r\n", 1 },
+	{ "HTTP/1.1 +250 X\r\n\r\n", 1 },
+	{ "HTTP/1.1 +20 OK\r\n\r\n", 1 },
+	{ "HTTP/1.1  200 OK\r\n\r\n", 1 },
+	{ "HTTP/1.1 200OK\r\n\r\n", 1 },
+	{ "HTTP/1.x 200 OK\r\n\r\n", 1 },
 	{ "HTTP/1.1 20", 1 },
 	{ "HTTP/2 200 OK\r\n\r\n", 1 },
 	{ "hello", 1 },
@@ -973,6 +985,88 @@ TEST(health_of_fdproxy)
 	world_stop("cannot connect to ");
 }
 
+/* A unix socket, in a folder or by an abstract name. */
+TEST(health_unix)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), client;
+	char name[64], url[128];
+	size_t len = 0;
+
+	snprintf(name, sizeof(name), "%s%s/s", _i == 0 ? "" : "@",
+	    world_dir());
+	memcpy(addr.sun_path + _i, name + _i, strlen(name + _i));
+	snprintf(url, sizeof(url), "unix:%s:/ready?a:/b", name);
+	world_also("-H", url, NULL);
+	ck_assert_int_eq(world_also_exit(), 1);
+	ck_contains(world_also_errors(), url);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr,
+	    (socklen_t)(sizeof(sa_family_t) + strlen(name))), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	world_also("-H", url, NULL);
+	ck_assert(readable(fd, WORLD_PATIENCE));
+	client = accept(fd, NULL, NULL);
+	do {
+		read_exact(client, buf + len, 1);
+		buf[++len] = '\0';
+	} while (strstr(buf, "\r\n\r\n") == NULL);
+	ck_assert_int_eq(strncmp(buf, "GET /ready?a:/b HTTP/1.1\r\n", 26), 0);
+	ck_contains(buf, "\r\nHost: localhost\r\n");
+	send_text(client, "HTTP/1.1 200 OK\r\n\r\n");
+	ck_assert_int_eq(world_also_exit(), 0);
+	ck_assert_str_eq(world_also_errors(), "");
+	close(client);
+	close(fd);
+}
+
+/* One that listens on [::1] alone is localhost as well. */
+TEST(health_localhost)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
+	    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), client;
+	socklen_t len = sizeof(addr);
+	char url[64];
+
+	if (fd == -1 || bind(fd, (struct sockaddr *)&addr, len) == -1) {
+		close(fd);
+		return;		/* there is no IPv6 here */
+	}
+	ck_assert_int_eq(listen(fd, 4), 0);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	snprintf(url, sizeof(url), "http://localhost:%d/",
+	    ntohs(addr.sin6_port));
+	world_also("-H", url, NULL);
+	ck_assert_msg(readable(fd, WORLD_PATIENCE), "%s", world_also_errors());
+	client = accept(fd, NULL, NULL);
+	send_text(client, "HTTP/1.1 200 OK\r\n\r\n");
+	ck_assert_int_eq(world_also_exit(), 0);
+	close(client);
+	close(fd);
+	world_also("-H", url, NULL);
+	ck_assert_int_eq(world_also_exit(), 1);
+	ck_contains(world_also_errors(), "refused");
+}
+
+/* However long it talks without saying anything, it comes to an end. */
+TEST(health_endless)
+{
+	int port, fd = tcp_socket(true, &port), client;
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
+	world_also("-H", url, NULL);
+	ck_assert(readable(fd, WORLD_PATIENCE));
+	client = accept(fd, NULL, NULL);
+	while (send(client, "HTTP/1.1 100 Continue\r\n\r\n", 25,
+	    MSG_NOSIGNAL) > 0)
+		;
+	ck_assert_int_eq(world_also_exit(), 1);
+	ck_contains(world_also_errors(), "interim");
+	close(client);
+	close(fd);
+}
+
 /* Nobody there; and somebody who says nothing, or not enough. */
 TEST(health_failures)
 {
@@ -1003,7 +1097,8 @@ TEST(health_urls)
 	    "http://*:80/", "http://example.org/", "http://127.0.0.1:/",
 	    "http://127.0.0.1:65536/", "http://127.0.0.1:80x/",
 	    "http://u@127.0.0.1/", "http://unix:/s", "http://[::1/",
-	    "http://localhosts:80/" };
+	    "http://localhosts:80/", "http://unix:@x/", "unix:", "unix::/x",
+	    "unix:s:/x", "unix:/nonexistent/s", "unix:@nonexistent:/x" };
 	size_t i;
 
 	for (i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
@@ -1172,6 +1267,9 @@ main(int argc, char **argv)
 		ONCE(child_socket),
 		TIMES(health_answers, COUNT(healths)),
 		ONCE(health_of_fdproxy),
+		TIMES(health_unix, 2),
+		ONCE(health_localhost),
+		ONCE(health_endless),
 		TIMES(health_failures, 3),
 		ONCE(health_urls),
 		ONCE(ready_target),

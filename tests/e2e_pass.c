@@ -244,6 +244,49 @@ TEST(payload_head)
 }
 
 static const struct {
+	const char *route;
+	bool none, payload;
+} empty[] = {
+	{ "/app=s,flusher=none", true, false },
+	{ "/app=s,flusher=none,payload=head", true, true },
+	{ "/app=s,payload=head", false, true }
+};
+
+/*
+ * Empty lines before the request line are for nobody; what is behind them is
+ * left as it was, also if the first look finds a part of them.
+ */
+TEST(empty_lines)
+{
+	int listener = backend_listen("s", 16), client, fd, before;
+	static const char lines[] = "\r\n\r\n\r\n", rest[] = GET "\r\nbody";
+	const char *left = empty[_i].none ? rest : rest + sizeof(GET) - 1;
+	size_t cut;
+
+	world_proxy("-r", empty[_i].route, "-c", "AcceptFilter http none",
+	    NULL);
+	before = world_fds();
+	for (cut = 0; cut < sizeof(lines); cut++) {
+		client = client_open();
+		send_bytes(client, lines, cut);
+		world_until_fds(before + 1);
+		send_text(client, lines + cut);
+		send_text(client, rest);
+		fd = backend_take_payload(listener, buf, empty[_i].payload ?
+		    sizeof(buf) : 0);
+		if (empty[_i].payload)
+			ck_assert_str_eq(buf, GET);
+		read_exact(fd, buf, strlen(left));
+		buf[strlen(left)] = '\0';
+		ck_assert_str_eq(buf, left);
+		ck_assert(!readable(fd, 0));
+		close(fd);
+		close(client);
+		world_until_fds(before);
+	}
+}
+
+static const struct {
 	const char *version;
 	const char *flusher;
 	const char *first;
@@ -592,6 +635,7 @@ static const struct test tests[] = {
 	TIMES(every_split, 2),
 	ONCE(large_body),
 	TIMES(payload_head, 2),
+	TIMES(empty_lines, COUNT(empty)),
 	TIMES(expect_continue, COUNT(expectations)),
 #ifdef MSG_MORE
 	TIMES(held_head, 2 * COUNT(holds)),

@@ -29,6 +29,19 @@ static const struct {
 	{ "\x16\x03\x01", 400 },
 	{ "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
 	{ "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 200 },
+	{ "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", 200 },
+	{ "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", 200 },
+	{ "HEAD /ready HTTP/1.1\r\nHost: x\r\n\r\n", 200 },
+	{ "OPTIONS /ready HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
+	{ "get /ready HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
+	{ "POST /status HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
+	{ "HEADS /status HTTP/1.1\r\nHost: x\r\n\r\n", 405 },
+	{ "GET /none HTTP/1.1\r\nHost:\r\n\r\n", 400 },
+	{ "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", 400 },
+	{ "GET /none HTTP/1.1\r\nHost: %2Ftmp%2Fx.sock\r\n\r\n", 404 },
+	{ "POST /none HTTP/1.2\r\nHost: x\r\n\r\n", 404 },
+	{ "POST /none HTTP/1.2\r\nHost: x\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n", 400 },
 	{ "PUT /app HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417 },
 	{ "GET /app HTTP/2.0\r\nHost: x\r\n\r\n", 505 },
 	{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505 },
@@ -41,7 +54,9 @@ TEST(status)
 	const char *answer, *body;
 	size_t length;
 
-	world_proxy("-r", "/app=s", NULL);
+	backend_listen("s", 4);
+	world_proxy("-r", "/app=s", "-r", "/ready=ready:", "-r",
+	    "/status=status:", NULL);
 	answer = exchange(statuses[_i].request);
 	ck_assert_int_eq(status_of(answer), statuses[_i].status);
 	ck_contains(answer, "\r\nConnection: close\r\n");
@@ -52,7 +67,31 @@ TEST(status)
 	    "Content-Length: %zu", &length), 1);
 	ck_assert_uint_eq(strlen(body + 4), length);
 	if (statuses[_i].status == 405)
-		ck_contains(answer, "\r\nAllow: ");
+		ck_contains(answer, "\r\nAllow: GET, HEAD\r\n");
+	else
+		ck_assert_ptr_null(strstr(answer, "Allow: "));
+}
+
+/* A client of a unix socket has no host to name; more than one is too many. */
+TEST(empty_host)
+{
+	static const char *const requests[] = {
+		"GET /none HTTP/1.1\r\nHost:\r\n\r\n",
+		"GET /none HTTP/1.0\r\nHost: \r\n\r\n",
+		"GET /none HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n",
+		"GET /none HTTP/1.1\r\n\r\n"
+	};
+	char address[128];
+	size_t len;
+	int client;
+
+	snprintf(address, sizeof(address), "unix:%s/front", world_dir());
+	world_proxy("-l", address, "-r", "/app=s", NULL);
+	client = client_unix("front");
+	send_text(client, requests[_i]);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), _i < 2 ? 404 : 400);
+	ck_assert_int_eq(status_of(exchange(requests[_i])), 400);
 }
 
 static const char *const heads[] = {
@@ -346,6 +385,7 @@ TEST(log_is_escaped)
 
 static const struct test tests[] = {
 	TIMES(status, COUNT(statuses)),
+	TIMES(empty_host, 4),
 	TIMES(head_has_no_body, COUNT(heads)),
 	TIMES(limits, COUNT(too_long)),
 	ONCE(unread_body),

@@ -37,7 +37,8 @@ same_head(const struct http_head *a, const struct http_head *b)
 	return same(a->method, b->method) && same(a->target, b->target) &&
 	    (same(a->path, b->path)) && same(a->fields, b->fields) &&
 	    a->minor == b->minor && a->asterisk == b->asterisk &&
-	    a->expect == b->expect && a->status == b->status;
+	    a->no_host == b->no_host && a->expect == b->expect &&
+	    a->status == b->status;
 }
 
 static bool
@@ -64,8 +65,11 @@ check_whole(const char *buf, size_t n, const struct http_head *h,
 	MUST(memchr(h->target.p, ' ', h->target.len) == NULL);
 	MUST(memchr(h->target.p, '#', h->target.len) == NULL);
 	MUST(h->method.p + h->method.len + 1 == h->target.p);
+	MUST(strspn(buf, "\r\n") == (size_t)(h->method.p - buf));
 	if (h->asterisk) {
-		MUST(h->target.len == 1 && *h->target.p == '*');
+		MUST(h->method.len == 7 && memcmp(h->method.p, "OPTIONS",
+		    7) == 0);
+		MUST(h->path.len == 0);
 	} else {
 		MUST(h->path.len > 0 && *h->path.p == '/');
 		MUST(memchr(h->path.p, '?', h->path.len) == NULL);
@@ -97,7 +101,7 @@ check_blank(const char *buf, size_t len, int n, const struct http_head *h)
 	MUST(h->target.p == NULL && h->target.len == 0);
 	MUST(h->path.p == NULL && h->path.len == 0);
 	MUST(h->fields.p == NULL && h->fields.len == 0);
-	MUST(h->minor == 0 && !h->asterisk && !h->expect);
+	MUST(h->minor == 0 && !h->asterisk && !h->no_host && !h->expect);
 	MUST(h->method.len == 0 || (within(h->method, buf, len) &&
 	    http_parse_is_token(h->method)));
 	if (n == HTTP_PARTIAL)

@@ -361,6 +361,35 @@ TEST(head_ends)
 }
 
 /*
+ * No verdict without a last look: a head that came whole before its time was
+ * over, or its slot wanted, is served however late that is seen.
+ */
+TEST(head_whole_at_last)
+{
+	static const unsigned int whys[] = { CONN_LATE, CONN_EVICT,
+	    CONN_END | CONN_LATE };
+	enum conn_want want;
+	struct conn *c;
+	int pair[2];
+
+	if (_i >= COUNT(whys)) {
+		/* The same while it rests. */
+		conn_release();
+		deadline_close();
+		open_conn(false);
+	}
+	c = start(pair, "GET /s HTTP", &want);
+	slot_turn();
+	c = keep(c);
+	ck_assert_int_eq(c->state, _i >= COUNT(whys) ? CONN_REST : CONN_HEAD);
+	say(pair[0], "/1.1\r\nHost: a\r\n\r\n");
+	ck_assert_int_eq(conn_advance(c, whys[_i % COUNT(whys)]), CONN_PASS);
+	pass(c);
+	expect_client(backend, "");
+	ck_assert_uint_eq(stats_get()->timeouts, 0);
+}
+
+/*
  * After many looks, or after each where arrivals are reported over and over, a
  * client rests; what comes then is looked at once, afterwards.
  */
@@ -592,6 +621,28 @@ TEST(queued_to_passed_late)
 	expect_client(listener, "");
 }
 
+/* The same for all in line, whoever's turn comes first. */
+TEST(line_to_passed_late)
+{
+	struct conn *c[2];
+	int pair[2][2], listener, i;
+
+	for (i = 0; i < 2; i++) {
+		c[i] = start_waiting(pair[i], GET("/wait"), CONN_PARK,
+		    CONN_QUEUED);
+		c[i]->since -= 11000;
+	}
+	listener = listen_at_path("none", 16);
+	for (i = 0; i < 2; i++) {
+		if (_i == 0)
+			ck_assert(probe(WAIT_ROUTE) == c[i]);
+		ck_assert_int_eq(_i == 0 ? conn_advance(c[i], CONN_PROBE) :
+		    let_pass(c[1 - i]), CONN_PASS);
+		pass(_i == 0 ? c[i] : c[1 - i]);
+		expect_client(listener, "");
+	}
+}
+
 /*
  * Who has waited for a backend to come is not sent away because it is busy at
  * once: connectiontimeout counts from then on.
@@ -689,6 +740,55 @@ TEST(others_do_not_put_off)
 	}
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 	conn_close(c);
+}
+
+static const struct {
+	int queues, delay;
+} delays[] = {
+	{ 1, 50 }, { 50, 50 }, { 51, 51 }, { 300, 300 }, { 1500, 1000 }
+};
+
+/* The more queues there are, the longer each waits for its next probe. */
+TEST(delay_grows)
+{
+	const struct conn none = { .fd = -1, .backend = -1,
+	    .list = SLOT_NO_LIST, .state = CONN_QUEUED };
+	const int n = delays[_i].queues;
+	struct conn *c[1500];
+	char text[64];
+	int i, round;
+
+	conn_release();
+	deadline_close();
+	config_free(config);
+	config = config_new(report);
+	config_listen(config, "0");
+	for (i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "ProxyPass /%d fd:///none/%d", i,
+		    i);
+		config_directive(config, text);
+	}
+	ck_assert(config_finish(config));
+	ck_assert(conn_open(config, 2 * (uint32_t)n, FIRST_ID, 0, true));
+	for (i = 0; i < n; i++) {
+		c[i] = slot_keep(&none);
+		slot_enter(c[i], backend_list(&config->targets[i], NULL));
+		backend_wait(c[i]->list);
+	}
+	for (round = 0; round < 12; round++)
+		for (i = 0; i < n; i++)
+			ck_assert_int_eq(backend_probe(c[i]->list), -1);
+	ck_assert_int_eq(deadline_wait(), delays[_i].delay);
+	/* And back again. */
+	for (i = 1; i < n; i++)
+		slot_free(c[i]);
+	deadline_close();
+	ck_assert(deadline_open(FIRST_ID + 2 * (uint32_t)n +
+	    backend_lists(config)));
+	ck_assert_int_eq(backend_probe(c[0]->list), -1);
+	ck_assert_int_eq(deadline_wait(), 50);
+	slot_free(c[0]);
+	ck_assert_uint_eq(slot_queues(), 0);
 }
 
 /* It leaves, its time is over, it has been stopped. */
@@ -799,6 +899,41 @@ TEST(flush_waits)
 }
 
 /*
+ * Timeout is counted from the last byte that the client took: also from one
+ * that has made too little room to be reported.
+ */
+TEST(flush_slowly)
+{
+	struct pollfd room = { -1, POLLOUT, 0 };
+	enum conn_want want = CONN_WRITE;
+	uint32_t now = clock_ms();
+	struct conn *c;
+	int pair[2], unreported = 0;
+
+	c = start_waiting(pair, GET("/large"), CONN_WRITE, CONN_FLUSH);
+	room.fd = pair[1];
+	while (want == CONN_WRITE) {
+		/* Its time gets on by a millisecond, and begins anew. */
+		while (clock_ms() == now)
+			clock_update();
+		now = clock_ms();
+		ck_assert_int_lt(deadline_wait(), (int)config->flush_ms);
+		ck_assert(recv(pair[0], buf, 65536, MSG_DONTWAIT) > 0);
+		unreported += poll(&room, 1, 0) == 0;
+		want = let_pass(c);
+		if (want == CONN_WRITE) {
+			conn_settle(c);
+			ck_assert_int_eq(deadline_wait(),
+			    (int)config->flush_ms);
+		}
+	}
+	ck_assert_int_eq(want, CONN_PASS);
+	ck_assert_int_gt(unreported, 0);
+	pass(c);
+	expect_client(backend, "");
+}
+
+/*
  * The backend leaves between the connection and the hand-off: without a byte
  * out the client waits for it; with one, it is reset.
  */
@@ -899,6 +1034,7 @@ static const struct test tests[] = {
 	TIMES(head_to_passed, COUNT(passes)),
 	ONCE(head_in_pieces),
 	ONCE(head_ends),
+	TIMES(head_whole_at_last, 6),
 	TIMES(head_rests, 2),
 	TIMES(rest_ends, 2),
 	TIMES(head_to_reply, COUNT(answers)),
@@ -907,13 +1043,16 @@ static const struct test tests[] = {
 	ONCE(queued_to_passed),
 	ONCE(queued_to_broken),
 	ONCE(queued_to_passed_late),
+	TIMES(line_to_passed_late, 2),
 	ONCE(queued_to_busy),
 	ONCE(queue_is_no_verdict),
 	TIMES(left_to_us, 2),
 	ONCE(others_do_not_put_off),
+	TIMES(delay_grows, COUNT(delays)),
 	ONCE(queued_ends),
 	TIMES(queue_in_order, 2),
 	TIMES(flush_waits, 4),
+	ONCE(flush_slowly),
 	TIMES(flush_fails, 3),
 	ONCE(room),
 	ONCE(slots_of_a_turn)

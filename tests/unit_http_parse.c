@@ -75,6 +75,12 @@ static const struct good goods[] = {
 	    "OPTIONS", "*", "", "Host=h|", 1, true, false },
 	{ "9112 3.2.4", TEXT("OPTIONS /a HTTP/1.1\r\nHost: h\r\n\r\n"),
 	    "OPTIONS", "/a", "/a", "Host=h|", 1, false, false },
+	{ "9112 3.2.4, absolute", LINE("OPTIONS http://h:80 HTTP/1.1"),
+	    "OPTIONS", "http://h:80", "", "Host=h|", 1, true, false },
+	{ "9112 3.2.4, a path", LINE("OPTIONS http://h/ HTTP/1.1"),
+	    "OPTIONS", "http://h/", "/", "Host=h|", 1, false, false },
+	{ "9112 3.2.4, a query", LINE("OPTIONS http://h? HTTP/1.1"),
+	    "OPTIONS", "http://h?", "/", "Host=h|", 1, false, false },
 
 	{ "9110 7.2", WITH_HOST("x_y") },
 	{ "9110 7.2", WITH_HOST("-x") },
@@ -84,6 +90,9 @@ static const struct good goods[] = {
 	{ "9110 7.2", WITH_HOST("127.0.0.1") },
 	{ "9110 7.2", WITH_HOST("127.0.0.1:8080") },
 	{ "9110 7.2", WITH_HOST("[::1]") },
+	{ "3986 3.2.2, escapes", WITH_HOST("%2Ftmp%2fx.sock") },
+	{ "3986 3.2.2, escapes", WITH_HOST("%2Frun%2Fx.1:80") },
+	{ "9110 4.2.1, escapes", WITH_TARGET("http://%61/a", "/a") },
 	{ "9110 7.2", WITH_HOST("[2001:db8::7:1]:443") },
 	{ "9110 7.2", WITH_HOST("[::ffff:10.0.0.1]") },
 	{ "3986 3.2.3, empty port", WITH_HOST("x:") },
@@ -223,7 +232,7 @@ static const struct bad bads[] = {
 	{ "9110 4.2.1, port", TARGET("http://h:8x/a"), 400 },
 	{ "9110 4.2.1, port", TARGET("http://h:1:2/a"), 400 },
 	{ "9110 4.2.1, host", TARGET("http://[::1/a"), 400 },
-	{ "9110 4.2.1, host", TARGET("http://%61/a"), 400 },
+	{ "9110 4.2.1, host", TARGET("http://%6/a"), 400 },
 	{ "9110 4.2, scheme", TARGET("ftp://h/a"), 400 },
 	{ "9110 4.2, scheme", TARGET("fd:///a"), 400 },
 	{ "9110 4.2, scheme", TARGET("httpx://h/a"), 400 },
@@ -234,8 +243,10 @@ static const struct bad bads[] = {
 	{ "9110 7.2, none", TEXT("GET /a HTTP/1.1\r\n\r\n"), 400 },
 	{ "9110 7.2, none", TEXT("GET /a HTTP/1.1\r\nA: b\r\n\r\n"), 400 },
 	{ "9110 7.2, none", TEXT("OPTIONS * HTTP/1.1\r\n\r\n"), 400 },
-	{ "9110 7.2, empty", HOST(""), 400 },
-	{ "9110 7.2, empty", HOST(" \t"), 400 },
+	{ "9110 7.2, empty twice", HOST("\r\nHost:"), 400 },
+	{ "9110 7.2, empty and not", HOST("\r\nHost: h"), 400 },
+	{ "9110 7.2, not and empty", HOST("h\r\nHost:"), 400 },
+	{ "9110 7.2, a port alone", HOST(":"), 400 },
 	{ "9110 7.2, twice", HOST("h\r\nHost: h"), 400 },
 	{ "9110 7.2, twice", HOST("h\r\nA: b\r\nhost: i"), 400 },
 	{ "9110 7.2, twice in 1.0", OLD("Host: h\r\nHost: h"), 400 },
@@ -269,7 +280,11 @@ static const struct bad bads[] = {
 	{ "9110 7.2", HOST("x,y"), 400 },
 	{ "9110 7.2", HOST("u@x"), 400 },
 	{ "9110 7.2", HOST("http://x"), 400 },
-	{ "9110 7.2", HOST("%41"), 400 },
+	{ "3986 2.1, escapes", HOST("%"), 400 },
+	{ "3986 2.1, escapes", HOST("a%4"), 400 },
+	{ "3986 2.1, escapes", HOST("%4g"), 400 },
+	{ "3986 2.1, escapes", HOST("%g4"), 400 },
+	{ "3986 2.1, escapes", HOST("%%41"), 400 },
 	{ "9110 7.2", HOST("\xc3\xa9"), 400 },
 	{ "3986 3.2.2, no brackets", HOST("::1"), 400 },
 	{ "3986 3.2.2, brackets", HOST("[::1"), 400 },
@@ -379,6 +394,10 @@ static const struct bad bads[] = {
 	{ "9112 6.1, and a length", FIELD("Content-Length: 5\r\n"
 	    "Transfer-Encoding: chunked"), 400 },
 	{ "9112 6.1, in 1.0", OLD("Transfer-Encoding: chunked"), 400 },
+	{ "9112 6.1, in 1.2", TEXT("POST /a HTTP/1.2\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n"), 400 },
+	{ "9112 6.1, in 1.9", TEXT("POST /a HTTP/1.9\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n"), 400 },
 
 	/* Expect. */
 	{ "9110 10.1.1", FIELD("Expect: 200-ok"), 417 },
@@ -435,7 +454,8 @@ is_blank(const struct http_head *h)
 {
 	return h->target.p == NULL && h->target.len == 0 &&
 	    h->path.p == NULL && h->path.len == 0 && h->fields.p == NULL &&
-	    h->fields.len == 0 && h->minor == 0 && !h->asterisk && !h->expect;
+	    h->fields.len == 0 && h->minor == 0 && !h->asterisk &&
+	    !h->no_host && !h->expect;
 }
 
 /* Length of the method of text, if the space behind it is there. */
@@ -570,6 +590,7 @@ TEST(good)
 	ck_assert_msg(head.minor == g->minor, "%s", g->ref);
 	ck_assert_msg(head.asterisk == g->asterisk, "%s", g->ref);
 	ck_assert_msg(head.expect == g->expect, "%s", g->ref);
+	ck_assert_msg(!head.no_host, "%s", g->ref);
 	ck_assert_int_eq(head.status, 0);
 
 	fields = head.fields;
@@ -579,6 +600,28 @@ TEST(good)
 		    (int)name.len, name.p, (int)value.len, value.p);
 	}
 	ck_assert_str_eq(list, g->fields);
+}
+
+/* Good if there is no authority to name (RFC 9112 3.2): the caller knows. */
+TEST(empty_host)
+{
+	static const char *const heads[] = {
+		"GET /a HTTP/1.1\r\nHost:\r\n\r\n",
+		"GET /a HTTP/1.1\r\nA: b\r\nhost: \t\r\nC: d\r\n\r\n",
+		"GET /a HTTP/1.0\r\nHost: \r\n\r\n"
+	};
+	struct http_scan scan;
+	struct http_head head;
+	size_t i, n;
+
+	for (i = 0; i < (size_t)COUNT(heads); i++) {
+		n = strlen(heads[i]);
+		check_good(heads[i], n, &usual);
+		memset(&scan, 0, sizeof(scan));
+		ck_assert_int_eq(look(heads[i], n, &scan, &usual, &head),
+		    (int)n);
+		ck_assert(head.no_host);
+	}
 }
 
 TEST(bad)
@@ -1004,6 +1047,7 @@ TEST(words)
 static const struct test tests[] = {
 	TIMES(good, COUNT(goods)),
 	TIMES(bad, COUNT(bads)),
+	ONCE(empty_host),
 	TIMES(limits_exact, 2),
 	TIMES(limits_at_once, 2),
 	ONCE(limits_mixed),

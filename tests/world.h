@@ -88,8 +88,8 @@ const char	*world_line(int n);
 
 /*
  * Stop it with SIGTERM; it must exit 0, having as many descriptors open as
- * after its start.  What it wrote to standard error must be empty, or hold
- * the text, if that is not NULL.
+ * after its start.  What it wrote to standard error must be empty, but for who
+ * waits for a missing backend; or hold the text, if that is not NULL.
  */
 void	world_stop(const char *text);
 
