@@ -282,7 +282,7 @@ TEST(notify_made_anew)
 
 /* ---- files that may be another's ---- */
 
-/* A pid file is a plain file with nothing or a number in it, or none of ours. */
+/* A pid file is a plain file with nothing or a number in it. */
 static const struct {
 	const char *text;
 	const char *says;
