@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "listen.h"
@@ -141,7 +142,8 @@ take_left(struct listener *l, const struct sock_addr *want)
 	int i;
 
 	for (i = 0; i < nleft; i++) {
-		if (left[i].fd == -1)
+		/* One that nobody can find any more is opened anew. */
+		if (left[i].fd == -1 || left[i].kind == LISTEN_NO_FILE)
 			continue;
 		addr = *want;
 		if (sock_port(want) == 0 && left[i].kind == LISTEN_ANY_PORT &&
@@ -160,20 +162,54 @@ take_left(struct listener *l, const struct sock_addr *want)
 }
 
 static bool
-set_owner(const struct config_listen *want)
+has_rights(const struct config_listen *want)
 {
+	return want->mode != -1 || want->owner != NULL || want->group != NULL;
+}
+
+/*
+ * Give the file of listener i its owner, and its mode if it has another.  False
+ * with errno, or 0 after a message.  In another user's folder its path may lead
+ * elsewhere a moment later: where it can be, the file is opened first.
+ */
+static bool
+set_rights(int i)
+{
+	const struct config_listen *want = &config->listen[i];
+	const struct listener *l = &listeners[i];
+	const char *path = l->bound.u.un.sun_path;
+	struct stat st;
 	uid_t uid;
 	gid_t gid;
+	bool good;
+#ifdef O_PATH
+	char by_number[32];
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	if (want->owner == NULL && want->group == NULL)
-		return true;
-	if (!sock_is_file(&want->addr) ||
-	    !proc_find_owner(want->owner, want->group, &uid, &gid))
-		return false;
-	if (lchown(want->addr.u.un.sun_path, uid, gid) == 0)
-		return true;
-	cannot_listen(&want->addr);
-	return false;
+	text_format(by_number, sizeof(by_number), "/proc/self/fd/%d", fd);
+	good = fd != -1 && fstat(fd, &st) == 0;
+	path = by_number;
+#else
+	good = lstat(path, &st) == 0;
+#endif
+	if (good && (st.st_ino != l->file.ino || st.st_dev != l->file.dev)) {
+		errno = ENOENT;
+		good = false;
+	}
+	good = good && (want->mode == -1 ||
+	    (st.st_mode & 0777) == (mode_t)want->mode ||
+	    chmod(path, (mode_t)want->mode) == 0);
+	if (good && (want->owner != NULL || want->group != NULL)) {
+		errno = 0;
+		good = proc_find_owner(want->owner, want->group, &uid, &gid) &&
+		    (((uid == (uid_t)-1 || uid == st.st_uid) &&
+		    (gid == (gid_t)-1 || gid == st.st_gid)) ||
+		    chown(path, uid, gid) == 0);
+	}
+#ifdef O_PATH
+	sock_drop(fd);
+#endif
+	return good;
 }
 
 /*
@@ -214,7 +250,11 @@ open_one(int i)
 	sock_remember(&addr, &l->file);
 	if (!sock_is_file(&addr))
 		return sock_name(l->fd, &l->bound) == 0;
-	return set_owner(want);
+	if (!has_rights(want) || set_rights(i))
+		return true;
+	if (errno != 0)
+		cannot_listen(&addr);
+	return false;
 }
 
 /* Close listener i, and remove its file if that is our own. */
@@ -284,14 +324,19 @@ listen_unwanted(int i)
 void
 listen_take_over(void)
 {
+	char text[SOCK_TEXT];
 	struct listener *l;
 	int i;
 
 	for (i = 0; i < count; i++) {
 		l = &listeners[i];
-		if (l->adopted)
-			sock_tune(l->fd, &l->bound, config->backlog,
-			    config->defer);
+		if (!l->adopted)
+			continue;
+		sock_tune(l->fd, &l->bound, config->backlog, config->defer);
+		if (has_rights(&config->listen[i]) && !set_rights(i))
+			log_warn("%s keeps its owner and mode: %s",
+			    sock_path(&l->bound, text, sizeof(text)),
+			    strerror(errno));
 	}
 	for (i = 0; i < nleft; i++) {
 		if (left[i].fd == -1)

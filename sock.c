@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -403,11 +404,37 @@ sock_text(const struct sock_addr *addr, char *dst, size_t size)
 	return dst;
 }
 
+#define LOCK_TRIES	100
+#define LOCK_MS		10
+
 #ifdef __linux__
 #define TRIES	1
 #else
 #define TRIES	5
 #endif
+
+/*
+ * Between bind(2) and listen(2) a socket looks dead, and of two who find a dead
+ * one, the second would take away what the first has made of it: so only one at
+ * a time is in a folder.  Who cannot have it, or not soon, goes on without:
+ * anybody who may read the folder can lock it.  The descriptor, or -1.
+ */
+static int
+lock_folder(const struct sock_addr *addr)
+{
+	const char *path = addr->u.un.sun_path, *slash = strrchr(path, '/');
+	char folder[sizeof(addr->u.un.sun_path)];
+	int fd, tries;
+
+	text_format(folder, sizeof(folder), "%.*s", slash == NULL ? 1 :
+	    slash == path ? 1 : (int)(slash - path),
+	    slash == NULL ? "." : path);
+	fd = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+	for (tries = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1 &&
+	    tries < LOCK_TRIES; tries++)
+		poll(NULL, 0, LOCK_MS);
+	return fd;
+}
 
 /*
  * A socket file that is left over from a dead process is taken away.  The
@@ -551,13 +578,13 @@ sock_inherit(int fd, struct sock_addr *addr)
 	return 0;
 }
 
-int
-sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
+static int
+listen_at(const struct sock_addr *addr, int backlog, bool defer, int mode)
 {
 	int family = addr->u.sa.sa_family, fd, bound, saved, on = 1;
 	mode_t mask = 0;
 
-	if (family == AF_UNIX && clear_stale(addr) == -1)
+	if (clear_stale(addr) == -1)
 		return -1;
 	fd = new_socket(family, true);
 	if (fd == -1)
@@ -584,5 +611,16 @@ sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
 		return sock_drop(fd);
 	}
 	set_defer(fd, family, defer);
+	return fd;
+}
+
+int
+sock_listen(const struct sock_addr *addr, int backlog, bool defer, int mode)
+{
+	int lock = sock_is_file(addr) ? lock_folder(addr) : -1;
+	int fd = listen_at(addr, backlog, defer, mode);
+
+	if (lock != -1)
+		sock_drop(lock);
 	return fd;
 }

@@ -1054,12 +1054,12 @@ TEST(listener_mode)
 	umask(old);
 	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0601);
 	ck_assert_uint_eq(file_status("b").st_mode & 07777, 0750);
-	/* One that stays is left as it is. */
+	/* One that stays gets another. */
 	snprintf(text, sizeof(text), "Listen %s mode=0666\n", local("a"));
 	write_file("conf", text);
 	world_signal(SIGHUP);
 	world_until_says("has been read again", 1);
-	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0601);
+	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0666);
 	world_stop("");
 	world_spawn("-c", "Listen unix:/tmp/x mode=9", NULL);
 	ck_assert_int_eq(world_exit(), 2);
@@ -1082,7 +1082,17 @@ TEST(listener_owner)
 	ck_assert_uint_eq(file_status("b").st_uid, 0);
 	ck_assert_uint_eq(file_status("b").st_gid, 65532);
 	close(client_unix("a"));
-	world_stop(NULL);
+	/* What is not the user's to change stays, and is told. */
+	snprintf(text, sizeof(text), "Listen unix:%s/a mode=0600\n"
+	    "Listen unix:%s/b mode=0600\n", world_dir(), world_dir());
+	write_file("conf", text);
+	world_signal(SIGHUP);
+	world_until_says("has been read again", 1);
+	ck_assert_uint_eq(file_status("a").st_mode & 07777, 0600);
+	ck_assert_uint_eq(file_status("b").st_mode & 07777, 0755);
+	snprintf(text, sizeof(text), "%s/b keeps its owner and mode: ",
+	    world_dir());
+	world_stop(text);
 	/* A name that nobody has: nothing is left behind. */
 	snprintf(text, sizeof(text), "Listen %s owner=no-such-user",
 	    local("c"));

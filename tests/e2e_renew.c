@@ -1388,6 +1388,33 @@ TEST(pid_file)
  * With User, and logs in a folder of that user's: opened anew, so that a file
  * may have been renamed; in root's folder lines go on to the file of before.
  */
+/*
+ * A socket whose file somebody has removed, or taken, is opened anew, unless
+ * another listens there.
+ */
+TEST(lost_file)
+{
+	int s = backend_listen("s", 4), fd;
+
+	write_file("conf", APP);
+	world_proxy("-f", "conf", "-l", format("unix:%s/front", world_dir()),
+	    NULL);
+	check_served(client_unix("front"), s, GET);
+	ck_assert_int_eq(unlink("front"), 0);
+	if (_i == 1) {
+		fd = backend_listen("front", 4);
+		refused(NULL);
+		world_until_says("Address already in use", 1);
+		close(fd);
+		renew(NULL);
+	} else {
+		signal_says(_i == 0 ? SIGHUP : SIGUSR2, RENEWED);
+	}
+	check_served(client_unix("front"), s, GET);
+	stop_changed();
+	ck_assert_int_eq(access("front", F_OK), -1);
+}
+
 /* What was given as a descriptor is the same one, whatever the number is by
    now: standard output is closed once the addresses are printed. */
 TEST(log_of_descriptor)
@@ -1657,6 +1684,7 @@ main(int argc, char **argv)
 		ONCE(notifies),
 		TIMES(privileges, root),
 		TIMES(inherited, 3),
+		TIMES(lost_file, 3),
 		ONCE(log_of_descriptor),
 		ONCE(log_of_a_client),
 		TIMES(flushing, quick),

@@ -3,8 +3,12 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "sock.h"
 #include "unit.h"
@@ -602,6 +606,40 @@ TEST(listen_file)
 	close(fd);
 }
 
+/*
+ * One that is bound, and does not listen yet, is somebody's: who is about to
+ * listen has the folder's lock.  It is not waited for for ever, so the result
+ * counts only if we were soon enough.
+ */
+TEST(listen_file_soon)
+{
+	struct timespec begin, end = { 0, 0 };
+	int folder, fd, status;
+	pid_t pid;
+
+	do {
+		folder = open(dir, O_RDONLY | O_CLOEXEC);
+		ck_assert_int_eq(flock(folder, LOCK_EX), 0);
+		unlink(path);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		ck_assert_int_eq(bind(fd, &addr.u.sa, addr.len), 0);
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		pid = fork();
+		if (pid == 0)
+			_exit(sock_listen(&addr, 5, false, -1) == -1);
+		poll(NULL, 0, 100);
+		ck_assert_int_eq(listen(fd, 5), 0);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		flock(folder, LOCK_UN);
+		close(folder);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		close(fd);
+	} while (end.tv_sec - begin.tv_sec > 1 ||
+	    (end.tv_sec - begin.tv_sec) * 1000 +
+	    (end.tv_nsec - begin.tv_nsec) / 1000000 > 800);
+	ck_assert_int_eq(WEXITSTATUS(status), 1);
+}
+
 TEST(listen_file_full)
 {
 	int fd = sock_listen(&addr, 1, false, -1);
@@ -862,6 +900,7 @@ static const struct test tests[] = {
 	ONCE(tune_backlog),
 	ONCE(listen_mode),
 	ONCE(listen_file),
+	ONCE(listen_file_soon),
 	ONCE(listen_file_full),
 	ONCE(listen_other_file),
 	ONCE(listen_abstract),

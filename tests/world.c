@@ -155,6 +155,10 @@ world_begin(void)
 	home = open(".", O_RDONLY | O_CLOEXEC);
 	ck_assert_int_eq(chdir(dir), 0);
 	signal(SIGPIPE, SIG_IGN);
+	/* Whoever runs us in the background may have them ignored. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	nofile = 0;
 	closed = false;
 	terminal = -1;
