@@ -638,7 +638,7 @@ conn_close(struct conn *c)
 	if (c->reset)
 		sock_reset(c->fd);
 	else
-		close(c->fd);
+		sock_close(c->fd);
 	if (c->backend != -1)
 		close(c->backend);
 	c->fd = c->backend = -1;

@@ -204,7 +204,10 @@ announce(bool print)
 		if (listen_at(i)->fd == -1)
 			continue;
 		sock_text(&listen_at(i)->bound, text, sizeof(text));
-		log_info("listening on %s", text);
+		if (print || heir)
+			log_info("listening on %s", text);
+		else
+			log_notice("listening on %s", text);
 		if (print)
 			text_write(STDOUT_FILENO, "%s\n", text);
 	}

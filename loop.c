@@ -1,4 +1,28 @@
 /* See LICENSE for copyright and license details. */
+
+/*
+ * Nothing waits but poller_wait().  The calls that could, and why they do not:
+ *
+ *	accept		listeners are O_NONBLOCK; who shares one leaves it so
+ *	recv, send	of clients: MSG_DONTWAIT, whatever their sockets are
+ *	connect,	to backends: sockets of our own with O_NONBLOCK; a full
+ *	sendmsg		backlog or buffer is EAGAIN
+ *	close		of clients: a time in SO_LINGER is switched off before
+ *			(sock_close), {1,0} does not wait
+ *	write		to logs: see enum sink_kind in log.c; NOTIFY_SOCKET and
+ *			the system's log: MSG_DONTWAIT
+ *	open		of logs, pid file, configuration: O_NONBLOCK, so that no
+ *			FIFO or device is waited for
+ *	read		of configurations: no FIFO, 1000 files and 16 MiB at
+ *			most; of pipes: O_NONBLOCK, but for a child before it
+ *			serves, and for the command's execve(2) at the start
+ *	flock		of the folder of a new listener: LOCK_NB, for a second
+ *	waitpid		WNOHANG
+ *
+ * The system itself is trusted: plain files on its disks, execve(2), and the
+ * files that users' names are looked up in, which is done at a renewal.
+ */
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

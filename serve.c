@@ -43,8 +43,10 @@ static struct conn *
 take_slot(struct conn *c)
 {
 	struct conn *kept = slot_keep(c), *victim;
+	int tries;
 
-	if (kept == NULL) {
+	/* The first may have an answer to get by now, then it can go. */
+	for (tries = 0; kept == NULL && tries < 2; tries++) {
 		victim = conn_victim();
 		if (victim != NULL)
 			serve_client(victim, conn_advance(victim, CONN_EVICT));

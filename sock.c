@@ -121,6 +121,20 @@ sock_reset(int fd)
 	close(fd);
 }
 
+void
+sock_close(int fd)
+{
+	struct linger how = { 0, 0 };
+	socklen_t len = sizeof(how);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &how, &len) == 0 &&
+	    how.l_onoff != 0 && how.l_linger > 0) {
+		how.l_onoff = 0;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &how, sizeof(how));
+	}
+	close(fd);
+}
+
 #define CHUNK	256
 
 unsigned int

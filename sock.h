@@ -147,6 +147,13 @@ int		 sock_stream(void);
 /* Close fd and keep errno.  Returns -1, for those who fail with that errno. */
 int		 sock_drop(int fd);
 
+/*
+ * Close fd, which another process may have, too, without waiting for what was
+ * sent: the time of SO_LINGER, which belongs to the open file, is switched off.
+ * A reset that was wished for (time 0) stays.
+ */
+void		 sock_close(int fd);
+
 /* Close fd so that the other side sees a reset and no end. */
 void		 sock_reset(int fd);
 

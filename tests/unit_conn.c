@@ -300,6 +300,26 @@ TEST(head_to_passed)
 	ck_assert_uint_eq(stats_get()->passed, 1);
 }
 
+/* A time to wait in close(2), which a backend may have set by then, is off. */
+TEST(passed_without_waiting)
+{
+	struct linger how = { 1, 20 };
+	socklen_t len = sizeof(how);
+	enum conn_want want;
+	struct conn *c;
+	int pair[2], ours;
+
+	c = start(pair, GET("/s"), &want);
+	ours = dup(pair[1]);
+	ck_assert(setsockopt(ours, SOL_SOCKET, SO_LINGER, &how, len) == 0);
+	ck_assert_int_eq(want, CONN_PASS);
+	pass(c);
+	expect_client(backend, "");
+	ck_assert(getsockopt(ours, SOL_SOCKET, SO_LINGER, &how, &len) == 0);
+	ck_assert_int_eq(how.l_onoff, 0);
+	close(ours);
+}
+
 TEST(head_in_pieces)
 {
 	const char *text = GET("/s");
@@ -1032,6 +1052,7 @@ TEST(slots_of_a_turn)
 
 static const struct test tests[] = {
 	TIMES(head_to_passed, COUNT(passes)),
+	ONCE(passed_without_waiting),
 	ONCE(head_in_pieces),
 	ONCE(head_ends),
 	TIMES(head_whole_at_last, 6),

@@ -798,6 +798,26 @@ TEST(no_name)
 	close(pair[0]);
 }
 
+/* Of what others may have set, only a time to wait is switched off. */
+TEST(close_without_waiting)
+{
+	static const struct linger rows[] = { { 1, 20 }, { 1, 0 }, { 0, 20 } };
+	struct linger how;
+	socklen_t len = sizeof(how);
+	int pair[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	close(pair[0]);
+	pair[0] = dup(pair[1]);
+	ck_assert(setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &rows[_i],
+	    sizeof(*rows)) == 0);
+	sock_close(pair[1]);
+	ck_assert_int_eq(fcntl(pair[1], F_GETFD), -1);
+	ck_assert(getsockopt(pair[0], SOL_SOCKET, SO_LINGER, &how, &len) == 0);
+	ck_assert_int_eq(how.l_onoff, _i == 1);
+	close(pair[0]);
+}
+
 TEST(reset)
 {
 	struct sock_addr bound = parsed("127.0.0.1:0");
@@ -906,6 +926,7 @@ static const struct test tests[] = {
 	ONCE(listen_abstract),
 	ONCE(inherit),
 	ONCE(no_name),
+	TIMES(close_without_waiting, 3),
 	ONCE(reset),
 	ONCE(counted)
 };
