@@ -22,7 +22,9 @@
 static pid_t child;		/* 0: none */
 static pid_t group;		/* of the command; 0: ours, or none */
 static bool shared;		/* the command is in our group */
-static bool rest_told;		/* what it has left has its signal */
+static bool asked;		/* to end */
+static bool rest_knows;		/* by the command, or by us */
+static bool rest_told;		/* by us */
 static bool killed;
 static int listener = -1;
 static char folder[] = "/tmp/fdproxy-XXXXXX";
@@ -223,6 +225,7 @@ child_signal(int sig)
 void
 child_stop(int sig, bool has_it)
 {
+	asked = true;
 	if (!has_it)
 		child_signal(sig);
 	child_signal(SIGCONT);
@@ -234,6 +237,7 @@ child_ended(pid_t pid, int status, int *exit_status)
 	if (child == 0 || pid != child)
 		return false;
 	child = 0;
+	rest_knows = asked && WIFEXITED(status);
 	*exit_status = WIFEXITED(status) ? WEXITSTATUS(status) :
 	    128 + WTERMSIG(status);
 	return true;
@@ -251,20 +255,34 @@ signal_all(int sig)
 	kill(all, SIGCONT);	/* a stopped process takes no signal */
 }
 
+static bool
+is_left(bool children)
+{
+	if (getpid() == 1)
+		return children;
+	return group != 0 && (kill(-group, 0) == 0 || errno == EPERM);
+}
+
 bool
 child_rest(int sig, bool children)
 {
-	bool any = getpid() == 1 ? children : group != 0 &&
-	    (kill(-group, 0) == 0 || errno == EPERM);
+	bool any = !killed && is_left(children);
 
-	if (killed) {
+	if (any && !rest_knows)
+		child_tell_rest(sig);
+	if (killed)
 		signal_all(SIGKILL);
-		return false;
-	}
-	if (any && !rest_told)
-		signal_all(sig);
-	rest_told = true;
 	return any;
+}
+
+bool
+child_tell_rest(int sig)
+{
+	if (child != 0 || rest_told)
+		return false;
+	rest_told = rest_knows = true;
+	signal_all(sig);
+	return true;
 }
 
 void

@@ -67,10 +67,14 @@ bool	child_ended(pid_t pid, int status, int *exit_status);
 /*
  * The command has ended: whether something that it has started is to be waited
  * for.  That is its process group, if that is not ours; as process 1, all our
- * children (waitpid(2) says whether there are any).  At the first call these
- * get the signal.
+ * children (waitpid(2) says whether there are any).  These get the signal, once:
+ * if the command has died of it, or of another, it cannot have told them to
+ * end, or to finish what they do.
  */
 bool	child_rest(int sig, bool children);
+
+/* The same in any case.  False if they have it, or the command runs. */
+bool	child_tell_rest(int sig);
 
 /* Kill the command, and what it has started; child_rest() is false then. */
 void	child_kill(void);

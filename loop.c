@@ -57,6 +57,7 @@
 #define TICK_MS		10	/* between looks for a command's sockets */
 #define STOPPING_MS	3000	/* for clients, if a command is to end, too */
 #define SILENT_MS	1000	/* for a client's first word, when stopping */
+#define LAST_MS		1000	/* behind StopTimeout, for what is told then */
 
 /* Names of deadlines: those of the loop, then those of conn. */
 enum {
@@ -267,6 +268,11 @@ stop_now(void)
 		end_clients(true);
 		if (renew_children() == 0)
 			end_command();
+		return;
+	}
+	/* A last chance for what the command has left, and told nothing. */
+	if (child_tell_rest(config->stop_signal)) {
+		deadline_set(TIMER_STOP, clock_ms() + LAST_MS);
 		return;
 	}
 	log_notice("%s is killed", plan.command[0]);

@@ -332,6 +332,118 @@ else
 	echo "(no npm: left out)"
 fi
 
+# ---- an answer that is under way at the end ----
+
+# drains WHAT STATUS OPTIONS ...: fdproxy as process 1 is told to stop when the
+# answer has begun; it must come whole, and the status be the command's.
+drains() {
+	what=$1 want=$2
+	shift 2
+	rm -f port
+	: >slow
+	unshare --pid --fork --kill-child --mount-proc "$fdproxy" -1 \
+	    -l 127.0.0.1:0 -c "StopTimeout 30s" "$@" >port 2>err &
+	outer=$!
+	started $outer
+	wait_for [ -s port ]
+	curl -sSN -m 50 "http://$(head -n 1 port)/slow" >slow 2>curl.err &
+	curl=$!
+	wait_for grep -q begin slow
+	before=$(ms)
+	kill $(child_of $outer)
+	rc=0
+	wait $curl || rc=$?
+	reap $outer
+	if [ $rc -eq 0 ] && tail -n 1 slow | grep -q end &&
+	    [ $got -eq $want ] && ! grep -q "is killed" err; then
+		ok "process 1: $what: whole at SIGTERM, after" \
+		    "$(($(ms) - before)) ms; status $got"
+	else
+		bad "process 1: $what: curl $rc, $(wc -c <slow) bytes," \
+		    "status $got, not $want: $(cat err curl.err)"
+	fi
+}
+
+cat >slow.sh <<'S'
+trap '' TERM
+echo begin
+sleep 2
+echo end
+S
+cat >slow.js <<'S'
+const server = require('http').createServer((req, res) => {
+  res.write('begin\n');
+  setTimeout(() => res.end('end\n'), 2000);
+}).listen(3000);
+process.on('SIGTERM', () => server.close(() => process.exit(0)));
+S
+# Workers of the cluster module have SIGTERM's default action.
+cat >cluster.js <<'S'
+const cluster = require('cluster');
+if (cluster.isPrimary) {
+  cluster.fork();
+  cluster.fork();
+  process.on('SIGTERM', () => cluster.disconnect(() => process.exit(0)));
+} else {
+  require('http').createServer((req, res) => {
+    res.write('begin\n');
+    setTimeout(() => res.end('end\n'), 2000);
+  }).listen(3000);
+}
+S
+cat >slow.py <<'S'
+import time
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"begin\n"
+    time.sleep(2)
+    yield b"end\n"
+S
+mkdir -p www
+{
+	echo begin
+	head -c 300000 /dev/zero | tr '\0' x
+	echo
+	echo end
+} >www/slow
+chmod -R a+rX www
+cat >nginx.conf <<S
+daemon off;
+pid $dir/nginx.pid;
+error_log stderr;
+events { }
+http {
+	access_log off;
+	server {
+		listen 127.0.0.1:3000;
+		root $dir/www;
+		limit_rate 100k;
+	}
+}
+S
+echo '{ "scripts": { "start": "node slow.js" } }' >package.json
+
+drains fdexec 0 -r /=x.sock "$top/fdexec" x.sock sh slow.sh
+drains "sh -c 'fdexec & wait'" 143 -r /=x.sock sh -c \
+    "'$top/fdexec' x.sock sh slow.sh & wait"
+if command -v node >/dev/null; then
+	drains "Node's cluster" 0 -r /=:child,flusher=none \
+	    "$top/fdaccept" -p 3000 node cluster.js
+fi
+if command -v npm >/dev/null; then
+	drains "npm start" 143 -r "/=$dir/npm.sock,flusher=none" \
+	    "$top/fdaccept" -p "3000=$dir/npm.sock" npm start
+fi
+if command -v gunicorn >/dev/null; then
+	drains gunicorn 0 -r /=:child,flusher=none \
+	    "$top/fdaccept" -p 3000 gunicorn -w 2 -b 127.0.0.1:3000 slow:app
+fi
+if command -v nginx >/dev/null; then
+	drains "nginx, StopSignal QUIT" 0 -c "StopSignal QUIT" \
+	    -r /=:child,flusher=none \
+	    "$top/fdaccept" -p 3000 nginx -c "$dir/nginx.conf"
+fi
+
 # ---- an image ----
 
 mkdir build image root

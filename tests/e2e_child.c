@@ -696,7 +696,7 @@ TEST(idle_clients_delay_nothing)
 /* All that the command has started: when we stop, and when it ends itself. */
 TEST(group_is_ended)
 {
-	watched("watch-two", "LogLevel notice");
+	watched("watch-two", "StopTimeout 500ms");
 	if (_i == 0) {
 		world_signal(SIGTERM);
 		ck_assert_int_eq(world_exit(), HELPER_STATUS);

@@ -33,6 +33,7 @@ static char self[PATH_MAX];
 
 static const char *name;
 static const char *waits_for;	/* a file, before the end */
+static bool dies;		/* of SIGTERM */
 
 static void
 say(const char *what, int n)
@@ -76,7 +77,7 @@ wait_for_signals(const char *me, const char *file)
 	waits_for = file;
 	alarm(60);
 	for (sig = 1; sig < NSIG; sig++)
-		if (sig != SIGCHLD && sig != SIGALRM && sig != SIGSEGV &&
+		if ((sig != SIGTERM || !dies) && sig != SIGCHLD && sig != SIGALRM && sig != SIGSEGV &&
 		    sig != SIGBUS && sig != SIGFPE && sig != SIGILL &&
 		    sig != SIGABRT && sig != SIGCONT &&
 		    sig != SIGTTOU && sig != SIGTSTP &&
@@ -95,7 +96,9 @@ two(const char *file, const char *worker_file)
 		wait_for_signals("worker", worker_file);
 	while (strstr(read_file("said"), "worker is there") == NULL)
 		nap();
-	wait_for_signals("primary", file);
+	dies = file == NULL;
+	wait_for_signals("primary", file != NULL && *file == '\0' ? NULL :
+	    file);
 }
 
 /* One that accepts no connection before it is told to. */
@@ -167,6 +170,8 @@ helper(char **argv)
 		two(NULL, "go");
 	if (strcmp(word, "leave-for-good") == 0)
 		two(NULL, "never");
+	if (strcmp(word, "end-alone") == 0)
+		two("", NULL);
 	if (strcmp(word, "late") == 0)
 		accept_late();
 	if (strcmp(word, "shell") == 0)
@@ -178,7 +183,7 @@ static bool
 is_word(const char *what)
 {
 	static const char *const words[] = { "watch", "drain", "leave",
-	    "leave-for-good", "late", "shell" };
+	    "leave-for-good", "end-alone", "late", "shell" };
 	int i;
 
 	for (i = 0; i < COUNT(words); i++)
@@ -257,13 +262,13 @@ TEST(command_first)
 	ck_assert_ptr_null(strstr(read_file("said"), "worker is asked"));
 	ck_assert(runs(worker));
 	write_file("go", "");
+	world_until_says("has ended with status 7", 1);
+	ck_assert_ptr_null(strstr(read_file("said"), "worker is asked"));
+	ck_assert_int_eq(kill(worker, SIGKILL), 0);
 	ck_assert_int_eq(world_exit(), STATUS);
-	/* Once, and only then. */
-	ck_contains(read_file("said"), "primary ends\nworker is asked to end\n"
-	    "worker ends\n");
 }
 
-/* Also where the command ends by itself. */
+/* What a command that dies of it has not told, is told; and waited for. */
 TEST(rest_is_waited_for)
 {
 	pid_t worker;
@@ -275,14 +280,39 @@ TEST(rest_is_waited_for)
 	else
 		ck_assert_int_eq(kill(process("primary"), SIGTERM), 0);
 	until_file("said", "worker is asked to end");
-	world_until_says("has ended with status 7", 1);
+	world_until_says("has ended with status 143", 1);
 	poll(NULL, 0, 300);
 	ck_assert(runs(world_pid()));
 	ck_assert(runs(worker));
 	write_file("go", "");
-	ck_assert_int_eq(world_exit(), STATUS);
+	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 	ck_contains(read_file("said"), "worker ends");
 	ck_assert(!runs(worker));
+}
+
+/*
+ * What a command leaves that ends in its own way may have something to finish:
+ * it is told when StopTimeout is over, or somebody is in a hurry.
+ */
+TEST(rest_finishes)
+{
+	pid_t worker;
+
+	start("end-alone", _i == 0 ? "StopTimeout 500ms" : "StopTimeout 60s");
+	worker = process("worker");
+	world_signal(SIGTERM);
+	world_until_says("has ended with status 7", 1);
+	ck_assert(runs(worker));
+	if (_i == 1) {
+		poll(NULL, 0, 300);
+		ck_assert_ptr_null(strstr(read_file("said"), "worker is ask"));
+		world_signal(SIGTERM);
+	}
+	if (_i == 2)
+		ck_assert_int_eq(kill(worker, SIGKILL), 0);
+	ck_assert_int_eq(world_exit(), STATUS);
+	ck_assert((strstr(read_file("said"), "worker ends") != NULL) ==
+	    (_i < 2));
 }
 
 /* At most StopTimeout, or until somebody says it once more. */
@@ -299,7 +329,7 @@ TEST(rest_is_killed)
 		until_file("said", "worker is asked to end");
 		world_signal(SIGTERM);
 	}
-	ck_assert_int_eq(world_exit(), STATUS);
+	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 	if (_i == 0)
 		ck_assert_int_ge(now_ms() - begin, 500);
 	until_gone(worker);
@@ -553,6 +583,7 @@ main(int argc, char **argv)
 	const struct test tests[] = {
 		ONCE(command_first),
 		TIMES(rest_is_waited_for, 2),
+		TIMES(rest_finishes, 3),
 		TIMES(rest_is_killed, 2),
 		ONCE(killed),
 		ONCE(stop_signal),
