@@ -353,7 +353,9 @@ TEST(fails_after_the_head)
 	client = client_open_small();
 	send_text(client, _i == 2 ? "GET /d/s HTTP/1.1\r\nHost: x\r\n\r\n" :
 	    GET);
-	send_text(client, "body");
+	/* Without one nothing is unread, and closing would be no reset. */
+	if (_i != 0)
+		send_text(client, "body");
 	read_exact(client, buf, 100);
 	ck_assert(readable(listener, WORLD_PATIENCE));
 	close(listener);

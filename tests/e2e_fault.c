@@ -1062,6 +1062,41 @@ TEST(ends)
 }
 
 /* On Linux, a name without a file. */
+/*
+ * Its socket is gone when a client's head is out at last: fdproxy itself resets
+ * the client, of which nothing is unread by then.
+ */
+TEST(ends_before_its_turn)
+{
+	size_t left = world_torture() ? 60000 : (size_t)8 * 1024 * 1024;
+	int client;
+	ssize_t n;
+	FILE *f;
+
+	f = fopen("f.txt", "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("HTTP/1.1 200 OK\r\n\r\n", f);
+	while (left-- > 0)
+		putc('x', f);
+	ck_assert_int_eq(fclose(f), 0);
+	listener = backend_listen("s", 16);
+	start_fault("", "f");
+	world_proxy("-r", "/app=f,flusher=file:f.txt", NULL);
+	client = client_open_small();
+	send_text(client, GET);
+	read_exact(client, buf, 100);
+	until_child_sleeps(1);
+	ck_assert_int_eq(kill(fdfault, SIGTERM), 0);
+	ck_assert_int_eq(fault_status(), 0);
+	do {
+		ck_assert(readable(client, WORLD_PATIENCE));
+		n = read(client, buf, sizeof(buf));
+	} while (n > 0);
+	ck_assert_int_eq(n, -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	world_expect("reset after its head was sent");
+}
+
 TEST(abstract_name)
 {
 	char name[96];
@@ -1136,6 +1171,7 @@ main(int argc, char **argv)
 		TIMES(late_backend, others * LATE_BACKENDS),
 		TIMES(client_leaves, others),
 		TIMES(ends, others * 2),
+		TIMES(ends_before_its_turn, others),
 		TIMES(abstract_name, others),
 		TIMES(mistakes, others * COUNT(wrongs))
 	};

@@ -10,6 +10,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #include "backend.h"
 #include "clock.h"
@@ -145,6 +148,21 @@ teardown(void)
 	ck_assert(system(text) == 0);
 	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
 }
+
+#ifdef __linux__
+
+/* On demand, a system that gives no larger buffer. */
+static bool no_larger_buffer;
+
+int
+setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	if (no_larger_buffer && level == SOL_SOCKET && name == SO_SNDBUF)
+		return 0;
+	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
+}
+
+#endif
 
 /* ---- as the loop does it ---- */
 
@@ -953,6 +971,51 @@ TEST(flush_slowly)
 	expect_client(backend, "");
 }
 
+#ifdef __linux__
+
+/*
+ * A head goes with its client in one message, though the system's buffers be
+ * small; where they cannot be larger it is cut short, and the client reset.
+ */
+TEST(payload_in_one)
+{
+	static char text[7000];
+	enum conn_want want;
+	struct conn *c;
+	int pair[2], conn, fd, small = 1;
+	size_t len;
+	ssize_t n;
+
+	memset(text, 'a', sizeof(text));
+	memcpy(text, "GET /head HTTP/1.1\r\nHost: a\r\nA: ", 32);
+	memcpy(text + sizeof(text) - 5, "\r\n\r\n", 5);
+	c = start(pair, text, &want);
+	ck_assert_int_eq(want, CONN_PASS);
+	ck_assert(setsockopt(c->backend, SOL_SOCKET, SO_SNDBUF, &small,
+	    sizeof(small)) == 0);
+	no_larger_buffer = _i == 1;
+	log_use(LOG_MESSAGES, NULL, -1);
+	want = conn_pass(c);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	no_larger_buffer = false;
+	ck_assert_int_eq(want, CONN_CLOSE);
+	ck_assert_int_eq(c->reset, _i == 1);
+	conn_close(c);
+	conn = accept(backend, NULL, NULL);
+	ck_assert_int_ne(conn, -1);
+	n = fdpass_recv(conn, buf, sizeof(buf), &fd);
+	ck_assert_int_ne(fd, -1);
+	for (len = 0; n > 0; len += (size_t)n, n = recv(conn, buf + len,
+	    sizeof(buf) - len, 0))
+		;
+	ck_assert_int_eq(len == strlen(text) + 1, _i == 0);
+	ck_assert_int_eq(memcmp(buf + 1, text, len - 1), 0);
+	close(fd);
+	close(conn);
+}
+
+#endif
+
 /*
  * The backend leaves between the connection and the hand-off: without a byte
  * out the client waits for it; with one, it is reset.
@@ -1074,6 +1137,9 @@ static const struct test tests[] = {
 	TIMES(queue_in_order, 2),
 	TIMES(flush_waits, 4),
 	ONCE(flush_slowly),
+#ifdef __linux__
+	TIMES(payload_in_one, 2),
+#endif
 	TIMES(flush_fails, 3),
 	ONCE(room),
 	ONCE(slots_of_a_turn)
