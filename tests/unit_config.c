@@ -1748,6 +1748,7 @@ TEST(include_many)
 	ck_assert(fclose(f) == 0);
 	config_file(config, "main.conf");
 	config_file(config, "sub/a.conf");
+	config_file(config, "missing.conf");
 	ck_assert_str_eq(reported, "main.conf:1000: Include: more than 1000 "
 	    "files\n");
 	ck_assert(config->user == NULL);

@@ -409,6 +409,44 @@ TEST(match_root_first)
 	route_free(NULL);
 }
 
+/* Letters at random behind the first one, 14 bytes in all. */
+static void
+random_path(char path[16], char first, uint32_t *state)
+{
+	int i;
+
+	path[0] = '/';
+	path[1] = first;
+	for (i = 2; i < 14; i++)
+		path[i] = (char)('a' + unit_random(state) % 26);
+	path[14] = '\0';
+}
+
+/*
+ * Paths of one length and one hash are not one path.  Whatever hash of 32 bits
+ * it is: among so many pairs it is the same for some.
+ */
+TEST(match_same_hash)
+{
+	enum { EACH = 200000 };
+	struct route_table *table = route_new();
+	uint32_t state = 1;
+	char path[16];
+	size_t rest;
+	int i;
+
+	for (i = 0; i < EACH; i++) {
+		random_path(path, 'a', &state);
+		MUST(route_add(table, path) == i);
+	}
+	for (i = 0; i < EACH; i++) {
+		random_path(path, 'b', &state);
+		MUST_MSG(route_match(table, path, strlen(path), &rest) ==
+		    ROUTE_NONE, "%s", path);
+	}
+	route_free(table);
+}
+
 /* The table keeps a copy. */
 TEST(match_copy)
 {
@@ -622,6 +660,7 @@ static const struct test tests[] = {
 	ONCE(normal_random),
 	ONCE(match_table),
 	ONCE(match_root_first),
+	ONCE(match_same_hash),
 	ONCE(match_copy),
 	ONCE(match_random),
 	ONCE(match_many),
