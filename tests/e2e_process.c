@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -324,23 +325,63 @@ TEST(user_by_number)
 	ck_contains(read_file(name), gid);
 }
 
+/*
+ * The groups of the user, as the files have them, and none of ours.  The files
+ * are others only for what is started by that shell.
+ */
+TEST(groups_of_user)
+{
+	char name[64];
+
+	world_copy("real");
+	write_file("passwd", "root:x:0:0::/:/bin/sh\n"
+	    "front:x:65530:65531::/:/bin/sh\n");
+	write_file("group", "root:x:0:front\nfront:x:65531:\n"
+	    "more:x:65532:root,front\nothers:x:65533:root\n");
+	write_file("start", "#!/bin/sh\n"
+	    "exec unshare -m sh -c '\n"
+	    "mount --bind passwd /etc/passwd &&\n"
+	    "mount --bind group /etc/group && exec ./real \"$@\"' sh \"$@\"\n");
+	ck_assert_int_eq(chmod("start", 0755), 0);
+	world_program("start");
+	world_proxy("-u", _i == 0 ? "front" : "front:others", "-r", "/app=s",
+	    NULL);
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	ck_contains(read_file(name), _i == 0 ?
+	    "\nGroups:\t0 65531 65532 \n" : "\nGroups:\t0 65532 65533 \n");
+}
+
 /* In a root of its own; the backend's socket is found in there. */
 TEST(new_root)
 {
+	static const char *const links[] = { "root", "cwd" };
 	char name[64], root[128] = "", directive[128], line[256], privs[8] = "";
-	int listener = backend_listen("s", 4), client;
+	char place[96];
+	int listener = backend_listen("s", 4), client, i;
 	ssize_t n;
 	FILE *f;
 
+	/* Not the folder that it is started in. */
+	snprintf(place, sizeof(place), "%s/new", world_dir());
+	ck_assert_int_eq(mkdir(place, 0755), 0);
+	ck_assert_int_eq(rename("s", "new/s"), 0);
+
 	/* The leak checker needs /proc at its end. */
 	world_environment("ASAN_OPTIONS", "detect_leaks=0");
-	snprintf(directive, sizeof(directive), "ChrootDir %s", world_dir());
+	snprintf(directive, sizeof(directive), "ChrootDir %s", place);
 	world_proxy("-u", "65534", "-c", directive, "-c",
 	    "ProxyPass /app fd:///s", NULL);
-	snprintf(name, sizeof(name), "/proc/%d/root", (int)world_pid());
-	n = readlink(name, root, sizeof(root) - 1);
-	root[n > 0 ? n : 0] = '\0';
-	ck_assert_str_eq(root, world_dir());
+	client = client_open();
+	send_text(client, GET);
+	close(backend_take(listener));
+	unlink("new/s");
+	for (i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "/proc/%d/%s", (int)world_pid(),
+		    links[i]);
+		n = readlink(name, root, sizeof(root) - 1);
+		root[n > 0 ? n : 0] = '\0';
+		ck_assert_str_eq(root, place);
+	}
 	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
 	f = fopen(name, "r");
 	ck_assert_ptr_nonnull(f);
@@ -348,9 +389,6 @@ TEST(new_root)
 		sscanf(line, "NoNewPrivs:\t%7s", privs);
 	fclose(f);
 	ck_assert_str_eq(privs, "1");
-	client = client_open();
-	send_text(client, GET);
-	close(backend_take(listener));
 }
 
 TEST(unknown_user)
@@ -364,6 +402,7 @@ int
 main(int argc, char **argv)
 {
 	int root = geteuid() == 0;
+	int mounts = root && system("unshare -m true 2>/dev/null") == 0;
 	const struct test tests[] = {
 		TIMES(version_and_help, 2),
 		ONCE(usage_errors),
@@ -379,6 +418,7 @@ main(int argc, char **argv)
 		ONCE(closed_descriptors),
 		TIMES(privileges, root),
 		TIMES(user_by_number, 2 * root),
+		TIMES(groups_of_user, 2 * mounts),
 		TIMES(new_root, root),
 		ONCE(unknown_user)
 	};

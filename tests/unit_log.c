@@ -1,12 +1,20 @@
 /* See LICENSE for copyright and license details. */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#ifdef __linux__
+#include <sched.h>
+#include <sys/mount.h>
+#endif
 
+#include "clock.h"
 #include "log.h"
 #include "unit.h"
 
@@ -788,6 +796,80 @@ TEST(syslog_packets)
 	written();
 }
 
+/* ---- the system's log, in a /dev that is only a child's ---- */
+
+#ifdef __linux__
+
+enum { FOUND, NEVER_FOUND, NO_SOCKET, NOT_HERE };	/* exit statuses */
+
+/* Whether the text comes there in time, in a message that is said again. */
+static bool
+comes(int fd, const char *text)
+{
+	static char packet[LOG_LINE + 8];
+	struct pollfd p = { fd, POLLIN, 0 };
+	int tries;
+	ssize_t n;
+
+	for (tries = 0; tries < 1000; tries++) {
+		clock_update();
+		log_error("%s", text);
+		while (poll(&p, 1, 10) == 1) {
+			n = recv(fd, packet, sizeof(packet) - 1, 0);
+			packet[n > 0 ? n : 0] = '\0';
+			if (strstr(packet, text) != NULL)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The child: a daemon that is there before the system's log, and after it. */
+static int
+find_syslog_late(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX,
+	    .sun_path = "/dev/log" };
+	int i, fd;
+	bool found;
+
+	if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", NULL,
+	    MS_REC | MS_PRIVATE, NULL) == -1 ||
+	    mount("none", "/dev", "tmpfs", 0, NULL) == -1)
+		return NOT_HERE;
+	log_use(LOG_MESSAGES, "syslog", log_file("syslog"));
+	log_error("nobody hears it");
+	for (i = 0; i < 2; i++) {
+		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+		if (fd == -1 || bind(fd, (struct sockaddr *)&addr,
+		    sizeof(addr)) == -1)
+			return NO_SOCKET;
+		found = comes(fd, i == 0 ? "late" : "anew");
+		close(fd);
+		if (!found)
+			return NEVER_FOUND;
+		unlink("/dev/log");
+	}
+	return FOUND;
+}
+
+TEST(syslog_found)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0)
+		_exit(find_syslog_late());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NOT_HERE)
+		return;		/* not without rights */
+	ck_assert_int_eq(WEXITSTATUS(status), FOUND);
+}
+
+#endif
+
 TEST(access_errno_kept)
 {
 	int fd;
@@ -827,7 +909,10 @@ static const struct test tests[] = {
 	ONCE(torn),
 	ONCE(terminal),
 	ONCE(reopened),
-	ONCE(syslog_packets)
+	ONCE(syslog_packets),
+#ifdef __linux__
+	ONCE(syslog_found)
+#endif
 };
 
 int
