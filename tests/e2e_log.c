@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -200,6 +201,30 @@ TEST(passed)
 	check_line(5, "unix", buf);
 	stop_with_lines(NULL, 6);
 	unlink("d/q\"t");
+}
+
+/* An IPv4 client of a socket that was left to us, and is for IPv6 as well. */
+TEST(ipv4_of_both)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), off = 0, client;
+
+	if (fd == -1 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
+	    sizeof(off)) == -1 || bind(fd, (struct sockaddr *)&addr, len) == -1)
+		return;		/* there is no IPv6 here */
+	ck_assert_int_eq(listen(fd, 4), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	world_inherit(fd, 7);
+	close(fd);
+	world_proxy("-c", "CustomLog x", "-l", "fd:7", "-r", "/app=s", NULL);
+	client = client_port(ntohs(addr.sin6_port));
+	send_text(client, NONE);
+	ck_assert(readable(client, WORLD_PATIENCE));
+	check_line(0, "127.0.0.1", "\"GET /none HTTP/1.1\" 404 31 "
+	    "route=\"-\" backend=\"-\" ms= errno=-");
+	close(client);
+	stop_with_lines(NULL, 1);
 }
 
 static const struct {
@@ -1000,6 +1025,22 @@ static const struct {
 };
 
 /* The parent's status is that of who could not start, after its messages. */
+/* The command may run before whoever has forked for it catches the signal. */
+static void
+until_caught(int sig)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+	const char *mask;
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)world_pid());
+	do {
+		ck_assert_int_lt(now_ms(), end);
+		mask = strstr(read_file(name), "\nSigCgt:\t");
+		ck_assert_ptr_nonnull(mask);
+	} while ((strtoull(mask + 9, NULL, 16) >> (sig - 1) & 1) == 0);
+}
+
 /* Who starts it gets its status, and can give it up. */
 TEST(daemon_given_up)
 {
@@ -1015,6 +1056,7 @@ TEST(daemon_given_up)
 	world_spawn("-d", "-l", local("front"), "-r", "/app=s", "sh", "-c",
 	    "echo >up; exec sleep 60", NULL);
 	until_file("up", "\n");
+	until_caught(SIGINT);
 	world_signal(SIGINT);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 	ck_assert_int_eq(access("front", F_OK), -1);
@@ -1185,6 +1227,7 @@ main(int argc, char **argv)
 	int root = geteuid() == 0;
 	const struct test tests[] = {
 		ONCE(passed),
+		ONCE(ipv4_of_both),
 		TIMES(answered, COUNT(answers)),
 		TIMES(no_backend, COUNT(missing)),
 		ONCE(late),
