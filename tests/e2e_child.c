@@ -214,12 +214,21 @@ helper_idle(void)
 		pause();
 }
 
+/* One that takes no more, but lives on. */
+static _Noreturn void
+helper_deaf(void)
+{
+	close(accept(3, NULL, NULL));
+	close(3);
+	helper_idle();
+}
+
 /* What the commands are asked to do; no test has such a name. */
 static bool
 is_word(const char *what)
 {
-	static const char *const words[] = { "idle", "take", "stay", "watch",
-	    "watch-two", "fds", "own", "serve" };
+	static const char *const words[] = { "deaf", "idle", "take", "stay",
+	    "watch", "watch-two", "fds", "own", "serve" };
 	int i;
 
 	for (i = 0; i < COUNT(words); i++)
@@ -234,6 +243,8 @@ helper(const char *what)
 	int listener;
 
 	die_with_parent();
+	if (strcmp(what, "deaf") == 0)
+		helper_deaf();
 	if (strcmp(what, "take") == 0)
 		close(accept(3, NULL, NULL));
 	if (strcmp(what, "idle") == 0 || strcmp(what, "take") == 0)
@@ -873,6 +884,17 @@ TEST(user)
 
 /* ---- its socket ---- */
 
+/* Nobody holds its socket but the command itself: without it, none is there. */
+TEST(child_socket_closed)
+{
+	world_launch("-r", "/app=:child", self, "deaf", NULL);
+	until_file("pid", "\n");
+	world_announced();
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
+}
+
 /* Nobody has to agree on a path. */
 TEST(child_socket)
 {
@@ -1265,6 +1287,7 @@ main(int argc, char **argv)
 		TIMES(environment, 2),
 		TIMES(user, geteuid() == 0),
 		ONCE(child_socket),
+		ONCE(child_socket_closed),
 		TIMES(health_answers, COUNT(healths)),
 		ONCE(health_of_fdproxy),
 		TIMES(health_unix, 2),

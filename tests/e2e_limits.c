@@ -17,6 +17,7 @@
 
 #define GET	"GET /app HTTP/1.1\r\nHost: x\r\n\r\n"
 #define HALF	"GET /app HTTP/1.1\r\nHo"
+#define PAUSED	"fdproxy_accept_pauses_total"
 
 static char buf[65536];
 
@@ -139,6 +140,32 @@ TEST(no_room_at_all)
 	send_text(half, "st: x\r\n\r\n");
 	ck_assert(readable(half, WORLD_PATIENCE));
 	for (i = 0; i < N; i++) {
+		ck_assert(!readable(client[i], 0));
+		abandon(client[i]);
+	}
+	world_stop("too many wait for it");
+}
+
+/* A line that nobody bounds may have a quarter of all places, or one. */
+static const struct {
+	const char *directive;
+	int places;
+} lines[] = { { "MaxConnections 16", 4 }, { "MaxConnections 3", 1 } };
+
+TEST(line_of_a_quarter)
+{
+	int client[4], i, before;
+
+	world_proxy("-r", "/app=missing,wait=1min", "-c", lines[_i].directive,
+	    NULL);
+	before = world_fds();
+	for (i = 0; i < lines[_i].places; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	world_until_fds(before + lines[_i].places);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	for (i = 0; i < lines[_i].places; i++) {
 		ck_assert(!readable(client[i], 0));
 		abandon(client[i]);
 	}
@@ -329,8 +356,10 @@ TEST(no_descriptors)
 	enum { N = 64 };
 	int listener = backend_listen("s", 64), client[N], i;
 	struct rlimit low = { 12, 12 };
+	long start = now_ms(), pauses;
+	const char *page;
 
-	world_proxy("-r", "/app=s", NULL);
+	world_proxy("-r", "/app=s", "-r", "/status=status:", NULL);
 	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &low, NULL), 0);
 	for (i = 0; i < N; i++) {
 		client[i] = client_open();
@@ -340,6 +369,13 @@ TEST(no_descriptors)
 		ck_assert(!readable(client[0], 5));
 	close_all(client, N);
 	check_served(client_open(), listener, GET);
+	/* Without spinning: it comes back ten times a second. */
+	page = strstr(exchange("GET /status HTTP/1.0\r\n\r\n"),
+	    "\n" PAUSED " ");
+	ck_assert_ptr_nonnull(page);
+	pauses = strtol(page + sizeof(PAUSED) + 1, NULL, 10);
+	ck_assert_int_ge(pauses, 1);
+	ck_assert_int_le(pauses, 1 + (now_ms() - start) / 100);
 	world_stop("cannot accept");
 }
 
@@ -402,6 +438,7 @@ static const struct test tests[] = {
 	ONCE(speaks_too_late),
 	ONCE(lingering_makes_room),
 	ONCE(no_room_at_all),
+	TIMES(line_of_a_quarter, COUNT(lines)),
 	ONCE(four_lines),
 	ONCE(queue_at_the_end),
 	ONCE(one_batch),

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1602,6 +1603,7 @@ TEST(one_story)
 	ck_assert_ptr_null(strstr(log + 1, "\"event\":\"accepted\""));
 	ck_assert_ptr_nonnull(strstr(read_file("x"), "{\"id\":1,"));
 	ck_assert_ptr_null(strstr(read_file("x"), "{\"id\":3,"));
+	ck_assert_ptr_null(strstr(read_file("x"), "{\"id\":0,"));
 }
 
 /* An old process that does not end is killed when the third signal comes. */
@@ -1662,6 +1664,45 @@ TEST(not_ours)
 	world_stop(NULL);
 }
 
+/*
+ * More clients than there is room for in the list of what is left: the others
+ * stay with the process that has them, and are served by that.
+ */
+#define MANY	6500
+
+TEST(more_than_fit)
+{
+	static int client[MANY];
+	int s = backend_listen("s", 16), fds, i;
+
+	start(APP "MaxConnections 7000\n");
+	fds = world_fds();
+	for (i = 0; i < MANY; i++)
+		client[i] = with(client_open(), HALF);
+	world_until_fds(fds + MANY);
+	renew(NULL);
+	until_children(1);
+	check_served(client[0], s, REST);
+	check_served(client[MANY - 1], s, REST);
+	for (i = 1; i < MANY - 1; i++)
+		abandon(client[i]);
+	until_children(0);
+	world_until_fds(fds);
+}
+
+/* Descriptors for so many, here and in fdproxy. */
+static bool
+has_room(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return false;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur >= 2 * 7000 + 100;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1694,6 +1735,7 @@ main(int argc, char **argv)
 		TIMES(eight, quick),
 		ONCE(time_runs_on),
 		ONCE(takes_clients),
+		TIMES(more_than_fit, has_room()),
 		ONCE(meanwhile),
 		TIMES(signals_meanwhile, COUNT(signals)),
 		ONCE(signal_before),

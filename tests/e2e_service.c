@@ -6,6 +6,7 @@
  */
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +239,19 @@ TEST(ready_descriptor_listens)
 	close(fd);
 }
 
+/* What cannot be written to is no log. */
+TEST(log_to_be_read)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	world_inherit(fd, 7);
+	close(fd);
+	world_spawn("-c", _i == 0 ? "CustomLog fd:7" : "ErrorLog fd:7", "-l",
+	    "127.0.0.1:0", "-r", "/app=s", "-T", "1", NULL);
+	ck_assert_int_eq(world_exit(), 1);
+	ck_contains(world_errors(), "cannot open fd:7: Bad file descriptor");
+}
+
 /* One that cannot be reached is told, with its reason. */
 TEST(notify_too_long)
 {
@@ -312,6 +326,16 @@ TEST(pid_file_of_another)
 	ck_assert_int_eq(lstat("p", &st), 0);
 	if (_i != 2)
 		ck_assert_str_eq(read_file("p"), others[_i].text);
+}
+
+/* One that is another's by the end is not taken away. */
+TEST(pid_file_replaced)
+{
+	world_proxy("-c", "PidFile p", "-r", "/app=s", NULL);
+	ck_assert_int_eq(unlink("p"), 0);
+	write_file("p", "12345\n");
+	world_stop(NULL);
+	ck_assert_str_eq(read_file("p"), "12345\n");
 }
 
 /* What is left of a crash names nobody, from the start on. */
@@ -426,9 +450,11 @@ main(int argc, char **argv)
 		ONCE(notify),
 		ONCE(ready_descriptor),
 		TIMES(ready_descriptor_listens, 2),
+		TIMES(log_to_be_read, 2),
 		ONCE(notify_too_long),
 		ONCE(notify_made_anew),
 		TIMES(pid_file_of_another, COUNT(others)),
+		ONCE(pid_file_replaced),
 		ONCE(pid_file_of_the_dead),
 		ONCE(file_size),
 		ONCE(error_log),

@@ -250,6 +250,37 @@ start(const char *word, const char *directive)
 
 /* ---- the end ---- */
 
+static void
+pause_process(pid_t pid)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	while (*state_of(pid) != 'T') {
+		ck_assert_int_lt(now_ms(), end);
+		nap();
+	}
+}
+
+/* What somebody has stopped takes no signal before it goes on. */
+TEST(stopped)
+{
+	start(_i == 0 ? "watch" : "end-alone", "StopTimeout 60s");
+	if (_i == 0) {
+		pause_process(process("primary"));
+	} else {
+		process("worker");
+		world_signal(SIGTERM);
+		world_until_says("has ended with status 7", 1);
+		/* Before, the system would let it go on at that end. */
+		pause_process(process("worker"));
+	}
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), STATUS);
+	ck_contains(read_file("said"), _i == 0 ? "primary ends" :
+	    "worker ends");
+}
+
 /* The command alone is asked; it may need its workers to end well. */
 TEST(command_first)
 {
@@ -581,6 +612,7 @@ int
 main(int argc, char **argv)
 {
 	const struct test tests[] = {
+		TIMES(stopped, 2),
 		ONCE(command_first),
 		TIMES(rest_is_waited_for, 2),
 		TIMES(rest_finishes, 3),
