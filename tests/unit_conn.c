@@ -154,10 +154,17 @@ teardown(void)
 /* On demand, a system that gives no larger buffer. */
 static bool no_larger_buffer;
 
+/* How many connections the backend drops before something is sent on them. */
+static int drops;
+
 int
 setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-	if (no_larger_buffer && level == SOL_SOCKET && name == SO_SNDBUF)
+	if (level == SOL_SOCKET && name == SO_SNDBUF && drops > 0) {
+		drops--;
+		close(accept(backend, NULL, NULL));
+	}
+	if (level == SOL_SOCKET && name == SO_SNDBUF && no_larger_buffer)
 		return 0;
 	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
@@ -468,6 +475,32 @@ TEST(head_rests)
 	ck_assert_int_eq(conn_advance(c, 0), CONN_SAME);
 	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_READ);
 	expect_answer(pair[0], 404);
+	conn_close(c);
+}
+
+/* The longer nothing comes, the longer it rests; what comes begins anew. */
+TEST(rest_grows)
+{
+	static const int rests[] = { 10, 20, 40, 80, 100, 100 };
+	enum conn_want want;
+	struct conn *c;
+	int pair[2], i;
+
+	conn_release();
+	deadline_close();
+	open_conn(false);
+	c = start(pair, "GET /", &want);
+	slot_turn();
+	c = keep(c);
+	for (i = 0; i < COUNT(rests); i++) {
+		ck_assert_int_eq(deadline_wait(), rests[i]);
+		ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_DOZE);
+		conn_settle(c);
+	}
+	say(pair[0], "s");
+	ck_assert_int_eq(conn_advance(c, CONN_WAKE), CONN_DOZE);
+	conn_settle(c);
+	ck_assert_int_eq(deadline_wait(), rests[0]);
 	conn_close(c);
 }
 
@@ -973,6 +1006,26 @@ TEST(flush_slowly)
 
 #ifdef __linux__
 
+/* It is sent three times, then no more. */
+TEST(sent_again)
+{
+	enum conn_want want;
+	struct conn *c;
+	int pair[2];
+
+	c = start(pair, GET("/head"), &want);
+	ck_assert_int_eq(want, CONN_PASS);
+	drops = 2 + _i;
+	log_use(LOG_MESSAGES, NULL, -1);
+	pass(c);
+	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
+	ck_assert_int_eq(drops, 0);
+	ck_assert_uint_eq(stats_get()->passed, _i == 0);
+	ck_assert_uint_eq(stats_get()->resets, _i == 1);
+	if (_i == 0)
+		expect_client(backend, "");
+}
+
 /*
  * A head goes with its client in one message, though the system's buffers be
  * small; where they cannot be larger it is cut short, and the client reset.
@@ -1120,6 +1173,7 @@ static const struct test tests[] = {
 	ONCE(head_ends),
 	TIMES(head_whole_at_last, 6),
 	TIMES(head_rests, 2),
+	ONCE(rest_grows),
 	TIMES(rest_ends, 2),
 	TIMES(head_to_reply, COUNT(answers)),
 	TIMES(reply_waits, 3),
@@ -1138,6 +1192,7 @@ static const struct test tests[] = {
 	TIMES(flush_waits, 4),
 	ONCE(flush_slowly),
 #ifdef __linux__
+	TIMES(sent_again, 2),
 	TIMES(payload_in_one, 2),
 #endif
 	TIMES(flush_fails, 3),

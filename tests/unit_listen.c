@@ -295,6 +295,45 @@ TEST(left_for_a_trial)
 	unlink(strcat(strcpy(text, dir), "/a"));
 }
 
+/* A port that the system chose goes to who asks for it by its number. */
+TEST(left_asked_for)
+{
+	struct sock_addr addr;
+	char conf[128];
+	int fd[3];
+
+	leave_three(fd);
+	ck_assert_int_eq(sock_name(fd[2], &addr), 0);
+	snprintf(conf, sizeof(conf), "Listen 127.0.0.1:0\n"
+	    "Listen 127.0.0.1:%u\n" ROUTE, sock_port(&addr));
+	ck_assert(listen_open(read_config(conf), LISTEN_STRICT));
+	ck_assert_int_ne(listen_at(0)->fd, fd[2]);
+	ck_assert_int_eq(listen_at(1)->fd, fd[2]);
+	listen_take_over();
+	ck_assert(answers(0) && answers(1));
+}
+
+/* What another has put in the place of a socket's file keeps its mode. */
+TEST(left_replaced)
+{
+	struct stat st;
+	int fd[3], other;
+
+	leave_three(fd);
+	ck_assert(listen_open(read_config("Listen unix:%s/a mode=0666\n"
+	    ROUTE), LISTEN_STRICT));
+	ck_assert(is_there("a"));
+	ck_assert_int_eq(unlink(text), 0);
+	other = open(text, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	listen_take_over();
+	ck_assert_int_eq(fstat(other, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	close(other);
+	listen_close();
+	ck_assert(is_there("a"));
+	unlink(text);
+}
+
 static const struct test tests[] = {
 	ONCE(addresses),
 	ONCE(every_address),
@@ -305,7 +344,9 @@ static const struct test tests[] = {
 	ONCE(inherited),
 	ONCE(forgotten),
 	ONCE(left),
-	ONCE(left_for_a_trial)
+	ONCE(left_for_a_trial),
+	ONCE(left_asked_for),
+	ONCE(left_replaced)
 };
 
 int
