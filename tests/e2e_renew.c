@@ -1621,13 +1621,15 @@ TEST(stopped_child)
 	old = (pid_t)atol(read_file(format("/proc/%d/task/%d/children",
 	    (int)world_pid(), (int)world_pid())));
 	ck_assert_int_eq(kill(old, SIGSTOP), 0);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 2; i++) {
 		world_signal(SIGTERM);
 		world_signal(SIGALRM);
 		if (i == 0)
 			world_until_says("stopping", 1);
 		world_until_says("accepted ", i + 1);
 	}
+	/* The last one ends it, at once. */
+	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 0);
 }
 
@@ -1662,6 +1664,50 @@ TEST(not_ours)
 	world_proxy("-r", "/app=s", NULL);
 	check_served(client_open(), s, GET);
 	world_stop(NULL);
+}
+
+/* A signal that came while a trial failed is for the next one. */
+TEST(remembered_after_failure)
+{
+	int go;
+
+	use_copy();
+	start(APP);
+	ck_assert_int_eq(mkfifo("go", 0600), 0);
+	replace("#!/bin/sh\n"
+	    "if test -p go; then\n"
+	    "echo staged >&2; read -r line <go; rm go; exit 1\n"
+	    "fi\n"
+	    "exec ./real \"$@\"\n");
+	signal_says(SIGUSR2, "staged");
+	world_signal(SIGHUP);
+	world_signal(SIGALRM);
+	world_until_says("accepted ", 1);
+	go = let_go();
+	world_until_says(RENEWED, 1);
+	ck_assert_int_eq(world_says(REFUSED), 1);
+	close(go);
+}
+
+/* A trial may have something to say of which nobody takes notice. */
+TEST(reader_is_gone)
+{
+	long end = now_ms() + WORLD_PATIENCE;
+	int pair[2];
+
+	ck_assert_int_eq(pipe(pair), 0);
+	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+	fcntl(pair[1], F_SETFD, FD_CLOEXEC);
+	world_inherit(pair[1], 7);
+	signal(SIGPIPE, SIG_DFL);
+	start("ErrorLog fd:7\nMaxConnections 1000000\n" APP);
+	signal(SIGPIPE, SIG_IGN);
+	close_all(pair, 2);
+	configure("ErrorLog fd:7\nMaxConnections 1000000\n"
+	    "ProxyPass /new status:\n");
+	world_signal(SIGHUP);
+	while (status_of(exchange(NEW)) != 200)
+		ck_assert_int_lt(now_ms(), end);
 }
 
 /*
@@ -1736,6 +1782,8 @@ main(int argc, char **argv)
 		ONCE(time_runs_on),
 		ONCE(takes_clients),
 		TIMES(more_than_fit, has_room()),
+		ONCE(remembered_after_failure),
+		ONCE(reader_is_gone),
 		ONCE(meanwhile),
 		TIMES(signals_meanwhile, COUNT(signals)),
 		ONCE(signal_before),
