@@ -680,6 +680,19 @@ TEST(signals_hurry_it)
 	ck_assert_int_eq(world_exit(), 128 + SIGKILL);
 }
 
+/* One with half a request keeps it from its end, but not for long. */
+TEST(half_a_request_at_the_end)
+{
+	int client;
+
+	close(watched("watch", "RequestReadTimeout header=60s"));
+	client = client_open();
+	send_text(client, HALF);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), HELPER_STATUS);
+	close(client);
+}
+
 /*
  * Who was only answered and does not close delays nobody's end: it is not
  * waited for, two seconds long.  Once in five times is enough.
@@ -1279,6 +1292,7 @@ main(int argc, char **argv)
 		TIMES(kill_in_the_end, 2),
 		ONCE(signals_hurry_it),
 		ONCE(idle_clients_delay_nothing),
+		ONCE(half_a_request_at_the_end),
 		TIMES(group_is_ended, 2),
 		ONCE(its_end_is_ours),
 		TIMES(descriptors, 5),

@@ -750,6 +750,12 @@ TEST(preload)
 	unsetenv("LD_PRELOAD");
 	snprintf(two, sizeof(two), "%s:%s", library, other);
 	ck_assert_str_eq(said, two);
+	/* The loader takes the same one once, however often it is there. */
+	setenv("LD_PRELOAD", library, 1);
+	ck_assert_int_eq(launch(launcher, "sh", "-c",
+	    "grep -c \"r-xp .*/libfdaccept\" /proc/self/maps"), 0);
+	unsetenv("LD_PRELOAD");
+	ck_assert_str_eq(said, "1\n");
 	ck_assert_int_eq(launch(launcher, "sh", "-c", "printf %s "
 	    "\"$NODE_CLUSTER_SCHED_POLICY,${FDACCEPT_KEEP-no}\""), 0);
 	ck_assert_str_eq(said, "none,no");
@@ -845,9 +851,10 @@ TEST(refused)
 		ck_assert_int_eq(launch(launcher, "./p", NULL, NULL), 125);
 		ck_contains(said, "./p: written in Go");
 	}
-	/* Found in PATH, and as the interpreter of a script. */
+	/* Found in PATH, where nothing is the current folder, and as the
+	   interpreter of a script. */
 	snprintf(path, sizeof(path), "%s", getenv("PATH"));
-	snprintf(copy, sizeof(copy), ":%s:%s", world_dir(), path);
+	snprintf(copy, sizeof(copy), ":%s", path);
 	setenv("PATH", copy, 1);
 	ck_assert_int_eq(launch(launcher, "p", NULL, NULL), 125);
 	setenv("PATH", path, 1);

@@ -613,6 +613,26 @@ TEST(ends_by_count)
 	ck_contains(world_errors(), "stopping; ");
 }
 
+/* No more are taken, however many have come at the same time. */
+TEST(count_of_a_batch)
+{
+	enum { N = 8 };
+	int listener = backend_listen("s", 16), client[N], i;
+
+	world_proxy("-n", "3", "-r", "/app=s,flusher=none", NULL);
+	world_signal(SIGSTOP);
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+	}
+	world_signal(SIGCONT);
+	for (i = 0; i < 3; i++)
+		close(backend_take(listener));
+	ck_assert_int_eq(world_exit(), 0);
+	ck_assert(!readable(listener, 0));
+	close_all(client, N);
+}
+
 /* A client that has begun its request is served still; what is beyond -n. */
 TEST(ends_when_all_are_served)
 {
@@ -856,6 +876,7 @@ static const struct test tests[] = {
 	TIMES(fixed_output, COUNT(outputs)),
 	TIMES(wrong_date, COUNT(dates)),
 	ONCE(ends_by_count),
+	ONCE(count_of_a_batch),
 	ONCE(ends_when_all_are_served),
 	ONCE(ends_by_time),
 	TIMES(ends_by_time_with_command, 2),

@@ -203,6 +203,24 @@ TEST(passed)
 	unlink("d/q\"t");
 }
 
+/* Who has waited is told apart from who has come meanwhile. */
+TEST(passed_later)
+{
+	int s = backend_listen("s", 4), first, fds;
+
+	world_proxy("-c", "CustomLog x", "-l", local("front"), "-r", "/app=s",
+	    NULL);
+	fds = world_fds();
+	first = client_open();
+	send_text(first, HALF);
+	world_until_fds(fds + 1);
+	pass(client_unix("front"), s, GET);
+	ck_assert_int_eq(strncmp(log_line(0), "unix - - ", 9), 0);
+	pass(first, s, "st: x\r\n\r\n");
+	check_backend(1, "GET /app HTTP/1.1", "200 -", "/app", "s", 0);
+	stop_with_lines(NULL, 2);
+}
+
 /* An IPv4 client of a socket that was left to us, and is for IPv6 as well. */
 TEST(ipv4_of_both)
 {
@@ -279,7 +297,7 @@ static const struct {
 	int error;
 } missing[] = {
 	{ "missing", 503, ENOENT }, { "stale", 503, ECONNREFUSED },
-	{ "file/x", 500, ENOTDIR }
+	{ "file/x", 500, ENOTDIR }, { "file", 500, ENOTSOCK }
 };
 
 /* With the number of the error that the backend's socket gave. */
@@ -1227,6 +1245,7 @@ main(int argc, char **argv)
 	int root = geteuid() == 0;
 	const struct test tests[] = {
 		ONCE(passed),
+		ONCE(passed_later),
 		ONCE(ipv4_of_both),
 		TIMES(answered, COUNT(answers)),
 		TIMES(no_backend, COUNT(missing)),

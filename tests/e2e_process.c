@@ -208,7 +208,36 @@ TEST(graceful_stop)
 	world_signal(_i == 0 ? SIGTERM : SIGINT);
 	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_uint_eq(len, 0);
+	/* Longer than one has that is silent. */
+	ck_assert(!readable(begun, _i == 0 ? 1200 : 0));
 	send_text(begun, "Host: x\r\n\r\n");
+	close(backend_take(listener));
+	ck_assert_int_eq(world_exit(), 0);
+}
+
+/*
+ * What has come while nobody looked at it, after too many pieces, is served in
+ * the end, however sudden that is.
+ */
+TEST(resting_at_the_end)
+{
+	int listener = backend_listen("s", 4), client, i;
+	long sleeps, end = now_ms() + WORLD_PATIENCE;
+
+	world_proxy("-r", "/app=s", NULL);
+	client = client_open();
+	send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\nX: ");
+	for (i = 0; i < 100; i++) {
+		sleeps = world_sleeps();
+		send_text(client, "a");
+		while (world_sleeps() == sleeps)
+			ck_assert_int_lt(now_ms(), end);
+	}
+	world_signal(SIGSTOP);
+	send_text(client, "\r\n\r\n");
+	world_signal(SIGTERM);
+	world_signal(SIGINT);
+	world_signal(SIGCONT);
 	close(backend_take(listener));
 	ck_assert_int_eq(world_exit(), 0);
 }
@@ -413,6 +442,7 @@ main(int argc, char **argv)
 		ONCE(addresses),
 		ONCE(file_of_another),
 		TIMES(graceful_stop, 2),
+		ONCE(resting_at_the_end),
 		ONCE(stop_leaves_passed),
 		TIMES(stop_is_bounded, 2),
 		ONCE(closed_descriptors),

@@ -608,6 +608,29 @@ TEST(shares_the_terminal)
 	close(master);
 }
 
+/* What a key does not reach by itself, whoever says it and how. */
+TEST(told_at_a_terminal)
+{
+	union sigval value = { .sival_int = 0 };
+	char got[32];
+	int slave, master = open_terminal(&slave);
+
+	world_spawn("-l", "127.0.0.1:0", "-r", "/r=ready:", self, "watch",
+	    NULL);
+	process("primary");
+	world_until_says("listening on", 1);
+	if (_i == 0)
+		world_signal(SIGUSR1);
+	else
+		ck_assert_int_eq(sigqueue(world_pid(), SIGUSR1, value), 0);
+	snprintf(got, sizeof(got), "primary got %d\n", SIGUSR1);
+	until_file("said", got);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), STATUS);
+	close(slave);
+	close(master);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -626,7 +649,8 @@ main(int argc, char **argv)
 		ONCE(ready_when_it_accepts),
 		ONCE(never_accepts),
 		ONCE(job_control),
-		TIMES(shares_the_terminal, 3)
+		TIMES(shares_the_terminal, 3),
+		TIMES(told_at_a_terminal, 2)
 	};
 
 	if (argc > 1 && is_word(argv[1]))
