@@ -208,8 +208,8 @@ TEST(passed_later)
 {
 	int s = backend_listen("s", 4), first, fds;
 
-	world_proxy("-c", "CustomLog x", "-l", local("front"), "-r", "/app=s",
-	    NULL);
+	world_proxy("-c", "CustomLog x", "-l", local("front"), "-r",
+	    "/app=s,flusher=none", NULL);
 	fds = world_fds();
 	first = client_open();
 	send_text(first, HALF);
@@ -217,7 +217,7 @@ TEST(passed_later)
 	pass(client_unix("front"), s, GET);
 	ck_assert_int_eq(strncmp(log_line(0), "unix - - ", 9), 0);
 	pass(first, s, "st: x\r\n\r\n");
-	check_backend(1, "GET /app HTTP/1.1", "200 -", "/app", "s", 0);
+	check_backend(1, "GET /app HTTP/1.1", "- -", "/app", "s", 0);
 	stop_with_lines(NULL, 2);
 }
 

@@ -224,7 +224,7 @@ TEST(resting_at_the_end)
 	int listener = backend_listen("s", 4), client, i;
 	long sleeps, end = now_ms() + WORLD_PATIENCE;
 
-	world_proxy("-r", "/app=s", NULL);
+	world_proxy("-r", "/app=s,flusher=none", NULL);
 	client = client_open();
 	send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\nX: ");
 	for (i = 0; i < 100; i++) {
