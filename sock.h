@@ -140,6 +140,12 @@ int		 sock_stream(void);
 /* Close fd and keep errno.  Returns -1, for those who fail with that errno. */
 int		 sock_drop(int fd);
 
+/*
+ * Close fd without waiting: a time of SO_LINGER, which may have been set by
+ * whoever has the socket as well, is switched off first.
+ */
+void		 sock_close(int fd);
+
 /* Close fd so that the other side sees a reset and no end. */
 void		 sock_reset(int fd);
 

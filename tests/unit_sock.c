@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "sock.h"
 #include "unit.h"
@@ -723,6 +724,43 @@ TEST(reset)
 	close(fd);
 }
 
+static const struct linger options[] = { { 0, 0 }, { 0, 60 }, { 1, 60 },
+    { 1, 0 } };
+
+/* No time that the other side lets pass, but a wish for a reset. */
+TEST(close_at_once)
+{
+	static char piece[65536];
+	struct sock_addr bound = parsed("127.0.0.1:0");
+	int fd = sock_listen(&bound, 5, false, -1), pair[2];
+	time_t begun = time(NULL);
+	ssize_t n;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(sock_name(fd, &bound), 0);
+	meet(fd, &bound, pair);
+	ck_assert_int_eq(read(pair[1], piece, 1), 1);
+	ck_assert_int_eq(sock_nonblock(pair[1], true), 0);
+	while (send(pair[1], piece, sizeof(piece), MSG_NOSIGNAL) > 0)
+		;
+	ck_assert_int_eq(sock_nonblock(pair[1], false), 0);
+	ck_assert_int_eq(setsockopt(pair[1], SOL_SOCKET, SO_LINGER,
+	    &options[_i], sizeof(options[_i])), 0);
+	sock_close(pair[1]);
+	ck_assert_int_lt(time(NULL), begun + 30);
+	do {
+		n = read(pair[0], piece, sizeof(piece));
+	} while (n > 0);
+	if (_i == 3) {
+		ck_assert_int_eq(n, -1);
+		ck_assert_int_eq(errno, ECONNRESET);
+	} else {
+		ck_assert_int_eq(n, 0);
+	}
+	close(pair[0]);
+	close(fd);
+}
+
 /* Whatever is open, also just behind n. */
 TEST(counted)
 {
@@ -812,6 +850,7 @@ static const struct test tests[] = {
 	ONCE(inherit),
 	ONCE(no_name),
 	ONCE(reset),
+	TIMES(close_at_once, COUNT(options)),
 	ONCE(counted)
 };
 
