@@ -22,8 +22,8 @@ LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 
 # What is linked to each program.
 SRC = fdproxy.c $(MODULES)
-EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
-	sock.c text.c
+EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c clock.c fdpass.c \
+	http_parse.c log.c proc.c sock.c text.c
 FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
 PRELOAD_SRC = companions/fdaccept.c $(LIBRARY) fdpass.c sock.c text.c
@@ -160,7 +160,7 @@ build/.made:
 # program is linked with what it needs of the archive: that a module needs
 # nothing but what stands before it is what depcheck proves.
 TEST_A = build/test.a
-TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to)
+TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to
 TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 	companions/fdaccept.to tests/accepter.to tests/fuzz_main.to
 SHARED = tests/runner.to tests/world.to
@@ -318,8 +318,9 @@ fuzz:
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 
 depcheck: all $(LIBRARY_OBJ)
-	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec \
-		companions/fdfault $(LIBRARY:.c=) companions/fdaccept_run
+	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec_cgi \
+		companions/fdexec companions/fdfault $(LIBRARY:.c=) \
+		companions/fdaccept_run
 
 lint:
 	mandoc -T lint -W warning man/*.[158]
