@@ -133,9 +133,9 @@ UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_flush build/unit_config build/unit_status build/unit_conn \
 	build/unit_listen build/unit_fdaccept
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
-	build/replay_fdaccept_head
+	build/replay_fdaccept_head build/replay_fdexec
 FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
-	build/fuzz_fdaccept_head
+	build/fuzz_fdaccept_head build/fuzz_fdexec
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_fault build/e2e_harness build/e2e_fdexec \
@@ -261,6 +261,8 @@ build/fuzz_http_parse.to: tests/fuzz_http_parse.c
 build/fuzz_route.to: tests/fuzz_route.c
 build/fuzz_config.to: tests/fuzz_config.c
 build/fuzz_fdaccept_head.to: tests/fuzz_fdaccept_head.c
+build/fuzz_fdexec.to: tests/fuzz_fdexec.c companions/fdexec.c \
+	companions/fdexec_cgi.c
 build/e2e_pass.to: tests/e2e_pass.c
 build/e2e_reply.to: tests/e2e_reply.c
 build/e2e_backend.to: tests/e2e_backend.c
