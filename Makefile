@@ -22,8 +22,8 @@ LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 
 # What is linked to each program.
 SRC = fdproxy.c $(MODULES)
-EXEC_SRC = companions/fdexec.c clock.c fdpass.c http_parse.c log.c proc.c \
-	sock.c text.c
+EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c clock.c fdpass.c \
+	http_parse.c log.c proc.c sock.c text.c
 FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
 PRELOAD_SRC = companions/fdaccept.c $(LIBRARY) fdpass.c sock.c text.c
@@ -133,9 +133,9 @@ UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_flush build/unit_config build/unit_status build/unit_conn \
 	build/unit_listen build/unit_fdaccept
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
-	build/replay_fdaccept_head
+	build/replay_fdaccept_head build/replay_fdexec
 FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
-	build/fuzz_fdaccept_head
+	build/fuzz_fdaccept_head build/fuzz_fdexec
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_signals build/e2e_fault \
@@ -160,7 +160,7 @@ build/.made:
 # program is linked with what it needs of the archive: that a module needs
 # nothing but what stands before it is what depcheck proves.
 TEST_A = build/test.a
-TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to)
+TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to
 TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 	companions/fdaccept.to tests/accepter.to tests/fuzz_main.to
 SHARED = tests/runner.to tests/world.to
@@ -261,6 +261,8 @@ build/fuzz_http_parse.to: tests/fuzz_http_parse.c
 build/fuzz_route.to: tests/fuzz_route.c
 build/fuzz_config.to: tests/fuzz_config.c
 build/fuzz_fdaccept_head.to: tests/fuzz_fdaccept_head.c
+build/fuzz_fdexec.to: tests/fuzz_fdexec.c companions/fdexec.c \
+	companions/fdexec_cgi.c
 build/e2e_pass.to: tests/e2e_pass.c
 build/e2e_reply.to: tests/e2e_reply.c
 build/e2e_backend.to: tests/e2e_backend.c
@@ -319,8 +321,9 @@ fuzz:
 	sh tests/fuzz.sh $(FUZZ_SECONDS)
 
 depcheck: all $(LIBRARY_OBJ)
-	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec \
-		companions/fdfault $(LIBRARY:.c=) companions/fdaccept_run
+	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec_cgi \
+		companions/fdexec companions/fdfault $(LIBRARY:.c=) \
+		companions/fdaccept_run
 
 lint:
 	mandoc -T lint -W warning man/*.[158]

@@ -12,13 +12,14 @@
 #endif
 
 /*
- * One descriptor more than is asked for would fit into the padding of
- * CMSG_SPACE(sizeof(int)) on some systems, so room is made for a few, to be
- * closed.  A receiver that has set SO_PASSCRED, SO_PASSSEC or SO_PASSPIDFD (or
- * whose listener has) is sent credentials, a label and a descriptor of the
- * process as well, in front of the descriptors: what has no room is lost.
+ * Room for all descriptors that a message can have (Linux's SCM_MAX_FD), so
+ * that those which are too much are closed here: the system, which closes what
+ * has no room, would wait for one with SO_LINGER, in this process.  A receiver
+ * that has set SO_PASSCRED, SO_PASSSEC or SO_PASSPIDFD (or whose listener has)
+ * is sent credentials, a label and a descriptor of the process as well, in
+ * front of the descriptors: what has no room is lost.
  */
-#define SURPLUS		4
+#define SURPLUS		253
 #define CREDENTIALS	64
 #define LABEL		256
 
@@ -132,7 +133,7 @@ take(struct msghdr *msg, int *fd)
 			if (*fd == -1 && cmsg->cmsg_type == SCM_RIGHTS)
 				*fd = got;
 			else
-				close(got);
+				sock_close(got);
 		}
 	}
 }

@@ -39,10 +39,8 @@ wait_until(int fd, short events, uint32_t end)
 static const char *
 parse(const char *url, struct target *t)
 {
-	struct sock_addr other[2];
-	const char *error, *port, *rest;
+	const char *error, *rest;
 	char text[160];
-	bool local;
 	size_t len;
 
 	if (strncmp(url, "unix:", 5) == 0) {
@@ -62,23 +60,14 @@ parse(const char *url, struct target *t)
 		return "no host, or too long a name";
 	t->path = url + len;
 	text_format(t->host, sizeof(t->host), "%.*s", (int)len, url);
-	local = strncmp(t->host, "localhost", 9) == 0 &&
-	    (t->host[9] == '\0' || t->host[9] == ':');
-	rest = t->host + (local ? 9 : 0);
-	port = strchr(rest, ':') == NULL || t->host[len - 1] == ']' ? ":80" :
-	    "";
-	text_format(text, sizeof(text), "%s%s%s", local ? "127.0.0.1" : "",
-	    rest, port);
+	text_format(text, sizeof(text), "%s%s", t->host,
+	    strchr(t->host, ':') == NULL || t->host[len - 1] == ']' ? ":80" :
+	    "");
 	error = sock_parse(text, t->addr, &t->n);
-	if (error == NULL && (t->n > 1 || t->addr[0].u.sa.sa_family ==
-	    AF_UNIX))
+	/* Two addresses are those of localhost; else there is no host. */
+	if (error == NULL && (t->addr[0].u.sa.sa_family == AF_UNIX ||
+	    (t->n > 1 && strncmp(t->host, "localhost", 9) != 0)))
 		error = "no host";
-	if (error == NULL && local) {
-		text_format(text, sizeof(text), "[::1]%s%s", rest, port);
-		error = sock_parse(text, other, &t->n);
-		t->addr[1] = other[0];
-		t->n = 2;
-	}
 	return error;
 }
 

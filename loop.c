@@ -20,7 +20,9 @@
  *	waitpid		WNOHANG
  *
  * The system itself is trusted: plain files on its disks, execve(2), and the
- * files that users' names are looked up in, which is done at a renewal.
+ * files that users' names are looked up in, which is done at a renewal.  So are
+ * those who may connect to an AF_UNIX listener: descriptors that they send are
+ * closed by the system, in here, and one with SO_LINGER can wait.
  */
 
 #include <errno.h>

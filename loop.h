@@ -8,8 +8,7 @@
 #include "config.h"
 
 /*
- * The loop: what conn wants becomes calls of the poller; accepting, signals,
- * timers, and the way from the start to the end.
+ * The loop: accepting, signals, timers, and the way from the start to the end.
  */
 
 /* What is served, and how long. */

@@ -113,25 +113,26 @@ sock_peer(int fd, struct sock_addr *addr)
 }
 
 void
+sock_close(int fd)
+{
+	struct linger option;
+	socklen_t len = sizeof(option);
+
+	/* One of 0 seconds is a wish for a reset, and takes none. */
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &option, &len) == 0 &&
+	    option.l_onoff != 0 && option.l_linger != 0) {
+		option.l_onoff = 0;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
+	}
+	close(fd);
+}
+
+void
 sock_reset(int fd)
 {
 	struct linger off = { 1, 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-	close(fd);
-}
-
-void
-sock_close(int fd)
-{
-	struct linger how = { 0, 0 };
-	socklen_t len = sizeof(how);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &how, &len) == 0 &&
-	    how.l_onoff != 0 && how.l_linger > 0) {
-		how.l_onoff = 0;
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &how, sizeof(how));
-	}
 	close(fd);
 }
 

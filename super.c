@@ -159,18 +159,24 @@ bool
 super_daemon(void)
 {
 	int fd[2], status;
-	pid_t pid;
+	sigset_t ends;
 	ssize_t n;
+	pid_t pid;
 	char c;
 
 	/* An exit status that nobody asks for is thrown away. */
 	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
 	if (pipe(fd) == -1 || (pid = fork()) == -1) {
 		log_error("cannot become a daemon: %s", strerror(errno));
 		return false;
 	}
 	if (pid == 0) {
 		setsid();
+		sigprocmask(SIG_UNBLOCK, &ends, NULL);
 		close(fd[0]);
 		ready_pipe = fd[1];
 		sock_cloexec(ready_pipe);
@@ -181,6 +187,7 @@ super_daemon(void)
 	daemon_pid = pid;
 	signal(SIGINT, end_daemon);
 	signal(SIGTERM, end_daemon);
+	sigprocmask(SIG_UNBLOCK, &ends, NULL);
 	do {
 		n = read(fd[0], &c, 1);
 	} while (n == -1 && errno == EINTR);

@@ -4,23 +4,30 @@
  * fdexec: receives clients on a socket and runs a program for each, as
  * inetd(8) does: the client is the program's standard input and output.
  *
- * One process, one poll(2) loop.  What may take time for one client, the rest
- * of a head that did not come with the descriptor, is left to its child.
+ * One process, one poll(2) loop, and a child for each client: it is started
+ * once all that the program is to know has come, so that nobody who lets it
+ * wait takes up more than a slot.
+ *
+ * Nothing else waits: senders' sockets are ours and O_NONBLOCK, clients are
+ * read with MSG_DONTWAIT, a time in SO_LINGER is switched off before close(2),
+ * waitpid(2) has WNOHANG, messages do not wait for their reader (log.c).
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fdexec_cgi.h"
 #include "fdpass.h"
 #include "http_parse.h"
 #include "log.h"
@@ -33,10 +40,10 @@
 #define CHILDREN_MAX	10000
 #define SPARE		64	/* slots beyond those of the children */
 #define RESERVE		16	/* descriptors beyond those of the slots */
+#define COUNTED		65536	/* numbers that may be taken at the start */
 #define ACCEPTS		64	/* in one turn */
 #define READS		16	/* of one lingering client in one turn */
 #define FIELDS		1000	/* of a head: joining them is quadratic */
-#define NAME_SIZE	256	/* of a variable's name, terminated */
 
 /* Milliseconds. */
 #define PAUSE_MS	100	/* without descriptors or processes */
@@ -45,22 +52,40 @@
 #define ALONE_MS	1000	/* for a head's first byte, or the end */
 #define QUIET_MS	2000	/* of a client that is to close */
 #define LINGER_MS	30000	/* for a client to close, however busy */
-
-extern char **environ;
+#define MESSAGE_MS	1000	/* from one message to the next of its kind */
 
 enum state {
 	FREE,
-	SILENT,			/* fd: a sender, no message from it yet */
-	RUNNING,		/* fd: our copy of the client */
-	LINGERING		/* fd: a client whose program has ended */
+	SILENT,			/* a sender, no message from it yet */
+	HEAD,			/* its client; the head may still come */
+	RUNNING,		/* our copy of the client of a program */
+	LINGERING		/* a client whose program has ended */
 };
 
 struct slot {
 	enum state state;
-	int fd;
+	int sender;		/* SILENT, HEAD; else -1 */
+	int client;		/* HEAD, RUNNING, LINGERING; else -1 */
 	pid_t pid;
-	int64_t since;		/* begin of SILENT or LINGERING */
+	char *head;		/* what has come of a head, or NULL */
+	size_t len;
+	struct http_scan scan;
+	int64_t since;		/* begin of the state, or of the head */
 	int64_t heard;		/* LINGERING: when the last bytes came */
+};
+
+/* Messages that a sender or a client can cause. */
+enum kind {
+	PAUSE,
+	LOST,
+	NO_DESCRIPTOR,
+	NO_SOCKET,
+	NO_HEAD,
+	CUT,
+	CROWD,
+	NOT_RUN,
+	KILLED,
+	KINDS
 };
 
 /* What stands before the slots in the table for poll(2). */
@@ -74,20 +99,27 @@ static struct {
 	struct sock_addr addr;
 	struct sock_file file;	/* the socket's, to unlink no other's */
 	char **argv;		/* the program's */
+	int inherited;		/* the socket's number at the start, or -1 */
 	int backlog;
 	int mode;		/* of the socket's file, or -1 */
+	const char *owner;	/* of it, or NULL */
+	const char *group;
+	uid_t uid;
+	gid_t gid;
 	unsigned int children;	/* at most */
 	unsigned int running;
+	unsigned int senders;	/* connected: SPARE at most */
 	unsigned int slots;
 	struct slot *slot;
 	struct pollfd *poll;
 	int signals;		/* readable when one came */
+	int failed[2];		/* errno of children that are no program */
 	int listener;
 	int64_t pause;		/* until then nothing is taken; or 0 */
 	bool stopping;
 	bool done;
-} server = { .backlog = BACKLOG, .mode = -1, .children = CHILDREN,
-    .listener = -1 };
+} server = { .inherited = -1, .backlog = BACKLOG, .mode = -1,
+    .children = CHILDREN, .listener = -1 };
 
 static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 
@@ -95,8 +127,8 @@ static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 static char buffer[1 + HTTP_HEAD_MAX];
 
 static const char usage[] =
-    "usage: fdexec [-hV] [-b backlog] [-c children] [-m mode] socket program\n"
-    "              [arg ...]\n";
+    "usage: fdexec [-hV] [-b backlog] [-c children] [-g group] [-m mode]\n"
+    "              [-o owner] socket program [arg ...]\n";
 
 static void
 help(void)
@@ -105,9 +137,12 @@ help(void)
 	    "Receives clients on a socket and runs a program for each.\n\n"
 	    "  -b backlog    connections that may wait (default %d)\n"
 	    "  -c children   programs that run at a time (default %d)\n"
+	    "  -g group      group of the socket's file\n"
 	    "  -h            this help\n"
 	    "  -m mode       permissions of the socket's file, octal\n"
+	    "  -o owner      owner of the socket's file\n"
 	    "  -V            print the version and exit\n\n"
+	    "socket: a path, @name (abstract), or fd:N, which listens already\n"
 	    "Example: fdexec -m 660 /run/hello.sock cat /etc/motd\n",
 	    usage, BACKLOG, CHILDREN);
 }
@@ -121,244 +156,65 @@ now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* ---- messages ---- */
+
+/* At most one of a kind a second; the next tells how many were left out. */
+static TEXT_PRINTF(2, 3) void
+complain(enum kind kind, const char *fmt, ...)
+{
+	static struct {
+		int64_t next;
+		unsigned long left_out;
+	} kinds[KINDS];
+	char text[LOG_LINE], more[48] = "";
+	int64_t t = now();
+	va_list ap;
+
+	if (t < kinds[kind].next) {
+		kinds[kind].left_out++;
+		return;
+	}
+	va_start(ap, fmt);
+	text_vformat(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (kinds[kind].left_out > 0)
+		text_format(more, sizeof(more), " (and %lu like it before)",
+		    kinds[kind].left_out);
+	log_warn("%.*s%s", LOG_LINE / 2, text, more);
+	kinds[kind].next = t + MESSAGE_MS;
+	kinds[kind].left_out = 0;
+}
+
 /* ---- the child, until it is the program ---- */
 
-/* Without what is others', which would outlive its end in the parent. */
-static void
-become_child(int peer)
+/*
+ * Whatever else is open is closed by execvp(3).  An end without a program is no
+ * clean end, which a client could take for an empty answer; the option is the
+ * open file's, so it is our parent's close(2) that resets.
+ */
+static _Noreturn void
+run_child(int client, const struct sock_addr *local,
+    const struct sock_addr *remote, const struct http_head *head)
 {
 	struct sigaction sa = { .sa_handler = SIG_DFL };
-	unsigned int i;
-	int sig;
-
-	for (i = 0; i < server.slots; i++)
-		if (server.slot[i].state != FREE &&
-		    server.slot[i].fd != peer)
-			close(server.slot[i].fd);
-	if (server.listener != -1)
-		close(server.listener);
+	struct linger off = { 1, 0 };
+	int sig, error;
 
 	sigemptyset(&sa.sa_mask);
 	for (sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &sa, NULL);
 	sigprocmask(SIG_SETMASK, &sa.sa_mask, NULL);
-}
-
-/*
- * An end without a program is no clean end, which a client could take for an
- * empty answer.  The option is the open file's: our parent sees it.
- */
-static _Noreturn void
-give_up(int client, int status)
-{
-	struct linger off = { 1, 0 };
-
-	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-	_exit(status);
-}
-
-static bool
-set(const char *name, const char *value)
-{
-	if (setenv(name, value, 1) == 0)
-		return true;
-	log_error("%s: %s", name, strerror(errno));
-	return false;
-}
-
-/* What is there already, with "and" behind it, comes first. */
-static bool
-set_slice(const char *name, const char *and, struct http_slice s)
-{
-	static char value[2 * sizeof(buffer)];
-	const char *old = and == NULL ? NULL : getenv(name);
-	size_t len = 0;
-
-	if (old != NULL)
-		len = text_format(value, sizeof(buffer), "%s%s", old,
-		    and);
-	memcpy(value + len, s.p, s.len);
-	value[len + s.len] = '\0';
-	return set(name, value);
-}
-
-/* As IPv4 if it is IPv4 in an IPv6 socket. */
-static bool
-set_address(const struct sock_addr *addr, const char *host_name,
-    const char *port_name)
-{
-	char host[INET6_ADDRSTRLEN] = "", port[16];
-	const char *text = host;
-
-	sock_host(addr, host, sizeof(host));
-	if (addr->u.sa.sa_family == AF_INET6 &&
-	    IN6_IS_ADDR_V4MAPPED(&addr->u.in6.sin6_addr))
-		text = strrchr(host, ':') + 1;
-	text_format(port, sizeof(port), "%u", sock_port(addr));
-	return set(host_name, text) && set(port_name, port);
-}
-
-/* False also when the client is gone, and nobody to be served: silently. */
-static bool
-set_addresses(int client)
-{
-	struct sock_addr local, remote;
-
-	if (sock_name(client, &local) == -1 ||
-	    sock_peer(client, &remote) == -1) {
-		if (errno == ENOTSOCK)
-			log_warn("a descriptor came that is no socket");
-		return false;
-	}
-	if (local.u.sa.sa_family == AF_UNIX)
-		return set("PROTO", "UNIX");
-	if (local.u.sa.sa_family != AF_INET &&
-	    local.u.sa.sa_family != AF_INET6)
-		return true;
-	return set("PROTO", "TCP") &&
-	    set_address(&remote, "TCPREMOTEIP", "TCPREMOTEPORT") &&
-	    set_address(&local, "TCPLOCALIP", "TCPLOCALPORT");
-}
-
-/*
- * The variable of a field (RFC 3875 4.1.18), or false if it has none:
- * HTTP_PROXY means something else to many programs, and "X_Y" must not be
- * taken for "X-Y", which a front end may have checked.
- */
-static bool
-variable(struct http_slice name, char *dst)
-{
-	size_t i, n = 0;
-	char c;
-
-	if (http_parse_is(name, "Proxy"))
-		return false;
-	if (!http_parse_is(name, "Content-Length") &&
-	    !http_parse_is(name, "Content-Type")) {
-		memcpy(dst, "HTTP_", 5);
-		n = 5;
-	}
-	if (name.len >= NAME_SIZE - n)
-		return false;
-	for (i = 0; i < name.len; i++) {
-		c = name.p[i];
-		if (c >= 'a' && c <= 'z')
-			c = (char)(c - 'a' + 'A');
-		else if (c == '-')
-			c = '_';
-		else if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9'))
-			return false;
-		dst[n++] = c;
-	}
-	dst[n] = '\0';
-	return true;
-}
-
-static bool
-set_head(const struct http_head *head)
-{
-	struct http_slice fields = head->fields, query = { "", 0 }, name, value;
-	char var[NAME_SIZE], version[16];
-	const char *mark;
-
-	mark = memchr(head->target.p, '?', head->target.len);
-	if (mark != NULL) {
-		query.p = mark + 1;
-		query.len = head->target.len -
-		    (size_t)(query.p - head->target.p);
-	}
-	text_format(version, sizeof(version), "HTTP/1.%d", head->minor);
-	if (!set_slice("REQUEST_METHOD", NULL, head->method) ||
-	    !set_slice("REQUEST_URI", NULL, head->target) ||
-	    !set_slice("QUERY_STRING", NULL, query) ||
-	    !set("SERVER_PROTOCOL", version))
-		return false;
-	while (http_parse_field(&fields, &name, &value))
-		if (variable(name, var) && !set_slice(var,
-		    http_parse_is(name, "Cookie") ? "; " : ", ", value))
-			return false;
-	return true;
-}
-
-/* Returns bytes, 0 at the end, -1 when nothing came in time. */
-static ssize_t
-read_more(int peer, size_t at, int64_t until)
-{
-	struct pollfd p = { peer, POLLIN, 0 };
-	int64_t left;
-	ssize_t n;
-
-	for (;;) {
-		left = until - now();
-		if (left <= 0)
-			return -1;
-		if (poll(&p, 1, (int)left) == 0)
-			return -1;
-		n = recv(peer, buffer + at, sizeof(buffer) - at, 0);
-		if (n >= 0)
-			return n;
-		if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)
-			return 0;
-	}
-}
-
-/*
- * The buffer holds len bytes: the one that every message has, and perhaps a
- * head.  Since the descriptor came with the first byte, all others may follow
- * by themselves; that there are none is certain once the sender has closed.
- */
-static bool
-receive_head(int peer, size_t len)
-{
-	static const struct http_limits limits = { HTTP_HEAD_MAX,
-	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
-	int64_t until = now() + (len > 1 ? HEAD_MS : ALONE_MS);
-	struct http_scan scan = { 0, 0, 0 };
-	struct http_head head;
-	int n = HTTP_PARTIAL;
-	ssize_t got;
-
-	for (;;) {
-		if (len > 1)
-			n = http_parse_head(buffer + 1, len - 1, &scan,
-			    &limits, &head);
-		if (n != HTTP_PARTIAL)
-			break;
-		got = read_more(peer, len, until);
-		if (got <= 0 && len == 1)
-			return true;
-		if (got <= 0) {
-			log_warn("a head was cut short after %zu bytes",
-			    len - 1);
-			return false;
-		}
-		if (len == 1)
-			until = now() + HEAD_MS;
-		len += (size_t)got;
-	}
-	if (n == HTTP_BAD || (size_t)n != len - 1) {
-		log_warn("a payload is not the head of a request");
-		return false;
-	}
-	return set_head(&head);
-}
-
-static _Noreturn void
-run_child(int peer, int client, size_t len)
-{
-	int error;
-
-	become_child(peer);
-	if (!set_addresses(client) || !receive_head(peer, len))
-		give_up(client, 1);
+	proc_restore_nofile();
 	/* Some senders leave it set; programs do not expect it. */
 	sock_nonblock(client, false);
-	if (dup2(client, STDIN_FILENO) != -1 &&
+	if (fdexec_cgi_connection(local, remote) &&
+	    (head == NULL || fdexec_cgi_request(head)) &&
+	    dup2(client, STDIN_FILENO) != -1 &&
 	    dup2(client, STDOUT_FILENO) != -1)
 		execvp(server.argv[0], server.argv);
 	error = errno;
-	log_error("%s: %s", server.argv[0], strerror(error));
-	give_up(client, error == ENOENT ? 127 : 126);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	_exit(write(server.failed[1], &error, sizeof(error)) == -1 ? 126 : 127);
 }
 
 /* ---- slots ---- */
@@ -373,64 +229,59 @@ full(void)
 static void
 pause_taking(const char *what)
 {
-	log_warn("%s: %s; going on in %d ms", what, strerror(errno),
+	complain(PAUSE, "%s: %s; going on in %d ms", what, strerror(errno),
 	    PAUSE_MS);
 	server.pause = now() + PAUSE_MS;
+}
+
+/*
+ * From a sender: bytes, 0 at the end, or -1 with errno.  Descriptors but the
+ * first message's are no use, but they must be taken: the last close(2) of a
+ * socket that lingers would wait here, also one of the system's.
+ */
+static ssize_t
+receive(int sender, char *to, size_t size)
+{
+	int surplus;
+	ssize_t n = fdpass_recv(sender, to, size, &surplus);
+
+	if (surplus != -1)
+		sock_close(surplus);
+	return n;
+}
+
+static void
+close_sender(struct slot *s)
+{
+	char rest[4096];
+
+	shutdown(s->sender, SHUT_RD);
+	while (receive(s->sender, rest, sizeof(rest)) > 0)
+		;
+	close(s->sender);
+	s->sender = -1;
+	server.senders--;
+	free(s->head);
+	s->head = NULL;
 }
 
 static void
 release(struct slot *s)
 {
-	close(s->fd);
-	s->fd = -1;
-	s->state = FREE;
+	if (s->sender != -1)
+		close_sender(s);
+	if (s->client != -1)
+		sock_close(s->client);
+	*s = (struct slot){ .state = FREE, .sender = -1, .client = -1 };
 }
 
-static struct slot *
-oldest(enum state state)
+/* Its client sees no end, which it could take for an empty answer. */
+static void
+reject(struct slot *s)
 {
-	struct slot *s, *found = NULL;
-	unsigned int i;
-
-	for (i = 0; i < server.slots; i++) {
-		s = &server.slot[i];
-		if (s->state == state &&
-		    (found == NULL || s->since < found->since))
-			found = s;
-	}
-	return found;
-}
-
-/*
- * There is one always: the children never have all slots.  A sender that is
- * shut out will try again, a client that lingers has had its time.
- */
-static struct slot *
-vacant(void)
-{
-	struct slot *s = oldest(FREE);
-
-	if (s != NULL)
-		return s;
-	s = oldest(LINGERING);
-	if (s == NULL)
-		s = oldest(SILENT);
+	sock_reset(s->client);
+	s->client = -1;
 	release(s);
-	return s;
-}
-
-/* When the slot's time is over. */
-static int64_t
-deadline(const struct slot *s)
-{
-	int64_t quiet = s->heard + QUIET_MS, busy = s->since + LINGER_MS;
-
-	if (s->state == LINGERING)
-		return quiet < busy ? quiet : busy;
-	/* What we do not read is nobody's silence. */
-	if (s->state == SILENT && !full())
-		return s->since + SILENT_MS;
-	return INT64_MAX;
 }
 
 /* What a client sends that nobody reads any more. */
@@ -441,7 +292,7 @@ drain(struct slot *s)
 	int i;
 
 	for (i = 0; i < READS; i++) {
-		n = recv(s->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+		n = recv(s->client, buffer, sizeof(buffer), MSG_DONTWAIT);
 		if (n > 0) {
 			s->heard = now();
 		} else if (n == 0 || (errno != EINTR && errno != EAGAIN &&
@@ -465,65 +316,207 @@ begin_linger(struct slot *s)
 	struct linger option = { 0, 0 };
 	socklen_t len = sizeof(option);
 
-	if ((getsockopt(s->fd, SOL_SOCKET, SO_LINGER, &option, &len) == 0 &&
+	if ((getsockopt(s->client, SOL_SOCKET, SO_LINGER, &option, &len) == 0 &&
 	    option.l_onoff != 0 && option.l_linger == 0) ||
-	    shutdown(s->fd, SHUT_WR) == -1) {
+	    shutdown(s->client, SHUT_WR) == -1) {
 		release(s);
 		return;
 	}
 	s->state = LINGERING;
 	s->since = s->heard = now();
-	drain(s);
 }
 
-/* The slot's sender has given a client away: run the program for it. */
+/* The slot has a client, and its head if there is one. */
 static void
-start_child(struct slot *s, int client, size_t len)
+start_child(struct slot *s, const struct http_head *head)
 {
+	struct sock_addr local, remote;
 	sigset_t all, old;
 	pid_t pid;
 
+	/* One that is gone by now is nobody to be served. */
+	if (sock_name(s->client, &local) == -1 ||
+	    sock_peer(s->client, &remote) == -1) {
+		if (errno == ENOTSOCK)
+			complain(NO_SOCKET,
+			    "a descriptor came that is no socket");
+		reject(s);
+		return;
+	}
 	/* Else a signal to the child would reach our pipe. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		run_child(s->fd, client, len);
+		run_child(s->client, &local, &remote, head);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid == -1) {
 		pause_taking("cannot start a process");
-		release(s);
-		sock_reset(client);
+		reject(s);
 		return;
 	}
-	close(s->fd);
-	s->fd = client;
+	close_sender(s);
 	s->pid = pid;
 	s->state = RUNNING;
 	server.running++;
 }
 
+/* ---- messages of senders ---- */
+
+/*
+ * A head, or what has come of it, has len bytes at p: the slot's memory, or
+ * the buffer, while nothing of it is kept.
+ */
+static void
+parse_head(struct slot *s, const char *p, size_t len)
+{
+	static const struct http_limits limits = { HTTP_HEAD_MAX,
+	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
+	struct http_head head;
+	int n = http_parse_head(p, len, &s->scan, &limits, &head);
+
+	if (n >= 0 && (size_t)n == len) {
+		start_child(s, &head);
+		return;
+	}
+	if (n == HTTP_PARTIAL && s->head == NULL) {
+		s->since = now();
+		s->head = malloc(HTTP_HEAD_MAX);
+		if (s->head != NULL)
+			memcpy(s->head, p, len);
+	}
+	if (n == HTTP_PARTIAL && s->head != NULL) {
+		s->len = len;
+		return;
+	}
+	complain(NO_HEAD, n == HTTP_PARTIAL ? "out of memory" :
+	    "a payload is not the head of a request");
+	reject(s);
+}
+
+/*
+ * No more comes of a head.  Since the descriptor came with the first byte, all
+ * others may follow by themselves: that there are none is certain once the
+ * sender has closed, and taken for certain after a time.
+ */
+static void
+end_head(struct slot *s, bool lost)
+{
+	if (s->head == NULL && !lost) {
+		start_child(s, NULL);
+		return;
+	}
+	complain(CUT, "a head was cut short after %zu bytes", s->len);
+	reject(s);
+}
+
+static void
+take_head(struct slot *s)
+{
+	char *p = s->head != NULL ? s->head : buffer;
+	ssize_t n = receive(s->sender, p + s->len, HTTP_HEAD_MAX - s->len);
+
+	if (n > 0)
+		parse_head(s, p, s->len + (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+		end_head(s, n == -1);
+}
+
 static void
 take_message(struct slot *s)
 {
-	ssize_t n;
-	int client;
+	ssize_t n = fdpass_recv(s->sender, buffer, sizeof(buffer), &s->client);
 
-	n = fdpass_recv(s->fd, buffer, sizeof(buffer), &client);
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
-	if (n == -1 && errno == EMFILE)
-		log_error("a client is lost: no descriptors left");
-	if (n > 0 && client != -1) {
-		start_child(s, client, (size_t)n);
+	if (n > 0 && s->client != -1) {
+		s->state = HEAD;
+		s->since = now();
+		if (n > 1)
+			parse_head(s, buffer + 1, (size_t)n - 1);
+		else
+			take_head(s);
 		return;
 	}
 	if (n > 0)
-		log_warn("a message came without a descriptor");
-	if (client != -1)
-		close(client);
+		complain(NO_DESCRIPTOR, "a message came without a descriptor");
+	else if (n == -1 && errno == EMFILE)
+		complain(LOST, "a client is lost: no descriptors left");
 	/* The end without a message is somebody's probe. */
 	release(s);
+}
+
+/* Take what is there for a slot. */
+static void
+look(struct slot *s)
+{
+	if (s->state == LINGERING)
+		drain(s);
+	else if (s->state == SILENT && !full())
+		take_message(s);
+	else if (s->state == HEAD && !full())
+		take_head(s);
+}
+
+/* The one that has been longest in one of these states, or NULL. */
+static struct slot *
+oldest(enum state a, enum state b)
+{
+	struct slot *s, *found = NULL;
+	unsigned int i;
+
+	for (i = 0; i < server.slots; i++) {
+		s = &server.slot[i];
+		if ((s->state == a || s->state == b) &&
+		    (found == NULL || s->since < found->since))
+			found = s;
+	}
+	return found;
+}
+
+/*
+ * There is one always: the children never have all slots.  For a sender beyond
+ * SPARE, or without a free slot, the oldest makes room after a last look: a
+ * sender or a client that lingers, but neither have less than half of SPARE
+ * because of the others.
+ */
+static struct slot *
+vacant(void)
+{
+	enum state state;
+	struct slot *s;
+
+	while ((s = oldest(FREE, FREE)) == NULL || server.senders == SPARE) {
+		s = server.senders > SPARE / 2 ? oldest(SILENT, HEAD) :
+		    oldest(LINGERING, LINGERING);
+		state = s->state;
+		look(s);
+		if (s->state != state)
+			continue;
+		if (state == HEAD) {
+			complain(CROWD, "too many heads are not whole");
+			reject(s);
+		} else {
+			release(s);
+		}
+	}
+	return s;
+}
+
+/* When the slot's time is over. */
+static int64_t
+deadline(const struct slot *s)
+{
+	int64_t quiet = s->heard + QUIET_MS, busy = s->since + LINGER_MS;
+
+	if (s->state == LINGERING)
+		return quiet < busy ? quiet : busy;
+	/* What we do not read is nobody's silence. */
+	if (s->state == SILENT && !full())
+		return s->since + SILENT_MS;
+	if (s->state == HEAD && !full())
+		return s->since + (s->head == NULL ? ALONE_MS : HEAD_MS);
+	return INT64_MAX;
 }
 
 /* ---- the loop ---- */
@@ -579,9 +572,10 @@ accept_senders(void)
 		}
 		s = vacant();
 		s->state = SILENT;
-		s->fd = fd;
+		s->sender = fd;
+		server.senders++;
 		s->since = now();
-		take_message(s);
+		look(s);
 	}
 }
 
@@ -596,6 +590,9 @@ stop(void)
 	server.stopping = true;
 	if (server.running > 0)
 		log_notice("stopping; %u programs run", server.running);
+	/* Others may have what is not ours, and go on. */
+	if (server.inherited != -1)
+		return;
 	sock_remove(&server.addr, &server.file);
 	/* A name without a file, which Linux alone has, stays as long as the
 	   socket: no more of them, but those that are in the queue. */
@@ -608,7 +605,7 @@ reap(void)
 {
 	struct slot *s;
 	unsigned int i;
-	int status;
+	int status, error;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
@@ -621,12 +618,14 @@ reap(void)
 			/* SIGPIPE is a client that did not wait. */
 			if (WIFSIGNALED(status) && !server.stopping &&
 			    WTERMSIG(status) != SIGPIPE)
-				log_warn("%s[%ld] ended by signal %d",
+				complain(KILLED, "%s[%ld] ended by signal %d",
 				    server.argv[0], (long)pid,
 				    WTERMSIG(status));
 			break;
 		}
 	}
+	while (read(server.failed[0], &error, sizeof(error)) > 0)
+		complain(NOT_RUN, "%s: %s", server.argv[0], strerror(error));
 }
 
 static void
@@ -646,18 +645,11 @@ take_signals(void)
 static void
 take_slots(void)
 {
-	struct slot *s;
 	unsigned int i;
 
-	for (i = 0; i < server.slots; i++) {
-		s = &server.slot[i];
-		if (server.poll[POLL_SLOTS + i].revents == 0)
-			continue;
-		if (s->state == LINGERING)
-			drain(s);
-		else if (s->state == SILENT && !full())
-			take_message(s);
-	}
+	for (i = 0; i < server.slots; i++)
+		if (server.poll[POLL_SLOTS + i].revents != 0)
+			look(&server.slot[i]);
 }
 
 /* A sender may have spoken while we did not read: one look before the end. */
@@ -672,9 +664,12 @@ take_deadlines(void)
 		s = &server.slot[i];
 		if (t < deadline(s))
 			continue;
-		if (s->state == SILENT)
-			take_message(s);
-		if (s->state == SILENT || s->state == LINGERING)
+		look(s);
+		if (t < deadline(s))
+			continue;
+		if (s->state == HEAD)
+			end_head(s, false);
+		else
 			release(s);
 	}
 	if (server.pause != 0 && t >= server.pause)
@@ -693,8 +688,8 @@ prepare(void)
 	server.poll[POLL_LISTENER].fd = full() ? -1 : server.listener;
 	for (i = 0; i < server.slots; i++) {
 		s = &server.slot[i];
-		server.poll[POLL_SLOTS + i].fd = s->state == LINGERING ||
-		    (s->state == SILENT && !full()) ? s->fd : -1;
+		server.poll[POLL_SLOTS + i].fd = s->state == LINGERING ?
+		    s->client : full() ? -1 : s->sender;
 		due = deadline(s);
 		if (due < first)
 			first = due;
@@ -722,6 +717,7 @@ loop(void)
 {
 	int n;
 
+	log_nonblocking(true);
 	while (!server.done && busy()) {
 		n = prepare();
 		n = poll(server.poll, POLL_SLOTS + server.slots, n);
@@ -744,80 +740,80 @@ loop(void)
 
 /* ---- start ---- */
 
-static bool
-stale(const char *variable_and_value)
+/* -1, or the exit status of a shell that cannot execute the program. */
+static int
+find_program(const char *name)
 {
-	static const char *const names[] = { "CONTENT_LENGTH=",
-	    "CONTENT_TYPE=", "HTTP_", "PROTO=", "QUERY_STRING=",
-	    "REQUEST_METHOD=", "REQUEST_URI=", "SERVER_PROTOCOL=",
-	    "TCPLOCALHOST=", "TCPLOCALIP=", "TCPLOCALPORT=", "TCPREMOTEHOST=",
-	    "TCPREMOTEINFO=", "TCPREMOTEIP=", "TCPREMOTEPORT=" };
-	size_t i;
+	char path[PATH_MAX];
+	struct stat st;
+	int error = ENOENT;
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strncmp(variable_and_value, names[i],
-		    strlen(names[i])) == 0)
-			return true;
-	return false;
+	if (proc_find_program(name, path, sizeof(path))) {
+		if (stat(path, &st) == -1)
+			error = errno;
+		else if (S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+			return -1;
+		else
+			error = EACCES;
+	}
+	log_error("cannot execute %s: %s", name, strerror(error));
+	return error == EACCES ? 126 : 127;
+}
+
+/* The limit counts what our starter has left open as well. */
+static bool
+enough_descriptors(void)
+{
+	unsigned int limit = proc_raise_nofile(), need;
+
+	need = server.children + 2 * SPARE + RESERVE +
+	    sock_count(limit < COUNTED ? limit : COUNTED);
+	if (limit < need)
+		log_error("%u children need %u descriptors, the limit is %u",
+		    server.children, need, limit);
+	return limit >= need;
+}
+
+/* As descriptor 0 to 2 it would be in the way of a client. */
+static bool
+inherit_listener(void)
+{
+	int fd = server.inherited;
+	struct sock_addr addr;
+
+	if (sock_inherit(fd, &addr) == -1 || addr.u.sa.sa_family != AF_UNIX) {
+		log_error("cannot listen on descriptor %d: %s", fd,
+		    errno == EBADF ? strerror(errno) :
+		    "it is no listening unix stream socket");
+		return false;
+	}
+	server.listener = fd;
+	if (fd <= STDERR_FILENO) {
+		server.listener = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		proc_null(fd, proc_open_null());
+	}
+	return server.listener != -1;
 }
 
 /*
- * What programs believe to be about their client must not be about ours.
- * Done with the table itself: unsetenv(3) moves the rest of it, and cannot
- * take every name that can stand there.
+ * The mode by umask(2): after bind(2) it could be too late.  Nobody can connect
+ * before listen(2), so that the file has its owner by then.
  */
-static void
-clean_environment(void)
-{
-	char **from, **to = environ;
-
-	if (to == NULL)
-		return;
-	for (from = environ; *from != NULL; from++)
-		if (!stale(*from))
-			*to++ = *from;
-	*to = NULL;
-}
-
-static bool
-allocate(void)
-{
-	struct rlimit limit;
-	unsigned int i;
-
-	server.slots = server.children + SPARE;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-	    limit.rlim_cur != RLIM_INFINITY &&
-	    limit.rlim_cur < server.slots + RESERVE) {
-		log_error("%u children need %u descriptors, the limit is %lu",
-		    server.children, server.slots + RESERVE,
-		    (unsigned long)limit.rlim_cur);
-		return false;
-	}
-	server.slot = calloc(server.slots, sizeof(*server.slot));
-	server.poll = calloc(POLL_SLOTS + server.slots, sizeof(*server.poll));
-	if (server.slot == NULL || server.poll == NULL) {
-		log_error("out of memory");
-		return false;
-	}
-	for (i = 0; i < server.slots; i++)
-		server.slot[i].fd = -1;
-	for (i = 0; i < POLL_SLOTS + server.slots; i++)
-		server.poll[i].events = POLLIN;
-	return true;
-}
-
-/* The mode by umask(2): after bind(2) it could be too late. */
 static bool
 open_listener(void)
 {
+	bool owned = server.owner != NULL || server.group != NULL;
 	char path[SOCK_TEXT];
 
-	server.listener = sock_listen(&server.addr, server.backlog, false,
-	    server.mode);
+	if (server.inherited != -1)
+		return inherit_listener();
+	server.listener = sock_listen(&server.addr, -1, false, server.mode);
 	if (server.listener != -1) {
 		sock_remember(&server.addr, &server.file);
-		return true;
+		if ((!owned || lchown(server.addr.u.un.sun_path, server.uid,
+		    server.gid) == 0) &&
+		    listen(server.listener, server.backlog) == 0)
+			return true;
 	}
 	log_error("cannot listen on %s: %s", sock_path(&server.addr, path,
 	    sizeof(path)), strerror(errno));
@@ -827,15 +823,41 @@ open_listener(void)
 static bool
 start(void)
 {
-	if (!allocate())
+	if (!enough_descriptors())
 		return false;
 	server.signals = proc_signals(signals, false);
 	if (server.signals == -1) {
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;
 	}
-	clean_environment();
+	if (pipe(server.failed) == -1 || sock_cloexec(server.failed[0]) == -1 ||
+	    sock_cloexec(server.failed[1]) == -1 ||
+	    sock_nonblock(server.failed[0], true) == -1) {
+		log_error("pipe: %s", strerror(errno));
+		return false;
+	}
+	fdexec_cgi_clean();
 	return open_listener();
+}
+
+static bool
+allocate(void)
+{
+	unsigned int i;
+
+	server.slots = server.children + SPARE;
+	server.slot = calloc((size_t)server.children + SPARE,
+	    sizeof(*server.slot));
+	server.poll = calloc(POLL_SLOTS + server.slots, sizeof(*server.poll));
+	if (server.slot == NULL || server.poll == NULL) {
+		log_error("out of memory");
+		return false;
+	}
+	for (i = 0; i < server.slots; i++)
+		server.slot[i].sender = server.slot[i].client = -1;
+	for (i = 0; i < POLL_SLOTS + server.slots; i++)
+		server.poll[i].events = POLLIN;
+	return true;
 }
 
 /* A number in that base from min to max, or -1 after a message. */
@@ -853,6 +875,34 @@ number(char option, const char *text, int base, int min, int max)
 	return -1;
 }
 
+/* Where to listen, and whose that is to be.  False after a message. */
+static bool
+where(const char *name)
+{
+	unsigned long fd;
+
+	if (strncmp(name, "fd:", 3) == 0) {
+		if (!text_number(name + 3, 10, INT_MAX, &fd)) {
+			text_write(STDERR_FILENO, "fdexec: not the number of "
+			    "a descriptor: \"%s\"\n", name);
+			return false;
+		}
+		server.inherited = (int)fd;
+	} else if (!sock_unix(&server.addr, name, strlen(name))) {
+		text_write(STDERR_FILENO, "fdexec: the path of the socket is "
+		    "empty, too long or no name: \"%s\"\n", name);
+		return false;
+	}
+	if ((server.mode != -1 || server.owner != NULL ||
+	    server.group != NULL) && !sock_is_file(&server.addr)) {
+		text_write(STDERR_FILENO, "fdexec: -g, -m and -o are for a "
+		    "file, and %s has none\n", name);
+		return false;
+	}
+	return proc_find_owner(server.owner, server.group, &server.uid,
+	    &server.gid);
+}
+
 /* Returns -1 to go on, or an exit status. */
 static int
 options(int argc, char **argv)
@@ -860,7 +910,7 @@ options(int argc, char **argv)
 	int ch, n;
 
 	/* glibc would look for options behind the operands, but for "+". */
-	while ((ch = getopt(argc, argv, "+b:c:hm:V")) != -1) {
+	while ((ch = getopt(argc, argv, "+b:c:g:hm:o:V")) != -1) {
 		switch (ch) {
 		case 'b':
 			n = number('b', optarg, 10, 1, 65535);
@@ -874,6 +924,9 @@ options(int argc, char **argv)
 				return 2;
 			server.children = (unsigned int)n;
 			break;
+		case 'g':
+			server.group = optarg;
+			break;
 		case 'h':
 			help();
 			return 0;
@@ -881,6 +934,9 @@ options(int argc, char **argv)
 			server.mode = number('m', optarg, 8, 0, 0777);
 			if (server.mode == -1)
 				return 2;
+			break;
+		case 'o':
+			server.owner = optarg;
 			break;
 		case 'V':
 			text_write(STDOUT_FILENO, "fdexec %s\n", VERSION);
@@ -894,13 +950,26 @@ options(int argc, char **argv)
 		text_write(STDERR_FILENO, "%s", usage);
 		return 2;
 	}
-	if (!sock_unix(&server.addr, argv[optind], strlen(argv[optind]))) {
-		text_write(STDERR_FILENO, "fdexec: the path of the socket is "
-		    "empty, too long or no name: \"%s\"\n", argv[optind]);
+	if (!where(argv[optind]))
 		return 2;
-	}
 	server.argv = argv + optind + 1;
-	return -1;
+	return find_program(argv[optind + 1]);
+}
+
+/* What is there at an end at once: no client may see it as its own. */
+static void
+finish(void)
+{
+	unsigned int i;
+
+	for (i = 0; server.slot != NULL && i < server.slots; i++)
+		if (server.slot[i].state == HEAD)
+			reject(&server.slot[i]);
+	if (!server.stopping)
+		sock_remove(&server.addr, &server.file);
+	close_listener();
+	free(server.slot);
+	free(server.poll);
 }
 
 int
@@ -915,14 +984,8 @@ main(int argc, char **argv)
 	if (status != -1)
 		return status;
 	status = 1;
-	if (start()) {
-		log_nonblocking(true);
+	if (start() && allocate())
 		status = loop();
-		if (!server.stopping)
-			sock_remove(&server.addr, &server.file);
-	}
-	close_listener();
-	free(server.slot);
-	free(server.poll);
+	finish();
 	return status;
 }

@@ -88,6 +88,8 @@ TEST(speaks_too_late)
 	world_signal(SIGCONT);
 	ck_assert_int_eq(read_all(silent, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_int_eq(status_of(buf), 404);
+	if (world_torture())
+		return;		/* the answer is still being written */
 	/* Who only has to close makes room at once. */
 	send_text(more, "st: x\r\n\r\n");
 	ck_assert_int_eq(read_all(more, buf, sizeof(buf), &len), END_FIN);

@@ -77,7 +77,8 @@ wait_for_signals(const char *me, const char *file)
 	waits_for = file;
 	alarm(60);
 	for (sig = 1; sig < NSIG; sig++)
-		if ((sig != SIGTERM || !dies) && sig != SIGCHLD && sig != SIGALRM && sig != SIGSEGV &&
+		if ((sig != SIGTERM || !dies) && sig != SIGCHLD &&
+		    sig != SIGALRM && sig != SIGSEGV &&
 		    sig != SIGBUS && sig != SIGFPE && sig != SIGILL &&
 		    sig != SIGABRT && sig != SIGCONT &&
 		    sig != SIGTTOU && sig != SIGTSTP &&

@@ -5,7 +5,7 @@
 # it finds on the way is kept under build/.
 set -e
 seconds=$1
-for name in http_parse route config fdaccept_head; do
+for name in http_parse route config fdaccept_head fdexec; do
 	mkdir -p build/corpus/$name
 	dict=tests/http.dict
 	test $name = config && dict=tests/config.dict

@@ -86,7 +86,7 @@ for unit in http_parse route clock log sock flush fdpass config status text \
     listen poller poller_poll conn fdaccept; do
 	start unit_$unit build/unit_$unit
 done
-for fuzz in http_parse route config fdaccept_head; do
+for fuzz in http_parse route config fdaccept_head fdexec; do
 	start replay_$fuzz build/replay_$fuzz tests/corpus/$fuzz
 done
 start synopsis sh tests/synopsis.sh

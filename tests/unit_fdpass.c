@@ -1,13 +1,17 @@
 /* See LICENSE for copyright and license details. */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "fdpass.h"
 #include "unit.h"
 
 #define FDS_MAX	512
+#define MANY	253		/* what Linux sends at once */
 
 static char dir[64], path[128];
 static struct sock_addr addr;
@@ -45,13 +49,13 @@ send_many(int sock, const void *data, size_t len, const int *fds, size_t n)
 {
 	union {
 		struct cmsghdr align;
-		unsigned char bytes[CMSG_SPACE(16 * sizeof(int))];
+		unsigned char bytes[CMSG_SPACE(MANY * sizeof(int))];
 	} control;
 	struct iovec iov = { (void *)(size_t)data, len };
 	struct msghdr msg;
 	struct cmsghdr *cmsg;
 
-	ck_assert(n <= 16);
+	ck_assert(n <= MANY);
 	memset(&msg, 0, sizeof(msg));
 	memset(&control, 0, sizeof(control));
 	msg.msg_iov = &iov;
@@ -201,6 +205,43 @@ TEST(surplus)
 	close(fd);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
+}
+
+/* However many they are, none makes the receiver wait for its client. */
+TEST(surplus_lingers)
+{
+	static char piece[65536];
+	struct linger option = { 1, 60 };
+	struct sockaddr_in name = { .sin_family = AF_INET };
+	socklen_t size = sizeof(name);
+	int fds[MANY], fd, i, client, listener = socket(AF_INET, SOCK_STREAM,
+	    0);
+	time_t begun = time(NULL);
+	char byte;
+
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert(bind(listener, (struct sockaddr *)&name, size) == 0);
+	ck_assert(listen(listener, 1) == 0);
+	ck_assert(getsockname(listener, (struct sockaddr *)&name, &size) == 0);
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(connect(client, (struct sockaddr *)&name, size) == 0);
+	for (i = 0; i < MANY - 1; i++)
+		fds[i] = pair[0];
+	fds[i] = accept(listener, NULL, NULL);
+	ck_assert_int_ne(fds[i], -1);
+	ck_assert(sock_nonblock(fds[i], true) == 0);
+	while (send(fds[i], piece, sizeof(piece), MSG_NOSIGNAL) > 0)
+		;
+	ck_assert(sock_nonblock(fds[i], false) == 0);
+	ck_assert(setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &option,
+	    sizeof(option)) == 0);
+	send_many(pair[0], "", 1, fds, MANY);
+	close(fds[i]);
+	ck_assert_int_eq(fdpass_recv(pair[1], &byte, 1, &fd), 1);
+	ck_assert_int_lt(time(NULL), begun + 30);
+	close(fd);
+	close(client);
+	close(listener);
 }
 
 /* A receiver without room: the descriptor is lost, and that is told. */
@@ -427,6 +468,7 @@ static const struct test tests[] = {
 	ONCE(payload_long),
 	ONCE(without),
 	TIMES(surplus, 16),
+	ONCE(surplus_lingers),
 	ONCE(no_room),
 	ONCE(nobody),
 	ONCE(full),

@@ -798,26 +798,6 @@ TEST(no_name)
 	close(pair[0]);
 }
 
-/* Of what others may have set, only a time to wait is switched off. */
-TEST(close_without_waiting)
-{
-	static const struct linger rows[] = { { 1, 20 }, { 1, 0 }, { 0, 20 } };
-	struct linger how;
-	socklen_t len = sizeof(how);
-	int pair[2];
-
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	close(pair[0]);
-	pair[0] = dup(pair[1]);
-	ck_assert(setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &rows[_i],
-	    sizeof(*rows)) == 0);
-	sock_close(pair[1]);
-	ck_assert_int_eq(fcntl(pair[1], F_GETFD), -1);
-	ck_assert(getsockopt(pair[0], SOL_SOCKET, SO_LINGER, &how, &len) == 0);
-	ck_assert_int_eq(how.l_onoff, _i == 1);
-	close(pair[0]);
-}
-
 TEST(reset)
 {
 	struct sock_addr bound = parsed("127.0.0.1:0");
@@ -831,6 +811,43 @@ TEST(reset)
 	errno = 0;
 	ck_assert_int_eq(read(pair[0], &byte, 1), -1);
 	ck_assert_int_eq(errno, ECONNRESET);
+	close(pair[0]);
+	close(fd);
+}
+
+static const struct linger options[] = { { 0, 0 }, { 0, 60 }, { 1, 60 },
+    { 1, 0 } };
+
+/* No time that the other side lets pass, but a wish for a reset. */
+TEST(close_at_once)
+{
+	static char piece[65536];
+	struct sock_addr bound = parsed("127.0.0.1:0");
+	int fd = sock_listen(&bound, 5, false, -1), pair[2];
+	time_t begun = time(NULL);
+	ssize_t n;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(sock_name(fd, &bound), 0);
+	meet(fd, &bound, pair);
+	ck_assert_int_eq(read(pair[1], piece, 1), 1);
+	ck_assert_int_eq(sock_nonblock(pair[1], true), 0);
+	while (send(pair[1], piece, sizeof(piece), MSG_NOSIGNAL) > 0)
+		;
+	ck_assert_int_eq(sock_nonblock(pair[1], false), 0);
+	ck_assert_int_eq(setsockopt(pair[1], SOL_SOCKET, SO_LINGER,
+	    &options[_i], sizeof(options[_i])), 0);
+	sock_close(pair[1]);
+	ck_assert_int_lt(time(NULL), begun + 30);
+	do {
+		n = read(pair[0], piece, sizeof(piece));
+	} while (n > 0);
+	if (_i == 3) {
+		ck_assert_int_eq(n, -1);
+		ck_assert_int_eq(errno, ECONNRESET);
+	} else {
+		ck_assert_int_eq(n, 0);
+	}
 	close(pair[0]);
 	close(fd);
 }
@@ -926,8 +943,8 @@ static const struct test tests[] = {
 	ONCE(listen_abstract),
 	ONCE(inherit),
 	ONCE(no_name),
-	TIMES(close_without_waiting, 3),
 	ONCE(reset),
+	TIMES(close_at_once, COUNT(options)),
 	ONCE(counted)
 };
 
