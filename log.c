@@ -205,7 +205,7 @@ log_file(const char *name)
 	    .sun_path = _PATH_LOG };
 	int fd;
 
-	if (strcmp(name, "stderr") == 0) {
+	if (strcmp(name, "stderr") == 0 || strcmp(name, "fd:2") == 0) {
 		fd = open_anew(STDERR_FILENO);
 		return fd == -1 ? STDERR_FILENO : fd;
 	}
