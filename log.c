@@ -423,6 +423,7 @@ log_access(const char *fmt, ...)
 	char text[LOG_LINE], line[LOG_LINE];
 	int saved = errno;
 	va_list ap;
+	size_t len;
 
 	if (log_access_wanted()) {
 		va_start(ap, fmt);
@@ -430,7 +431,8 @@ log_access(const char *fmt, ...)
 		va_end(ap);
 		/* The access log is read again, perhaps, so its losses can be
 		   told; those on a full disk are, with the next message. */
-		if (put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text)))
+		len = finish(line, 0, text);
+		if (put(LOG_ACCESS, LOG_L_INFO, line, len))
 			report_dropped();
 	}
 	errno = saved;
