@@ -346,12 +346,14 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 	struct sink *s = &sinks[kind];
 	bool syslog = s->kind == SINK_SYSLOG;
 	const char *first = syslog ? priorities[level] : s->torn ? "\n" : "";
-	char bytes[LOG_LINE + 4];
-	size_t all = strlen(first) + len - syslog;	/* no newline there */
+	char bytes[LOG_LINE + 5];
+	size_t all = text_format(bytes, sizeof(bytes), "%s", first);
 	ssize_t n = -1;
 
-	memcpy(bytes, first, strlen(first));
-	memcpy(bytes + strlen(first), line, len - syslog);
+	if (syslog)
+		len--;		/* no newline there */
+	memcpy(bytes + all, line, len);
+	all += len;
 	errno = ENOTCONN;
 	if (s->fd != -1)
 		n = write_bytes(s, bytes, all);
