@@ -22,6 +22,7 @@
 static pid_t child;		/* 0: none */
 static pid_t group;		/* of the command; 0: ours, or none */
 static bool shared;		/* the command is in our group */
+static bool reaper;		/* what it has left becomes our child */
 static bool asked;		/* to end */
 static bool rest_knows;		/* by the command, or by us */
 static bool rest_told;		/* by us */
@@ -144,6 +145,9 @@ child_start(char **argv, int stop_signal)
 	ssize_t n;
 
 	shared = has_terminal();
+#ifdef PR_SET_CHILD_SUBREAPER
+	reaper = shared && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
+#endif
 	if (pipe(fd) == -1 || sock_cloexec(fd[0]) == -1 ||
 	    sock_cloexec(fd[1]) == -1) {
 		log_error("cannot start %s: %s", argv[0], strerror(errno));
@@ -212,7 +216,7 @@ child_runs(void)
 bool
 child_in_our_group(void)
 {
-	return shared;
+	return shared && child != 0 && getpgid(child) == getpgrp();
 }
 
 void
@@ -243,12 +247,38 @@ child_ended(pid_t pid, int status, int *exit_status)
 	return true;
 }
 
+/* What has lost the command as its parent is ours (proc(5)). */
+static void
+signal_children(int sig)
+{
+	char path[48], text[4096];
+	const char *p = text;
+	uint64_t pid;
+	ssize_t n;
+	int fd;
+
+	text_format(path, sizeof(path), "/proc/self/task/%ld/children",
+	    (long)getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	sock_drop(fd);
+	text[n > 0 ? n : 0] = '\0';
+	while (*p >= '0' && *p <= '9') {
+		p = text_digits(p, 10, &pid);
+		p += *p == ' ';
+		kill((pid_t)pid, sig);
+		kill((pid_t)pid, SIGCONT);
+	}
+}
+
 /* As process 1 we are the parent of all, and all end with us. */
 static void
 signal_all(int sig)
 {
 	pid_t all = getpid() == 1 ? -1 : group != 0 ? -group : child;
 
+	if (reaper && all != -1)
+		signal_children(sig);
 	if (all == 0)
 		return;
 	kill(all, sig);
@@ -258,7 +288,7 @@ signal_all(int sig)
 static bool
 is_left(bool children)
 {
-	if (getpid() == 1)
+	if (getpid() == 1 || reaper)
 		return children;
 	return group != 0 && (kill(-group, 0) == 0 || errno == EPERM);
 }

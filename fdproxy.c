@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -92,6 +93,22 @@ becomes_daemon(void)
 	return options.daemon && !heir;
 }
 
+static void
+cannot_open(const char *name, int error, bool stays, const char *user)
+{
+	struct stat st;
+	bool there = lstat(name, &st) == 0;
+
+	if (error != EACCES || stays || user == NULL || *name != '/' ||
+	    (there && !S_ISREG(st.st_mode)))
+		log_error("cannot open %s: %s%s", name, strerror(error),
+		    stays ? "; it stays open as it was" : "");
+	else
+		log_error("user %s cannot open %s; this helps: %s %s%s%s",
+		    user, name, there ? "chown" : "install -m 644 -o", user,
+		    there ? " " : " /dev/null ", name);
+}
+
 /*
  * Open a log by its name, which may be another file's by now, and use it; a
  * trial only looks whether that can be done.  Where it cannot be done any more,
@@ -104,25 +121,29 @@ open_log(enum log_kind kind, const char *name, const struct config *c)
 	const char *before = log_where(kind);
 	bool same = heir && before != NULL && strcmp(before, name) == 0;
 	bool syslog = strcmp(name, "syslog") == 0;
-	int fd;
+	int fd, error;
 
 	if (same && *name != '/' && log_fd(kind) > STDERR_FILENO) {
 		log_use(kind, name, log_fd(kind));
 		return true;
 	}
-	fd = log_file(name);
-	if (fd == -1 && errno == EACCES && !same && c->user != NULL) {
-		log_error("user %s cannot open %s; this makes it: install -o "
-		    "%s /dev/null %s", c->user, name, c->user, name);
+	/* With the user's rights: whose folder it is in can put a link there;
+	   what we were started with is in none. */
+	if (*name == '/' && !proc_borrow(c->user, c->group))
 		return false;
+	fd = log_file(name);
+	error = errno;
+	if (*name == '/' && !proc_give_back())
+		return false;
+	if (fd == -1 && syslog) {
+		log_warn("syslog: %s; it is looked for again", strerror(error));
+	} else if (fd == -1) {
+		cannot_open(name, error, same, c->user);
+		return same;
 	}
-	if (fd == -1) {
-		log_error("cannot open %s: %s%s", name, strerror(errno),
-		    same ? "; it stays open as it was" :
-		    syslog ? "; it is looked for again" : "");
-		if (!syslog || same)
-			return same;
-	}
+	/* Descriptor 2 will be another's. */
+	if (fd == STDERR_FILENO && becomes_daemon())
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (options.test) {
 		if (fd > STDERR_FILENO)
 			close(fd);
@@ -142,20 +163,15 @@ message_log(const struct config *c)
 	    "syslog" : "stderr";
 }
 
-/* With the user's rights: whose folder they are in can put a link there. */
 static bool
 open_logs(const struct config *c)
 {
-	bool good;
-
-	if (!proc_borrow(c->user, c->group))
+	if (!open_log(LOG_MESSAGES, message_log(c), c))
 		return false;
-	good = open_log(LOG_MESSAGES, message_log(c), c);
-	if (c->access_log == NULL)
-		log_use(LOG_ACCESS, NULL, -1);
-	else
-		good = open_log(LOG_ACCESS, c->access_log, c) && good;
-	return proc_give_back() && good;
+	if (c->access_log != NULL)
+		return open_log(LOG_ACCESS, c->access_log, c);
+	log_use(LOG_ACCESS, NULL, -1);
+	return true;
 }
 
 static void
@@ -301,10 +317,12 @@ static bool
 is_descriptor(const char *text)
 {
 	unsigned long n;
+	int flags;
 
 	/* 0 to 2 would be closed, and become a client's. */
 	if (text_number(text, 10, INT_MAX, &n) && n > STDERR_FILENO &&
-	    fcntl((int)n, F_GETFD) != -1 && !sock_listens((int)n))
+	    (flags = fcntl((int)n, F_GETFL)) != -1 &&
+	    (flags & O_ACCMODE) != O_RDONLY && !sock_listens((int)n))
 		return true;
 	log_error("\"%s\" is not an open descriptor above 2 that can be "
 	    "written to", text);

@@ -167,6 +167,39 @@ has_rights(const struct config_listen *want)
 	return want->mode != -1 || want->owner != NULL || want->group != NULL;
 }
 
+#ifdef __linux__
+static int
+set_owner(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	(void)path;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+static int
+set_mode(int fd, const char *path, mode_t mode)
+{
+	char by_number[32];
+
+	(void)path;
+	text_format(by_number, sizeof(by_number), "/proc/self/fd/%d", fd);
+	return chmod(by_number, mode);
+}
+#else
+static int
+set_owner(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	(void)fd;
+	return lchown(path, uid, gid);
+}
+
+static int
+set_mode(int fd, const char *path, mode_t mode)
+{
+	(void)fd;
+	return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
+#endif
+
 /*
  * Give the file of listener i its owner, and its mode if it has another.  False
  * with errno, or 0 after a message.  In another user's folder its path may lead
@@ -179,36 +212,34 @@ set_rights(int i)
 	const struct listener *l = &listeners[i];
 	const char *path = l->bound.u.un.sun_path;
 	struct stat st;
+	int fd = -1;
 	uid_t uid;
 	gid_t gid;
 	bool good;
-#ifdef O_PATH
-	char by_number[32];
-	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	text_format(by_number, sizeof(by_number), "/proc/self/fd/%d", fd);
+	if (!proc_find_owner(want->owner, want->group, &uid, &gid)) {
+		errno = 0;
+		return false;
+	}
+#ifdef __linux__
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	good = fd != -1 && fstat(fd, &st) == 0;
-	path = by_number;
 #else
 	good = lstat(path, &st) == 0;
 #endif
-	if (good && (st.st_ino != l->file.ino || st.st_dev != l->file.dev)) {
+	if (good && (!S_ISSOCK(st.st_mode) || st.st_ino != l->file.ino ||
+	    st.st_dev != l->file.dev)) {
 		errno = ENOENT;
 		good = false;
 	}
 	good = good && (want->mode == -1 ||
 	    (st.st_mode & 0777) == (mode_t)want->mode ||
-	    chmod(path, (mode_t)want->mode) == 0);
-	if (good && (want->owner != NULL || want->group != NULL)) {
-		errno = 0;
-		good = proc_find_owner(want->owner, want->group, &uid, &gid) &&
-		    (((uid == (uid_t)-1 || uid == st.st_uid) &&
-		    (gid == (gid_t)-1 || gid == st.st_gid)) ||
-		    chown(path, uid, gid) == 0);
-	}
-#ifdef O_PATH
-	sock_drop(fd);
-#endif
+	    set_mode(fd, path, (mode_t)want->mode) == 0);
+	good = good && (((uid == (uid_t)-1 || uid == st.st_uid) &&
+	    (gid == (gid_t)-1 || gid == st.st_gid)) ||
+	    set_owner(fd, path, uid, gid) == 0);
+	if (fd != -1)
+		sock_drop(fd);
 	return good;
 }
 
@@ -222,12 +253,14 @@ open_one(int i)
 	const struct config_listen *want = &config->listen[i];
 	struct listener *l = &listeners[i];
 	struct sock_addr addr = want->addr;
+	uid_t uid;
+	gid_t gid;
 	int tries;
 
 	if (want->twin && (l - 1)->fd != -1)
 		sock_set_port(&addr, sock_port(&(l - 1)->bound));
 	if (take_left(l, &addr))
-		return true;
+		return proc_find_owner(want->owner, want->group, &uid, &gid);
 	l->fd = sock_listen(&addr, backlog, config->defer, want->mode);
 	for (tries = 0; l->fd == -1 && errno == EADDRINUSE && want->twin &&
 	    sock_port(&want->addr) == 0 && !(l - 1)->adopted &&
@@ -333,7 +366,8 @@ listen_take_over(void)
 		if (!l->adopted)
 			continue;
 		sock_tune(l->fd, &l->bound, config->backlog, config->defer);
-		if (has_rights(&config->listen[i]) && !set_rights(i))
+		if (has_rights(&config->listen[i]) && !set_rights(i) &&
+		    errno != 0)
 			log_warn("%s keeps its owner and mode: %s",
 			    sock_path(&l->bound, text, sizeof(text)),
 			    strerror(errno));

@@ -205,7 +205,7 @@ log_file(const char *name)
 	    .sun_path = _PATH_LOG };
 	int fd;
 
-	if (strcmp(name, "stderr") == 0) {
+	if (strcmp(name, "stderr") == 0 || strcmp(name, "fd:2") == 0) {
 		fd = open_anew(STDERR_FILENO);
 		return fd == -1 ? STDERR_FILENO : fd;
 	}
@@ -346,12 +346,14 @@ put(enum log_kind kind, enum log_level level, const char *line, size_t len)
 	struct sink *s = &sinks[kind];
 	bool syslog = s->kind == SINK_SYSLOG;
 	const char *first = syslog ? priorities[level] : s->torn ? "\n" : "";
-	char bytes[LOG_LINE + 4];
-	size_t all = strlen(first) + len - syslog;	/* no newline there */
+	char bytes[LOG_LINE + 5];
+	size_t all = text_format(bytes, sizeof(bytes), "%s", first);
 	ssize_t n = -1;
 
-	memcpy(bytes, first, strlen(first));
-	memcpy(bytes + strlen(first), line, len - syslog);
+	if (syslog)
+		len--;		/* no newline there */
+	memcpy(bytes + all, line, len);
+	all += len;
 	errno = ENOTCONN;
 	if (s->fd != -1)
 		n = write_bytes(s, bytes, all);
@@ -423,6 +425,7 @@ log_access(const char *fmt, ...)
 	char text[LOG_LINE], line[LOG_LINE];
 	int saved = errno;
 	va_list ap;
+	size_t len;
 
 	if (log_access_wanted()) {
 		va_start(ap, fmt);
@@ -430,7 +433,8 @@ log_access(const char *fmt, ...)
 		va_end(ap);
 		/* The access log is read again, perhaps, so its losses can be
 		   told; those on a full disk are, with the next message. */
-		if (put(LOG_ACCESS, LOG_L_INFO, line, finish(line, 0, text)))
+		len = finish(line, 0, text);
+		if (put(LOG_ACCESS, LOG_L_INFO, line, len))
 			report_dropped();
 	}
 	errno = saved;

@@ -16,7 +16,7 @@
  *	read		of configurations: no FIFO, 1000 files and 16 MiB at
  *			most; of pipes: O_NONBLOCK, but for a child before it
  *			serves, and for the command's execve(2) at the start
- *	flock		of the folder of a new listener: LOCK_NB, for a second
+ *	flock		of the folders of new listeners: LOCK_NB, for a second
  *	waitpid		WNOHANG
  *
  * The system itself is trusted: plain files on its disks, execve(2), and the
@@ -89,6 +89,8 @@ static bool paused;		/* listeners are not watched */
 static bool old;		/* this process only ends what was begun */
 static bool told;		/* and has been told to hurry */
 static bool by_terminal;	/* the signal to stop: the command has it */
+static bool nobody_serves;	/* the command does not, yet or any more */
+static bool asked;		/* to stop */
 static uint32_t probed;		/* how far the targets accept */
 static uint32_t run_end;	/* TIMER_RUN's, if there is one */
 static uint32_t fd_numbers;	/* for poller_open() */
@@ -166,7 +168,10 @@ accept_clients(int fd)
 		client = sock_accept(fd, &peer);
 		if (client != -1) {
 			conn_start(&c, client, &peer, NULL);
-			serve_client(&c, conn_advance(&c, 0));
+			if (nobody_serves)
+				conn_refuse(&c);
+			serve_client(&c, nobody_serves ? CONN_CLOSE :
+			    conn_advance(&c, 0));
 			continue;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -189,6 +194,20 @@ accept_rest(int fd)
 	for (turns = 0; turns < QUEUE_MAX / ACCEPTS &&
 	    accept_clients(fd) == ACCEPTS; turns++)
 		;
+}
+
+/* Who waits in the queues of our listeners is not left there. */
+static void
+close_listeners(void)
+{
+	int i;
+
+	watch_listeners(POLLER_NONE);
+	paused = false;
+	for (i = 0; i < listen_count(); i++)
+		if (listen_at(i)->fd != -1)
+			accept_rest(listen_at(i)->fd);
+	listen_close();
 }
 
 /* ---- stopping ---- */
@@ -247,12 +266,15 @@ end_command(void)
 static void
 end_rest(bool children)
 {
+	if (phase < STOPPING) {
+		nobody_serves = true;
+		close_listeners();
+	}
 	if (!child_rest(config->stop_signal, children)) {
 		phase = DONE;
 		return;
 	}
 	if (phase != ENDING) {
-		listen_close();
 		end_clients(true);
 		clear_timers();
 		deadline_set(TIMER_STOP, clock_ms() + config->stop_ms);
@@ -291,7 +313,6 @@ static void
 stop(void)
 {
 	uint32_t ms = config->graceful_ms;
-	int i;
 
 	if (old) {
 		end_clients(false);
@@ -300,10 +321,17 @@ stop(void)
 		told = true;
 		return;
 	}
-	if (phase >= STOPPING) {
+	/* The command may have ended by itself: nobody is in a hurry yet. */
+	if (phase >= STOPPING && (asked || phase != ENDING)) {
 		stop_now();
 		return;
 	}
+	asked = true;
+	if (phase == ENDING) {
+		log_notice("stopping");
+		return;
+	}
+	nobody_serves = phase == STARTING;
 	if (phase != LEAVING) {
 		backend_set_ready(false);
 		super_notify("STOPPING=1");
@@ -316,11 +344,7 @@ stop(void)
 		return;
 	}
 	phase = STOPPING;
-	watch_listeners(POLLER_NONE);
-	for (i = 0; i < listen_count(); i++)
-		if (listen_at(i)->fd != -1)
-			accept_rest(listen_at(i)->fd);
-	listen_close();
+	close_listeners();
 	clear_timers();
 	renew_stop(false);
 	end_clients(false);
@@ -550,8 +574,10 @@ take_own_timer(uint32_t id)
 	case TIMER_STOP:
 		if (old)
 			end_clients(true);
+		else if (phase >= STOPPING)
+			stop_now();
 		else
-			stop();		/* as if it had been said once more */
+			stop();		/* StopDelay is over */
 		break;
 	case TIMER_TRIAL:
 		log_error("not renewed: the trial takes too long");
@@ -578,6 +604,8 @@ take_own_timer(uint32_t id)
 		break;
 	default:
 		log_error("the time of -T is over");
+		if (plan.command != NULL)
+			child_kill();
 		status = 1;
 		phase = DONE;
 		break;
@@ -617,7 +645,7 @@ turn(void)
 	}
 	/* No report of the poller refers to a client any more: only now may
 	   the program change. */
-	if (phase == SERVING && count_reached())
+	if ((phase == SERVING || phase == LEAVING) && count_reached())
 		stop();
 	else if (phase == SERVING && renew_due())
 		renew();

@@ -184,6 +184,14 @@ renew_open(void)
 		exit(1);
 	}
 	clients = line;
+	/* Nor may a number be taken for one that we were started with. */
+	for (line = text + (clients - text); *line == 'c'; line = end + 1) {
+		begin = line + 1;
+		sock_cloexec((int)next_number(&begin));
+		end = line + strcspn(line, "\n");
+		if (*end == '\0')
+			break;
+	}
 	return true;
 }
 
@@ -191,21 +199,24 @@ void
 renew_again(char **argv, int adopted)
 {
 	const char *line = original, *p;
-	sigset_t ends;
+	sigset_t came;
 
 	log_error("the configuration is not that of the trial; it is read "
 	    "again until it is good");
 	while ((line = strchr(line, '\n')) != NULL) {
 		p = ++line + 1;
-		if (*line != '\0' && strchr(DESCRIPTORS, *line) != NULL)
+		if (*line == 'c' ||
+		    (*line != '\0' && strchr(DESCRIPTORS, *line) != NULL))
 			fcntl((int)next_number(&p), F_SETFD, 0);
 	}
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGINT);
-	sigprocmask(SIG_UNBLOCK, &ends, NULL);
 	poll(NULL, 0, AGAIN_MS);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
+	sigpending(&came);
+	if (sigismember(&came, SIGTERM) == 1 ||
+	    sigismember(&came, SIGINT) == 1) {
+		listen_take_over();	/* none is open: all are closed */
+		super_pid_remove();
+		exit(0);
+	}
 	if (setenv(VARIABLE, original, 1) == 0 &&
 	    (adopted == 0 || super_leave_listen_fds(adopted)) &&
 	    proc_find_program(argv[0], program, sizeof(program)))

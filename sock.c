@@ -419,7 +419,7 @@ sock_text(const struct sock_addr *addr, char *dst, size_t size)
 	return dst;
 }
 
-#define LOCK_TRIES	100
+#define LOCK_TRIES	100	/* in all */
 #define LOCK_MS		10
 
 #ifdef __linux__
@@ -439,14 +439,15 @@ lock_folder(const struct sock_addr *addr)
 {
 	const char *path = addr->u.un.sun_path, *slash = strrchr(path, '/');
 	char folder[sizeof(addr->u.un.sun_path)];
-	int fd, tries;
+	static int tries;
+	int fd;
 
 	text_format(folder, sizeof(folder), "%.*s", slash == NULL ? 1 :
 	    slash == path ? 1 : (int)(slash - path),
 	    slash == NULL ? "." : path);
 	fd = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-	for (tries = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1 &&
-	    tries < LOCK_TRIES; tries++)
+	while (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1 &&
+	    tries++ < LOCK_TRIES)
 		poll(NULL, 0, LOCK_MS);
 	return fd;
 }
@@ -533,7 +534,8 @@ sock_remember(const struct sock_addr *addr, struct sock_file *file)
 	struct stat st;
 
 	memset(file, 0, sizeof(*file));
-	if (sock_is_file(addr) && lstat(addr->u.un.sun_path, &st) == 0) {
+	if (sock_is_file(addr) && lstat(addr->u.un.sun_path, &st) == 0 &&
+	    S_ISSOCK(st.st_mode)) {
 		file->dev = st.st_dev;
 		file->ino = st.st_ino;
 	}

@@ -158,8 +158,10 @@ end_daemon(int sig)
 bool
 super_daemon(void)
 {
+	static const int all[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 	int fd[2], status;
 	sigset_t ends;
+	size_t i;
 	ssize_t n;
 	pid_t pid;
 	char c;
@@ -167,8 +169,8 @@ super_daemon(void)
 	/* An exit status that nobody asks for is thrown away. */
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+		sigaddset(&ends, all[i]);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	if (pipe(fd) == -1 || (pid = fork()) == -1) {
 		log_error("cannot become a daemon: %s", strerror(errno));
@@ -185,8 +187,8 @@ super_daemon(void)
 	close(fd[1]);
 	/* A key does not reach its session. */
 	daemon_pid = pid;
-	signal(SIGINT, end_daemon);
-	signal(SIGTERM, end_daemon);
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+		signal(all[i], end_daemon);
 	sigprocmask(SIG_UNBLOCK, &ends, NULL);
 	do {
 		n = read(fd[0], &c, 1);
@@ -256,30 +258,28 @@ runs_already(const char *path)
 }
 
 /* Links are not followed, and nothing is waited for: the folder may be another
-   user's. */
+   user's.  Who may read the file could lock it, and keep us from it. */
 bool
 super_pid_open(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int before = pid_fd;
 	bool good = true;
 
 	pid_path = path;
 	if (pid_fd != -1 && still_there(pid_fd, path))
 		return true;	/* left to us, and locked by this process */
-	if (pid_fd != -1 && ftruncate(pid_fd, 0) == -1)
-		log_warn("the pid file of before cannot be emptied: %s",
-		    strerror(errno));
+	pid_fd = -1;
 	do {
 		if (pid_fd != -1)
 			close(pid_fd);
 		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-		    O_NONBLOCK, 0644);
+		    O_NONBLOCK, 0600);
 		if (pid_fd == -1) {
 			log_error("cannot open %s: %s", path, errno == ELOOP ?
 			    "it is a symbolic link" : strerror(errno));
-			return false;
-		}
-		if (fcntl(pid_fd, F_SETLK, &lock) == -1)
+			good = false;
+		} else if (fcntl(pid_fd, F_SETLK, &lock) == -1)
 			good = runs_already(path);
 	} while (good && !still_there(pid_fd, path));
 	if (good && !is_pid_file(pid_fd)) {
@@ -287,11 +287,19 @@ super_pid_open(const char *path)
 		    path);
 		good = false;
 	}
-	/* The number of a process that is no more could be another's. */
-	if (good && ftruncate(pid_fd, 0) == 0)
-		return true;
-	super_pid_forget();
-	return false;
+	/* The number of a process that is no more could be another's; that of
+	   before is still ours if there is no other. */
+	good = good && ftruncate(pid_fd, 0) == 0;
+	if (good && before != -1 && ftruncate(before, 0) == -1)
+		log_warn("the pid file of before cannot be emptied: %s",
+		    strerror(errno));
+	if (!good) {
+		super_pid_forget();
+		pid_fd = before;
+	} else if (before != -1) {
+		close(before);
+	}
+	return good;
 }
 
 int

@@ -593,6 +593,38 @@ TEST(blocked_messages)
 	close(pipe_end);
 }
 
+/* A descriptor is what it is, however it is called. */
+TEST(log_to_descriptor_2)
+{
+	world_proxy("-c", "CustomLog fd:2", NULL);
+	ck_assert_int_eq(status_of(exchange(NONE)), 404);
+	world_until_says("\" 404 ", 1);
+	world_stop("");
+}
+
+/* A pipe that is shared is opened anew, with the rights of the start. */
+TEST(pipe_opened_anew)
+{
+	int pipe_end = open_pipe("err"), fd;
+	char name[64], target[256], own[256];
+	bool found = false;
+	ssize_t n;
+
+	world_proxy("-u", "nobody", "-r", "/app=s", NULL);
+	snprintf(own, sizeof(own), "%s/err", world_dir());
+	for (fd = 3; fd < 32; fd++) {
+		snprintf(name, sizeof(name), "/proc/%d/fd/%d",
+		    (int)world_pid(), fd);
+		n = readlink(name, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		found = found || strcmp(target, own) == 0;
+	}
+	ck_assert(found);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	close(pipe_end);
+}
+
 /* A terminal that nobody reads holds up nobody. */
 TEST(blocked_terminal)
 {
@@ -1043,6 +1075,20 @@ static const struct {
 };
 
 /* The parent's status is that of who could not start, after its messages. */
+/* A daemon's descriptor 2 is another's; its log is not. */
+TEST(daemon_logs_to_stderr)
+{
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	world_spawn("-d", "-l", local("front"), "-c", "ErrorLog stderr", "-c",
+	    "PidFile p", "-r", "/app=missing", NULL);
+	ck_assert_int_eq(world_exit(), 0);
+	until_file("p", "\n");
+	world_adopt(adopt_daemon());
+	world_signal(SIGTERM);
+	until_file("err", "stopping; ");
+	ck_assert_int_eq(world_exit(), 0);
+}
+
 /* Who starts it gets its status, and can give it up. */
 TEST(daemon_given_up)
 {
@@ -1125,6 +1171,13 @@ TEST(listener_owner)
 	ck_assert_uint_eq(file_status("b").st_uid, 0);
 	ck_assert_uint_eq(file_status("b").st_gid, 65532);
 	close(client_unix("a"));
+	/* Nothing changes for an owner whom nobody knows. */
+	snprintf(text, sizeof(text), "Listen %s owner=no-such-user\n"
+	    "Listen %s\n", local("a"), local("b"));
+	write_file("conf", text);
+	world_signal(SIGHUP);
+	world_until_says("unknown user no-such-user", 1);
+	world_until_says("the configuration stays as it was", 1);
 	/* What is not the user's to change stays, and is told. */
 	snprintf(text, sizeof(text), "Listen unix:%s/a mode=0600\n"
 	    "Listen unix:%s/b mode=0600\n", world_dir(), world_dir());
@@ -1241,6 +1294,9 @@ main(int argc, char **argv)
 		ONCE(blocked_reader),
 		TIMES(blocked_messages, 2),
 		ONCE(blocked_terminal),
+		ONCE(log_to_descriptor_2),
+		TIMES(pipe_opened_anew, root),
+		ONCE(daemon_logs_to_stderr),
 		ONCE(counters),
 		ONCE(page_head),
 		ONCE(page_renewed),

@@ -375,8 +375,8 @@ TEST(log_of_user)
 	world_spawn("-u", "nobody", "-l", "127.0.0.1:0", "-c", _i < 2 ?
 	    "CustomLog logs/x" : "ErrorLog logs/x", "-T", "1", NULL);
 	ck_assert_int_eq(world_exit(), 1);
-	snprintf(buf, sizeof(buf), "install -o nobody /dev/null %s/logs/x",
-	    world_dir());
+	snprintf(buf, sizeof(buf), _i == 0 ? "cannot open %s/logs/x" :
+	    "install -m 644 -o nobody /dev/null %s/logs/x", world_dir());
 	ck_contains(world_errors(), buf);
 	if (_i == 0)
 		ck_assert_str_eq(read_file("precious"), "root's\n");

@@ -316,10 +316,53 @@ TEST(rest_is_waited_for)
 	poll(NULL, 0, 300);
 	ck_assert(runs(world_pid()));
 	ck_assert(runs(worker));
+	if (_i == 1) {
+		/* The first one that we get is in no hurry. */
+		world_signal(SIGTERM);
+		world_until_says("notice: stopping", 1);
+		ck_assert(runs(worker));
+	}
 	write_file("go", "");
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 	ck_contains(read_file("said"), "worker ends");
 	ck_assert(!runs(worker));
+}
+
+/* The time of -T is for all of them. */
+TEST(rest_has_run_time)
+{
+	pid_t worker;
+
+	world_launch("-r", "/ready=ready:", "-T", "3", "-c",
+	    "StopTimeout 60s", self, "leave-for-good", NULL);
+	world_announced();
+	worker = process("worker");
+	world_signal(SIGTERM);
+	until_file("said", "worker is asked to end");
+	ck_assert_int_eq(world_exit(), 1);
+	until_gone(worker);
+}
+
+/* Clients of a command that has never accepted, or that ends, are told. */
+TEST(queue_of_the_command)
+{
+	char front[128], answer[1024];
+	size_t len;
+	int client;
+
+	snprintf(front, sizeof(front), "unix:%s/front", world_dir());
+	world_spawn("-l", front, "-r", "/app=:child", "sh", "-c",
+	    "echo >up; until test -e go; do sleep 0.01; done", NULL);
+	until_file("up", "\n");
+	client = client_unix("front");
+	send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
+	if (_i == 0)
+		world_signal(SIGTERM);
+	else
+		write_file("go", "");
+	read_all(client, answer, sizeof(answer), &len);
+	ck_assert_int_eq(status_of(answer), 503);
+	ck_assert_int_eq(world_exit(), _i == 0 ? 128 + SIGTERM : 0);
 }
 
 /*
@@ -401,7 +444,8 @@ TEST(stop_delay)
 	long begin;
 
 	world_proxy("-r", "/ready=ready:", "-r", "/app=s", "-c", _i == 0 ?
-	    "StopDelay 500ms" : "StopDelay 60s", NULL);
+	    "StopDelay 500ms" : "StopDelay 60s", _i == 2 ? "-n" : NULL, "1",
+	    NULL);
 	ck_assert_int_eq(status_of(exchange(READY)), 200);
 	while (readable(listener, 0))
 		close(accept(listener, NULL, NULL));
@@ -413,6 +457,12 @@ TEST(stop_delay)
 		return;
 	}
 	world_until_says("stopping; ", 1);
+	if (_i == 2) {		/* -n ends it as well */
+		check_served(client_open(), listener,
+		    "GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
+		ck_assert_int_eq(world_exit(), 0);
+		return;
+	}
 	ck_assert_int_eq(status_of(exchange(READY)), 503);
 	check_served(client_open(), listener,
 	    "GET /app HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -594,7 +644,10 @@ TEST(shares_the_terminal)
 		"sleep 0.1; done; read x </dev/tty; echo got $x >>said; "
 		"touch go; }",
 		"./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'read x; echo "
-		"got $x >>said'"
+		"got $x >>said'",
+		/* What is left is ended, in our own group, too. */
+		"./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'sleep 60 & echo "
+		"$! >left; read x; echo got $x >>said'"
 	};
 	int slave, master = open_terminal(&slave);
 
@@ -605,6 +658,8 @@ TEST(shares_the_terminal)
 	ck_assert_int_eq(write(master, "keys\n", 5), 5);
 	until_file("said", "got keys");
 	ck_assert_int_eq(world_exit(), 0);
+	if (_i == 3)
+		ck_assert(!runs((pid_t)atoi(read_file("left"))));
 	close(slave);
 	close(master);
 }
@@ -639,18 +694,20 @@ main(int argc, char **argv)
 		TIMES(stopped, 2),
 		ONCE(command_first),
 		TIMES(rest_is_waited_for, 2),
+		ONCE(rest_has_run_time),
+		TIMES(queue_of_the_command, 2),
 		TIMES(rest_finishes, 3),
 		TIMES(rest_is_killed, 2),
 		ONCE(killed),
 		ONCE(stop_signal),
-		TIMES(stop_delay, 2),
+		TIMES(stop_delay, 3),
 		ONCE(passed_on),
 		ONCE(ignored_stays_ignored),
 		ONCE(ignored_at_the_start),
 		ONCE(ready_when_it_accepts),
 		ONCE(never_accepts),
 		ONCE(job_control),
-		TIMES(shares_the_terminal, 3),
+		TIMES(shares_the_terminal, 4),
 		TIMES(told_at_a_terminal, 2)
 	};
 

@@ -657,6 +657,20 @@ TEST(listen_file_full)
 	close(fd);
 }
 
+/* Nor is it ours, whatever was put in its place. */
+TEST(remember)
+{
+	struct sock_file file;
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	ck_assert_int_ne(fd, -1);
+	sock_remember(&addr, &file);
+	ck_assert(!sock_owns(&addr, &file));
+	sock_remove(&addr, &file);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	close(fd);
+}
+
 /* Nothing but a socket is ever removed. */
 TEST(listen_other_file)
 {
@@ -939,6 +953,7 @@ static const struct test tests[] = {
 	ONCE(listen_file),
 	ONCE(listen_file_soon),
 	ONCE(listen_file_full),
+	ONCE(remember),
 	ONCE(listen_other_file),
 	ONCE(listen_abstract),
 	ONCE(inherit),
