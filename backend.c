@@ -17,6 +17,7 @@
 
 struct backend {
 	const struct sock_addr *addr;
+	uid_t peer;		/* who must listen there */
 	uint32_t delay;		/* until the next probe */
 	enum fdpass_state state;	/* what the last failure stands for */
 	bool turned;		/* it stood for another, for those in line */
@@ -53,8 +54,10 @@ backend_open(const struct config *c)
 		return false;
 	for (i = 0; i < c->ntargets; i++) {
 		t = &c->targets[i];
-		if (t->first)
+		if (t->first) {
 			backends[t->queue].addr = &t->addr;
+			backends[t->queue].peer = t->peer;
+		}
 	}
 	for (i = 0; i < BACKEND_FOUND; i++)
 		backends[c->nqueues + i].addr = &found[i];
@@ -85,6 +88,7 @@ backend_list(const struct config_target *t, const struct sock_addr *addr)
 	if (empty == BACKEND_FOUND)
 		return SLOT_NO_LIST;
 	found[empty] = *addr;
+	backend_at(first + empty)->peer = t->peer;
 	return first + empty;
 }
 
@@ -165,7 +169,7 @@ int
 backend_probe(uint32_t list)
 {
 	struct backend *b = backend_at(list);
-	int fd = fdpass_connect(b->addr);
+	int fd = fdpass_connect(b->addr, b->peer);
 
 	stats_get()->retries++;
 	if (fd == -1)
@@ -215,7 +219,7 @@ backend_all(uint32_t *at)
 		t = &config->targets[*at];
 		if (!t->first)
 			continue;
-		fd = fdpass_connect(&t->addr);
+		fd = fdpass_connect(&t->addr, t->peer);
 		if (fd == -1)
 			return false;
 		close(fd);

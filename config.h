@@ -39,6 +39,7 @@ struct config_target {
 	bool compat;		/* details are as Apache's */
 	bool payload_head;	/* the head goes behind the NUL byte */
 	bool hold;		/* the flushed text may wait for the body */
+	uid_t peer;		/* who must listen there; FDPASS_ANYBODY */
 	uint32_t connect_ms;	/* how long to try a full backend */
 	uint32_t wait_ms;	/* how long to try a missing one */
 	uint32_t queue_max;	/* how many may wait; 0: a quarter of all */

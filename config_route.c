@@ -2,11 +2,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config_route.h"
+#include "fdpass.h"
 #include "log.h"
 
 #define SHARED	64	/* routes back */
@@ -114,6 +116,24 @@ set_header(struct config_reader *r, struct pass *p,
 		    "%.*s: %s\r\n", (int)name.len, name.p, colon);
 }
 
+/* A name, or a number that need not be anybody's. */
+static void
+set_peer(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	struct passwd *pw;
+	unsigned long id;
+
+	(void)which;
+	if (text_number(value, 10, UINT_MAX - 1, &id))
+		p->t.peer = (uid_t)id;
+	else if ((pw = getpwnam(value)) != NULL)
+		p->t.peer = pw->pw_uid;
+	else
+		config_read_error(r, "peer: unknown user, near \"%s\"",
+		    value);
+}
+
 #define AT(member)	offsetof(struct pass, member)
 
 /* Ours, then Apache's that would mean nothing here, with the reason. */
@@ -124,6 +144,7 @@ static const struct parameter parameters[] = {
 	{ "flushpackets", set_choice, AT(t.hold), "off", "on" },
 	{ "header", set_header, 0, NULL, NULL },
 	{ "payload", set_choice, AT(t.payload_head), "head", NULL },
+	{ "peer", set_peer, 0, NULL, NULL },
 	{ "queue", set_number, AT(t.queue_max), NULL, NULL },
 	{ "wait", set_time, AT(t.wait_ms), NULL, NULL },
 
@@ -132,7 +153,7 @@ static const struct parameter parameters[] = {
 	{ "addressttl", NULL, 0, "there is no name to resolve", NULL },
 	{ "disablereuse", NULL, 0,
 	    "every request has a connection of its own", NULL },
-	{ "enablereuse peer ready track", NULL, 0, "not built yet", NULL },
+	{ "enablereuse ready track", NULL, 0, "not built yet", NULL },
 	{ "fault", NULL, 0,
 	    "put fdfault(1) between fdproxy and the backend", NULL },
 	{ "flushwait iobuffersize receivebuffersize", NULL, 0,
@@ -355,7 +376,8 @@ add_target(struct config_reader *r, const char *path, struct config_target *t)
 void
 config_route_set(struct config_reader *r, char **words)
 {
-	struct pass p = { .flusher = "flush", .t.connect_ms = 5000 };
+	struct pass p = { .flusher = "flush", .t.connect_ms = 5000,
+	    .t.peer = FDPASS_ANYBODY };
 	int i, before = r->config->errors;
 	bool passes;
 
@@ -396,9 +418,11 @@ by_socket(const void *a, const void *b)
 
 /* One number for each different socket path. */
 static bool
-number_queues(struct config *c)
+number_queues(struct config_reader *r)
 {
+	struct config *c = r->config;
 	struct config_target **sorted, *t;
+	struct config_reader at = *r;
 	bool seen = false;	/* a socket with this path */
 	uint32_t i;
 
@@ -414,6 +438,10 @@ number_queues(struct config *c)
 		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0) {
 			c->nqueues++;
 			seen = false;
+		} else if (t->peer != sorted[i - 1]->peer) {
+			at.name = t->where;
+			config_read_error(&at, "ProxyPass: routes to one "
+			    "socket must have the same peer=");
 		}
 		t->queue = c->nqueues - 1;
 		t->first = t->kind == CONFIG_SOCKET && !seen;
@@ -513,7 +541,7 @@ config_route_finish(struct config_reader *r)
 		if (config->targets[i].flush_spec != NULL)
 			config->targets[i].flush =
 			    config->targets[i].flush_spec->flush;
-	if (!number_queues(config))
+	if (!number_queues(r))
 		config_read_error(r, "out of memory");
 	if (config->nqueues > CONFIG_SOCKETS)
 		config_read_error(r, "more than %d different sockets",

@@ -239,7 +239,8 @@ no_backend(struct conn *c, const struct sock_addr *addr,
 {
 	const struct config_target *t = target_of(c);
 	struct event e = { .target = t, .backend = addr, .len = line,
-	    .why = why };
+	    .why = why == NULL && error == EPERM ? "another user listens there"
+	    : why };
 
 	/* A socket's name that refuses is a file of another kind. */
 	e.error = state == FDPASS_BROKEN && error == ECONNREFUSED ? ENOTSOCK :
@@ -309,7 +310,7 @@ connect_backend(struct conn *c, const struct request *r)
 		    c->waited ? c->since : clock_ms())))
 			return wait_or_answer(c, r, list, backend_state(list),
 			    backend_error(list));
-		c->backend = fdpass_connect(&r->addr);
+		c->backend = fdpass_connect(&r->addr, t->peer);
 	}
 	if (c->backend == -1) {
 		error = errno;
@@ -492,7 +493,7 @@ send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 		if (n > 0 || tries == SENDS_MAX)
 			return n;
 		sock_drop(c->backend);
-		c->backend = fdpass_connect(addr);
+		c->backend = fdpass_connect(addr, target_of(c)->peer);
 		if (c->backend == -1)
 			return -1;
 	}

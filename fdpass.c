@@ -32,13 +32,35 @@
 #endif
 #endif
 
+static bool
+is_of(int fd, uid_t uid)
+{
+#ifdef __linux__
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	    cred.uid == uid;
+#else
+	uid_t got;
+	gid_t gid;
+
+	return getpeereid(fd, &got, &gid) == 0 && got == uid;
+#endif
+}
+
 int
-fdpass_connect(const struct sock_addr *addr)
+fdpass_connect(const struct sock_addr *addr, uid_t peer)
 {
 	int fd = sock_stream();
 
-	if (fd == -1 || connect(fd, &addr->u.sa, addr->len) == 0)
+	if (fd == -1)
+		return -1;
+	if (connect(fd, &addr->u.sa, addr->len) == -1)
+		return sock_drop(fd);
+	if (peer == FDPASS_ANYBODY || is_of(fd, peer))
 		return fd;
+	errno = EPERM;
 	return sock_drop(fd);
 }
 
@@ -57,6 +79,7 @@ fdpass_state(int error, const struct sock_addr *addr)
 	case ENOMEM:
 		return FDPASS_FULL;
 	case ENOENT:
+	case EPERM:		/* another user's: the right one may come */
 		return FDPASS_ABSENT;
 	case ECONNREFUSED:
 		if (stat(addr->u.un.sun_path, &st) == 0 &&

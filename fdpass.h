@@ -23,9 +23,11 @@ enum fdpass_state {
 
 /*
  * Connect to a backend without blocking.  Returns the descriptor, connected or
- * in the listener's queue, or -1 with errno.
+ * in the listener's queue, or -1 with errno: EPERM if it is not the user peer
+ * who listens there (SO_PEERCRED, see unix(7); getpeereid(3)).
  */
-int	fdpass_connect(const struct sock_addr *addr);
+#define FDPASS_ANYBODY	((uid_t)-1)
+int	fdpass_connect(const struct sock_addr *addr, uid_t peer);
 
 /*
  * The state that error, of a connect to addr, stands for.  On Linux a full

@@ -215,7 +215,7 @@ reach_backend(int client)
 {
 	int fd;
 
-	while ((fd = fdpass_connect(&backend)) == -1) {
+	while ((fd = fdpass_connect(&backend, FDPASS_ANYBODY)) == -1) {
 		if (fdpass_state(errno, &backend) == FDPASS_BROKEN)
 			give_up(client, "connect to", errno);
 		await(-1, 0, client, AGAIN_MS);

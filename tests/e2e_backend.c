@@ -98,6 +98,34 @@ TEST(forbidden)
 	world_expect("cannot connect to ");
 }
 
+/* A socket that another user listens on gets nobody; the right one may come. */
+TEST(of_another_user)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int wrong = backend_listen("s", 4), right, client;
+
+	world_proxy("-r", "/app=s,peer=nobody", "-r",
+	    "/wait=w,peer=65534,wait=1min", NULL);
+	ck_assert_int_eq(status_of(exchange(GET)), 503);
+	world_until_says("another user listens there", 1);
+	ck_assert(readable(wrong, WORLD_PATIENCE));
+	backend_listen("w", 4);
+	client = client_open();
+	send_text(client, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+	world_until_says("clients wait", 1);
+	ck_assert_int_eq(unlink("w"), 0);
+	right = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strcpy(addr.sun_path, "w");
+	ck_assert_int_eq(bind(right, (struct sockaddr *)&addr, sizeof(addr)),
+	    0);
+	ck_assert_int_eq(seteuid(65534), 0);
+	ck_assert_int_eq(listen(right, 4), 0);
+	ck_assert_int_eq(seteuid(0), 0);
+	close(backend_take(right));
+	close(right);
+	world_expect("another user listens there");
+}
+
 /* wait= spans a backend's start. */
 TEST(comes_later)
 {
@@ -445,6 +473,7 @@ main(int argc, char **argv)
 	const struct test tests[] = {
 		TIMES(not_there, COUNT(absent)),
 		ONCE(forbidden),
+		TIMES(of_another_user, geteuid() == 0),
 		ONCE(comes_later),
 		ONCE(told_of_waiting),
 		ONCE(does_not_come),

@@ -1,12 +1,14 @@
 /* See LICENSE for copyright and license details. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "config.h"
+#include "fdpass.h"
 #include "config_route.h"
 #include "log.h"
 #include "unit.h"
@@ -573,6 +575,8 @@ static const struct {
 	{ PASS "wait=99999999999999999999999",
 	    TIME("wait", "99999999999999999999999") },
 	{ PASS "wait=71582789min", TIME("wait", "71582789min") },
+	{ PASS "peer=no-such-user",
+	    "peer: unknown user, near \"no-such-user\"" },
 	{ PASS "queue=0", NUMBER("queue", "1", "1000000", "0") },
 	{ PASS "queue=1000001", NUMBER("queue", "1", "1000000", "1000001") },
 	{ PASS "payload=body",
@@ -1217,13 +1221,35 @@ TEST(too_many_listeners)
 	ck_assert_int_eq(config->listeners, CONFIG_LISTENERS);
 }
 
+/* Who listens on a socket is the same for all that it is for. */
+TEST(peers)
+{
+	struct passwd *pw = getpwuid(0);
+	char line[128];
+
+	read_text("Listen 0\nProxyPass /a fd:///s peer=7\n"
+	    "ProxyPass /b fd:///t\nProxyPass /c fd:///s peer=8\n");
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, "t:4: ProxyPass: routes to one socket must "
+	    "have the same peer=\n");
+	ck_assert_uint_eq(config->targets[0].peer, 7);
+	ck_assert_uint_eq(config->targets[1].peer, FDPASS_ANYBODY);
+	renew();
+	if (pw == NULL)
+		return;
+	snprintf(line, sizeof(line), "ProxyPass /a fd:///s peer=%s\n",
+	    pw->pw_name);
+	read_text(line);
+	ck_assert_uint_eq(config->targets[0].peer, 0);
+}
+
 TEST(refused_parameters)
 {
 	static const char *const names[] = { "acquire", "addressttl",
 	    "disablereuse", "enablereuse", "fault", "flushwait",
 	    "interpolate", "iobuffersize", "keepalive", "lbmethod", "lbset",
 	    "loadfactor", "mapping", "max", "min", "nocanon", "noquery",
-	    "peer", "ping", "ready", "receivebuffersize", "redirect",
+	    "ping", "ready", "receivebuffersize", "redirect",
 	    "responsefieldsize", "retry", "route", "secret", "smax", "status",
 	    "stickysession", "timeout", "track", "ttl", "upgrade" };
 	char text[128], expected[128];
@@ -2181,6 +2207,7 @@ static const struct test tests[] = {
 	ONCE(quoting),
 	ONCE(long_lines),
 	ONCE(too_many_listeners),
+	ONCE(peers),
 	ONCE(refused_parameters),
 	ONCE(targets),
 #ifdef __linux__

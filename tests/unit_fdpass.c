@@ -308,7 +308,7 @@ TEST(handoff)
 
 	listener = sock_listen(&addr, 5, false, -1);
 	ck_assert(listener != -1);
-	sock = fdpass_connect(&addr);
+	sock = fdpass_connect(&addr, FDPASS_ANYBODY);
 	ck_assert(sock != -1);
 	ck_assert(fcntl(sock, F_GETFD) & FD_CLOEXEC);
 	ck_assert(fcntl(sock, F_GETFL) & O_NONBLOCK);
@@ -324,7 +324,7 @@ TEST(handoff)
 	close(fd);
 
 	/* A connection that ends without a message is a probe. */
-	sock = fdpass_connect(&addr);
+	sock = fdpass_connect(&addr, FDPASS_ANYBODY);
 	ck_assert(sock != -1);
 	close(sock);
 	close(peer);
@@ -344,7 +344,7 @@ TEST(backlog)
 	ck_assert(listener != -1);
 	before = unit_count_open(FDS_MAX);
 	for (n = 0; n < COUNT(fds); n++) {
-		fds[n] = fdpass_connect(&addr);
+		fds[n] = fdpass_connect(&addr, FDPASS_ANYBODY);
 		if (fds[n] == -1)
 			break;
 	}
@@ -364,7 +364,7 @@ refused(int error, enum fdpass_state state)
 {
 	int before = unit_count_open(FDS_MAX);
 
-	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(fdpass_connect(&addr, FDPASS_ANYBODY), -1);
 	ck_assert_int_eq(errno, error);
 	ck_assert_int_eq(fdpass_state(error, &addr), state);
 	ck_assert_int_eq(unit_count_open(FDS_MAX), before);
@@ -397,12 +397,12 @@ TEST(broken)
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
 	ck_assert(fd != -1);
 	close(fd);
-	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(fdpass_connect(&addr, FDPASS_ANYBODY), -1);
 	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_BROKEN);
 
 	snprintf(name, sizeof(name), "%s/below", path);
 	ck_assert(sock_unix(&below, name, strlen(name)));
-	ck_assert_int_eq(fdpass_connect(&below), -1);
+	ck_assert_int_eq(fdpass_connect(&below, FDPASS_ANYBODY), -1);
 	ck_assert_int_eq(errno, ENOTDIR);
 	ck_assert_int_eq(fdpass_state(errno, &below), FDPASS_BROKEN);
 
@@ -412,7 +412,7 @@ TEST(broken)
 
 	unlink(path);
 	ck_assert(mkdir(path, 0700) == 0);
-	ck_assert_int_eq(fdpass_connect(&addr), -1);
+	ck_assert_int_eq(fdpass_connect(&addr, FDPASS_ANYBODY), -1);
 	ck_assert_int_eq(fdpass_state(errno, &addr), FDPASS_BROKEN);
 	rmdir(path);
 }
