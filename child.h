@@ -67,9 +67,9 @@ bool	child_ended(pid_t pid, int status, int *exit_status);
 /*
  * The command has ended: whether something that it has started is to be waited
  * for.  That is its process group; if that is ours (Linux), or as process 1,
- * all our children: waitpid(2) says whether there are any.  These get the signal
- * once, if the command has died of it, or of another: then it cannot have told
- * them to end, or to finish what they do.
+ * all our children: waitpid(2) says whether there are any.  These get the
+ * signal once, if the command has died of it, or of another: then it cannot
+ * have told them to end, or to finish what they do.
  */
 bool	child_rest(int sig, bool children);
 
