@@ -1,6 +1,7 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,13 @@
 #include "text.h"
 
 #define MANY_FDS	65536
+#define FINISH_TRIES	100
+#define FINISH_MS	10
 
 static pid_t child;		/* 0: none */
 static pid_t group;		/* of the command; 0: ours, or none */
 static bool shared;		/* the command is in our group */
 static bool reaper;		/* what it has left becomes our child */
-static bool asked;		/* to end */
 static bool rest_knows;		/* by the command, or by us */
 static bool rest_told;		/* by us */
 static bool killed;
@@ -146,7 +148,9 @@ child_start(char **argv, int stop_signal)
 
 	shared = has_terminal();
 #ifdef PR_SET_CHILD_SUBREAPER
-	reaper = shared && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
+	/* Children of before, which execve(2) leaves, are not for us to end. */
+	reaper = shared && waitpid(-1, NULL, WNOHANG) == -1 &&
+	    prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
 #endif
 	if (pipe(fd) == -1 || sock_cloexec(fd[0]) == -1 ||
 	    sock_cloexec(fd[1]) == -1) {
@@ -229,7 +233,6 @@ child_signal(int sig)
 void
 child_stop(int sig, bool has_it)
 {
-	asked = true;
 	if (!has_it)
 		child_signal(sig);
 	child_signal(SIGCONT);
@@ -241,7 +244,7 @@ child_ended(pid_t pid, int status, int *exit_status)
 	if (child == 0 || pid != child)
 		return false;
 	child = 0;
-	rest_knows = asked && WIFEXITED(status);
+	rest_knows = WIFEXITED(status);
 	*exit_status = WIFEXITED(status) ? WEXITSTATUS(status) :
 	    128 + WTERMSIG(status);
 	return true;
@@ -320,4 +323,21 @@ child_kill(void)
 {
 	killed = true;
 	signal_all(SIGKILL);
+}
+
+void
+child_finish(void)
+{
+	pid_t pid = 0;
+	int i;
+
+	if (child != 0)
+		child_kill();
+	/* Children of those that are killed become ours once these are gone. */
+	for (i = 0; killed && reaper && pid != -1 && i < FINISH_TRIES; i++) {
+		signal_children(SIGKILL);
+		poll(NULL, 0, FINISH_MS);
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+	}
 }

@@ -79,6 +79,10 @@ bool	child_tell_rest(int sig);
 /* Kill the command, and what it has started; child_rest() is false then. */
 void	child_kill(void);
 
+/* At the end: kill the command if it runs; whatever was killed is gone then, or
+   has had a second. */
+void	child_finish(void);
+
 /* Remove the folder that child_listen() may have made, with its socket. */
 void	child_remove(void);
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "listen.h"
@@ -167,80 +166,21 @@ has_rights(const struct config_listen *want)
 	return want->mode != -1 || want->owner != NULL || want->group != NULL;
 }
 
-#ifdef __linux__
-static int
-set_owner(int fd, const char *path, uid_t uid, gid_t gid)
-{
-	(void)path;
-	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
-}
-
-static int
-set_mode(int fd, const char *path, mode_t mode)
-{
-	char by_number[32];
-
-	(void)path;
-	text_format(by_number, sizeof(by_number), "/proc/self/fd/%d", fd);
-	return chmod(by_number, mode);
-}
-#else
-static int
-set_owner(int fd, const char *path, uid_t uid, gid_t gid)
-{
-	(void)fd;
-	return lchown(path, uid, gid);
-}
-
-static int
-set_mode(int fd, const char *path, mode_t mode)
-{
-	(void)fd;
-	return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
-}
-#endif
-
-/*
- * Give the file of listener i its owner, and its mode if it has another.  False
- * with errno, or 0 after a message.  In another user's folder its path may lead
- * elsewhere a moment later: where it can be, the file is opened first.
- */
+/* Give the file of listener i its owner and mode.  False with errno, or 0 after
+   a message. */
 static bool
 set_rights(int i)
 {
 	const struct config_listen *want = &config->listen[i];
 	const struct listener *l = &listeners[i];
-	const char *path = l->bound.u.un.sun_path;
-	struct stat st;
-	int fd = -1;
 	uid_t uid;
 	gid_t gid;
-	bool good;
 
-	if (!proc_find_owner(want->owner, want->group, &uid, &gid)) {
-		errno = 0;
-		return false;
-	}
-#ifdef __linux__
-	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	good = fd != -1 && fstat(fd, &st) == 0;
-#else
-	good = lstat(path, &st) == 0;
-#endif
-	if (good && (!S_ISSOCK(st.st_mode) || st.st_ino != l->file.ino ||
-	    st.st_dev != l->file.dev)) {
-		errno = ENOENT;
-		good = false;
-	}
-	good = good && (want->mode == -1 ||
-	    (st.st_mode & 0777) == (mode_t)want->mode ||
-	    set_mode(fd, path, (mode_t)want->mode) == 0);
-	good = good && (((uid == (uid_t)-1 || uid == st.st_uid) &&
-	    (gid == (gid_t)-1 || gid == st.st_gid)) ||
-	    set_owner(fd, path, uid, gid) == 0);
-	if (fd != -1)
-		sock_drop(fd);
-	return good;
+	if (proc_find_owner(want->owner, want->group, &uid, &gid))
+		return sock_set_rights(&l->bound, &l->file, want->mode, uid,
+		    gid) == 0;
+	errno = 0;
+	return false;
 }
 
 /*

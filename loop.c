@@ -743,7 +743,6 @@ loop_run(const struct loop_plan *p)
 	while (phase != DONE)
 		turn();
 	end_clients(true);
-	if (child_runs())
-		child_kill();
+	child_finish();
 	return status;
 }

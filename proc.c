@@ -281,7 +281,11 @@ static volatile sig_atomic_t missed[NSIG];	/* the pipe was full */
 static void
 on_signal(int sig, siginfo_t *info, void *context)
 {
+#ifdef SI_KERNEL
+	bool sent = info->si_code != SI_KERNEL;
+#else
 	bool sent = info->si_code == SI_USER || info->si_code == SI_QUEUE;
+#endif
 	unsigned char c = (unsigned char)(sent ? sig : sig | BY_TERMINAL);
 	int saved = errno;
 

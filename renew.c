@@ -203,6 +203,7 @@ renew_again(char **argv, int adopted)
 
 	log_error("the configuration is not that of the trial; it is read "
 	    "again until it is good");
+	fcntl(STDIN_FILENO, F_SETFD, 0);	/* it may be a listener */
 	while ((line = strchr(line, '\n')) != NULL) {
 		p = ++line + 1;
 		if (*line == 'c' ||

@@ -558,6 +558,68 @@ sock_remove(const struct sock_addr *addr, const struct sock_file *file)
 		unlink(addr->u.un.sun_path);
 }
 
+#ifdef __linux__
+static int
+set_owner(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	(void)path;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+static int
+set_mode(int fd, const char *path, mode_t mode)
+{
+	char by_number[32];
+
+	(void)path;
+	text_format(by_number, sizeof(by_number), "/proc/self/fd/%d", fd);
+	return chmod(by_number, mode);
+}
+#else
+static int
+set_owner(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	(void)fd;
+	return lchown(path, uid, gid);
+}
+
+static int
+set_mode(int fd, const char *path, mode_t mode)
+{
+	(void)fd;
+	return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
+#endif
+
+int
+sock_set_rights(const struct sock_addr *addr, const struct sock_file *file,
+    int mode, uid_t uid, gid_t gid)
+{
+	const char *path = addr->u.un.sun_path;
+	struct stat st;
+	int fd = -1, result;
+
+#ifdef __linux__
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	result = fd == -1 ? -1 : fstat(fd, &st);
+#else
+	result = lstat(path, &st);
+#endif
+	if (result == 0 && (!S_ISSOCK(st.st_mode) ||
+	    st.st_ino != file->ino || st.st_dev != file->dev)) {
+		errno = ENOENT;
+		result = -1;
+	}
+	if (result == 0 && mode != -1 && (st.st_mode & 0777) != (mode_t)mode)
+		result = set_mode(fd, path, (mode_t)mode);
+	if (result == 0 && ((uid != (uid_t)-1 && uid != st.st_uid) ||
+	    (gid != (gid_t)-1 && gid != st.st_gid)))
+		result = set_owner(fd, path, uid, gid);
+	if (fd != -1)
+		sock_drop(fd);
+	return result;
+}
+
 void
 sock_tune(int fd, const struct sock_addr *addr, int backlog, bool defer)
 {

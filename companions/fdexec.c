@@ -10,7 +10,9 @@
  *
  * Nothing else waits: senders' sockets are ours and O_NONBLOCK, clients are
  * read with MSG_DONTWAIT, a time in SO_LINGER is switched off before close(2),
- * waitpid(2) has WNOHANG, messages do not wait for their reader (log.c).
+ * waitpid(2) has WNOHANG, messages do not wait for their reader (log.c).  But
+ * descriptors that come inside of others, or from a client itself, are closed
+ * by the system, in here, and one with SO_LINGER can wait.
  */
 
 #include <errno.h>
@@ -42,8 +44,13 @@
 #define RESERVE		16	/* descriptors beyond those of the slots */
 #define COUNTED		65536	/* numbers that may be taken at the start */
 #define ACCEPTS		64	/* in one turn */
+#define QUEUE_MAX	4096	/* of a listener that others go on filling */
 #define READS		16	/* of one lingering client in one turn */
 #define FIELDS		1000	/* of a head: joining them is quadratic */
+
+#ifndef POLLRDHUP
+#define POLLRDHUP	0
+#endif
 
 /* Milliseconds. */
 #define PAUSE_MS	100	/* without descriptors or processes */
@@ -115,11 +122,13 @@ static struct {
 	int signals;		/* readable when one came */
 	int failed[2];		/* errno of children that are no program */
 	int listener;
+	int next;		/* accepted, without a slot yet; or -1 */
+	int late;		/* accepted since the stop */
 	int64_t pause;		/* until then nothing is taken; or 0 */
 	bool stopping;
 	bool done;
 } server = { .inherited = -1, .backlog = BACKLOG, .mode = -1,
-    .children = CHILDREN, .listener = -1 };
+    .children = CHILDREN, .listener = -1, .next = -1 };
 
 static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 
@@ -330,6 +339,7 @@ begin_linger(struct slot *s)
 static void
 start_child(struct slot *s, const struct http_head *head)
 {
+	const struct linger none = { 0, 0 };
 	struct sock_addr local, remote;
 	sigset_t all, old;
 	pid_t pid;
@@ -343,6 +353,8 @@ start_child(struct slot *s, const struct http_head *head)
 		reject(s);
 		return;
 	}
+	/* What a sender has set is not the program's wish. */
+	setsockopt(s->client, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	/* Else a signal to the child would reach our pipe. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
@@ -478,7 +490,7 @@ oldest(enum state a, enum state b)
  * There is one always: the children never have all slots.  For a sender beyond
  * SPARE, or without a free slot, the oldest makes room after a last look: a
  * sender or a client that lingers, but neither have less than half of SPARE
- * because of the others.
+ * because of the others.  NULL: programs have started by then, as many as may.
  */
 static struct slot *
 vacant(void)
@@ -487,13 +499,18 @@ vacant(void)
 	struct slot *s;
 
 	while ((s = oldest(FREE, FREE)) == NULL || server.senders == SPARE) {
+		/* Nobody is looked at any more. */
+		if (full())
+			return NULL;
 		s = server.senders > SPARE / 2 ? oldest(SILENT, HEAD) :
 		    oldest(LINGERING, LINGERING);
 		state = s->state;
 		look(s);
 		if (s->state != state)
 			continue;
-		if (state == HEAD) {
+		if (state == HEAD && s->head == NULL) {
+			end_head(s, false);
+		} else if (state == HEAD) {
 			complain(CROWD, "too many heads are not whole");
 			reject(s);
 		} else {
@@ -540,6 +557,9 @@ accept_failed(void)
 #endif
 		if (server.stopping)
 			close_listener();
+		/* Somebody who has it, too, has shut it down. */
+		else if (server.poll[POLL_LISTENER].revents & ~POLLIN)
+			pause_taking("cannot accept");
 		return false;
 	case EMFILE:
 	case ENFILE:
@@ -557,22 +577,31 @@ accept_senders(void)
 {
 	struct sock_addr peer;	/* a sender has no name */
 	struct slot *s;
-	int fd, n;
+	int n;
 
-	for (n = 0; n < ACCEPTS && !full() && server.listener != -1; n++) {
-		fd = sock_accept(server.listener, &peer);
-		if (fd == -1) {
+	for (n = 0; n < ACCEPTS && !full() &&
+	    (server.listener != -1 || server.next != -1); n++) {
+		if (server.next == -1)
+			server.next = sock_accept(server.listener, &peer);
+		if (server.next == -1) {
 			if (!accept_failed())
 				return;
 			continue;
 		}
-		if (sock_nonblock(fd, true) == -1) {
-			close(fd);
+		if (sock_nonblock(server.next, true) == -1) {
+			close(server.next);
+			server.next = -1;
 			continue;
 		}
 		s = vacant();
+		if (s == NULL)
+			return;
+		if (server.stopping && server.inherited != -1 &&
+		    ++server.late >= QUEUE_MAX)
+			close_listener();
 		s->state = SILENT;
-		s->sender = fd;
+		s->sender = server.next;
+		server.next = -1;
 		server.senders++;
 		s->since = now();
 		look(s);
@@ -709,7 +738,7 @@ busy(void)
 	for (i = 0; i < server.slots; i++)
 		if (server.slot[i].state != FREE)
 			return true;
-	return server.listener != -1;
+	return server.listener != -1 || server.next != -1;
 }
 
 static int
@@ -732,7 +761,7 @@ loop(void)
 		take_slots();
 		take_deadlines();
 		if (server.poll[POLL_LISTENER].revents != 0 ||
-		    server.stopping)
+		    server.stopping || server.next != -1)
 			accept_senders();
 	}
 	return 0;
@@ -795,10 +824,8 @@ inherit_listener(void)
 	return server.listener != -1;
 }
 
-/*
- * The mode by umask(2): after bind(2) it could be too late.  Nobody can connect
- * before listen(2), so that the file has its owner by then.
- */
+/* The mode by umask(2): after bind(2) it could be too late.  An owner who is to
+   have it alone needs a mode without "others", too. */
 static bool
 open_listener(void)
 {
@@ -807,12 +834,12 @@ open_listener(void)
 
 	if (server.inherited != -1)
 		return inherit_listener();
-	server.listener = sock_listen(&server.addr, -1, false, server.mode);
+	server.listener = sock_listen(&server.addr, server.backlog, false,
+	    server.mode);
 	if (server.listener != -1) {
 		sock_remember(&server.addr, &server.file);
-		if ((!owned || lchown(server.addr.u.un.sun_path, server.uid,
-		    server.gid) == 0) &&
-		    listen(server.listener, server.backlog) == 0)
+		if (!owned || sock_set_rights(&server.addr, &server.file,
+		    server.mode, server.uid, server.gid) == 0)
 			return true;
 	}
 	log_error("cannot listen on %s: %s", sock_path(&server.addr, path,
@@ -857,6 +884,7 @@ allocate(void)
 		server.slot[i].sender = server.slot[i].client = -1;
 	for (i = 0; i < POLL_SLOTS + server.slots; i++)
 		server.poll[i].events = POLLIN;
+	server.poll[POLL_LISTENER].events = POLLIN | POLLRDHUP;
 	return true;
 }
 
@@ -967,7 +995,7 @@ finish(void)
 			reject(&server.slot[i]);
 	if (!server.stopping)
 		sock_remove(&server.addr, &server.file);
-	close_listener();
+	/* The listener ends with the process, which waits for no client. */
 	free(server.slot);
 	free(server.poll);
 }

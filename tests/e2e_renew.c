@@ -1421,6 +1421,30 @@ TEST(lost_file)
 	ck_assert_int_eq(access("front", F_OK), -1);
 }
 
+/* Nor is a socket as descriptor 0 lost when the configuration is read again. */
+TEST(turns_bad_inherited)
+{
+	int s = backend_listen("s", 16), fd;
+	struct sockaddr_in addr;
+
+	use_copy();
+	fd = supervisor_listen(&addr);
+	world_inherit(fd, STDIN_FILENO);
+	close(fd);
+	write_file("conf", APP);
+	world_spawn("-f", "conf", NULL);
+	check_served(client_at(&addr), s, GET);
+	replace("#!/bin/sh\n"
+	    "test \"$1\" = -t || test -e once || echo Not this >conf\n"
+	    "test \"$1\" = -t || : >once\n"
+	    "exec ./real \"$@\"\n");
+	signal_says(SIGHUP, "read again until it is good");
+	configure(APP);
+	world_until_says(RENEWED, 1);
+	check_served(client_at(&addr), s, GET);
+	stop_changed();
+}
+
 /* What was given as a descriptor is the same one, whatever the number is by
    now: standard output is closed once the addresses are printed. */
 TEST(log_of_descriptor)
@@ -1779,6 +1803,7 @@ main(int argc, char **argv)
 		TIMES(privileges, root),
 		TIMES(inherited, 3),
 		TIMES(lost_file, 3),
+		ONCE(turns_bad_inherited),
 		ONCE(log_of_descriptor),
 		ONCE(log_of_a_client),
 		TIMES(flushing, quick),

@@ -647,7 +647,14 @@ TEST(shares_the_terminal)
 		"got $x >>said'",
 		/* What is left is ended, in our own group, too. */
 		"./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'sleep 60 & echo "
-		"$! >left; read x; echo got $x >>said'"
+		"$! >left; read x; echo got $x >>said'",
+		/* So are the children of what is killed. */
+		"trap '' HUP; ./fdproxy -T 1 -l 127.0.0.1:0 -r /r=ready: sh -c "
+		"'sh -c \"sleep 60 & wait\" & sleep 0.2; echo got keys >>said; "
+		"wait' || pgrep -s 0 sleep >left; true",
+		/* But who was there before is not ours. */
+		"trap '' HUP; sleep 60 & echo $! >left; exec ./fdproxy -l "
+		"127.0.0.1:0 -r /r=ready: sh -c 'read x; echo got $x >>said'"
 	};
 	int slave, master = open_terminal(&slave);
 
@@ -658,8 +665,10 @@ TEST(shares_the_terminal)
 	ck_assert_int_eq(write(master, "keys\n", 5), 5);
 	until_file("said", "got keys");
 	ck_assert_int_eq(world_exit(), 0);
-	if (_i == 3)
-		ck_assert(!runs((pid_t)atoi(read_file("left"))));
+	if (_i > 2)
+		ck_assert(runs((pid_t)atoi(read_file("left"))) == (_i == 5));
+	if (_i == 5)
+		kill((pid_t)atoi(read_file("left")), SIGKILL);
 	close(slave);
 	close(master);
 }
@@ -707,7 +716,7 @@ main(int argc, char **argv)
 		ONCE(ready_when_it_accepts),
 		ONCE(never_accepts),
 		ONCE(job_control),
-		TIMES(shares_the_terminal, 4),
+		TIMES(shares_the_terminal, 6),
 		TIMES(told_at_a_terminal, 2)
 	};
 
