@@ -113,8 +113,8 @@ void		 sock_remove(const struct sock_addr *addr,
 /*
  * Give that file these permissions, and these owners, -1 each leaving it, if it
  * has others.  In another user's folder its path may lead elsewhere by now: it
- * is opened first where it can be (Linux).  0, or -1 with errno: ENOENT if it is
- * not there any more.
+ * is opened first where it can be (Linux).  0, or -1 with errno: ENOENT if it
+ * is not there any more.
  */
 int		 sock_set_rights(const struct sock_addr *addr,
 		    const struct sock_file *file, int mode, uid_t uid,
