@@ -108,7 +108,6 @@ void
 backend_wait(uint32_t list)
 {
 	static uint32_t said;
-	static bool ever;
 	struct backend *b = backend_at(list);
 	char text[SOCK_TEXT];
 
@@ -116,13 +115,9 @@ backend_wait(uint32_t list)
 		return;
 	b->delay = 1;
 	deadline_set(slot_list_id(list), clock_ms() + 1);
-	if (b->state != FDPASS_ABSENT ||
-	    (ever && clock_ms() - said < REPEAT_MS))
-		return;
-	ever = true;
-	said = clock_ms();
-	log_notice("%s: %s; clients wait", sock_path(b->addr, text,
-	    sizeof(text)), strerror(b->error));
+	if (b->state == FDPASS_ABSENT && clock_again(&said, REPEAT_MS))
+		log_notice("%s: %s; clients wait", sock_path(b->addr, text,
+		    sizeof(text)), strerror(b->error));
 }
 
 void
@@ -237,20 +232,18 @@ bool
 backend_ready(void)
 {
 	static uint32_t looked;
-	static bool known, all;
+	static bool all;
 	char text[SOCK_TEXT];
 	uint32_t at = 0;
 
 	if (config->nqueues > PROBE_ALL_MAX)
 		return serving;
-	if (!known || clock_ms() - looked >= PROBE_ALL_MS) {
-		known = true;
+	if (clock_again(&looked, PROBE_ALL_MS)) {
 		all = backend_all(&at);
 		if (!all)
 			log_info("not ready: %s does not accept connections",
 			    sock_path(&config->targets[at].addr, text,
 			    sizeof(text)));
-		looked = clock_ms();
 	}
 	return serving && all;
 }

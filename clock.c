@@ -47,6 +47,17 @@ clock_start(void)
 }
 
 bool
+clock_again(uint32_t *last, uint32_t ms)
+{
+	uint32_t now = clock_ms() + 1;	/* 0 is never */
+
+	if (*last != 0 && now - *last < ms)
+		return false;
+	*last = now;
+	return true;
+}
+
+bool
 clock_before(uint32_t a, uint32_t b)
 {
 	return a - b > UINT32_MAX / 2;

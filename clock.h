@@ -25,6 +25,12 @@ uint32_t	clock_start(void);
 /* Whether the deadline a is before b. */
 bool		clock_before(uint32_t a, uint32_t b);
 
+/*
+ * Whether ms have passed since this was true last, with the same *last, which
+ * is 0 at first: for what is not to be done, or said, more often.
+ */
+bool		clock_again(uint32_t *last, uint32_t ms);
+
 /* Length of the text that clock_date() gives. */
 #define CLOCK_DATE_LEN	29
 

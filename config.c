@@ -225,30 +225,42 @@ set_custom_log(struct config_reader *r, char **words)
 	}
 }
 
+/* A word and what it stands for; the last one is NULL. */
+struct word {
+	const char *text;
+	int value;
+};
+
+/* The value of a word, in letters of either case, or -1. */
+static int
+value_of(const struct word *all, const char *text)
+{
+	for (; all->text != NULL; all++)
+		if (strcasecmp(text, all->text) == 0)
+			return all->value;
+	return -1;
+}
+
 /* Levels that others have as well stand for the nearest one. */
 static void
 set_log_level(struct config_reader *r, char **words)
 {
-	static const struct {
-		const char *name;
-		int level;
-	} others[] = {
+	static const struct word others[] = {
 		{ "emerg", LOG_L_ERROR }, { "alert", LOG_L_ERROR },
-		{ "crit", LOG_L_ERROR }, { "warning", LOG_L_WARN }
+		{ "crit", LOG_L_ERROR }, { "warning", LOG_L_WARN },
+		{ "trace1", LOG_L_DEBUG }, { "trace2", LOG_L_DEBUG },
+		{ "trace3", LOG_L_DEBUG }, { "trace4", LOG_L_DEBUG },
+		{ "trace5", LOG_L_DEBUG }, { "trace6", LOG_L_DEBUG },
+		{ "trace7", LOG_L_DEBUG }, { "trace8", LOG_L_DEBUG },
+		{ NULL, 0 }
 	};
-	const char *name = words[1];
-	int level = log_level_named(name);
-	size_t i;
+	int level = log_level_named(words[1]);
 
-	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
-		if (strcasecmp(name, others[i].name) == 0)
-			level = others[i].level;
-	if (strncasecmp(name, "trace", 5) == 0 && name[5] >= '1' &&
-	    name[5] <= '8' && name[6] == '\0')
-		level = LOG_L_DEBUG;
+	if (level == -1)
+		level = value_of(others, words[1]);
 	if (level == -1)
 		config_read_error(r, "LogLevel: one of error, warn, notice, "
-		    "info, debug, near \"%s\"", name);
+		    "info, debug, near \"%s\"", words[1]);
 	else
 		r->config->log_level = level;
 }
@@ -304,32 +316,25 @@ set_server_tokens(struct config_reader *r, char **words)
 static void
 set_stop_signal(struct config_reader *r, char **words)
 {
-	static const struct {
-		const char *name;
-		int number;
-	} signals[] = {
+	static const struct word signals[] = {
 		{ "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT },
 		{ "KILL", SIGKILL }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 },
-		{ "TERM", SIGTERM }, { "WINCH", SIGWINCH }
+		{ "TERM", SIGTERM }, { "WINCH", SIGWINCH }, { NULL, 0 }
 	};
 	const char *name = words[1];
 	unsigned long n;
-	size_t i;
+	int sig;
 
-	if (text_number(name, 10, 31, &n) && n > 0) {
-		r->config->stop_signal = (int)n;
-		return;
-	}
 	name += strncasecmp(name, "SIG", 3) == 0 ? 3 : 0;
-	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
-		if (strcasecmp(name, signals[i].name) == 0) {
-			r->config->stop_signal = signals[i].number;
-			return;
-		}
-	}
-	config_read_error(r, "StopSignal: one of TERM, INT, QUIT, HUP, USR1, "
-	    "USR2, WINCH, KILL, or a number from 1 to 31, near \"%s\"",
-	    words[1]);
+	sig = value_of(signals, name);
+	if (text_number(words[1], 10, 31, &n) && n > 0)
+		sig = (int)n;
+	if (sig == -1)
+		config_read_error(r, "StopSignal: one of TERM, INT, QUIT, HUP, "
+		    "USR1, USR2, WINCH, KILL, or a number from 1 to 31, near "
+		    "\"%s\"", words[1]);
+	else
+		r->config->stop_signal = sig;
 }
 
 /* A date of RFC 9110, 5.6.7, by its form. */

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "sock.h"
 #include "text.h"
 
 #define SYSLOG_MS	1000	/* between looks for the system's log */
@@ -184,13 +185,11 @@ open_anew(int fd)
 static int
 open_given(int fd)
 {
-	int flags = fcntl(fd, F_GETFD), listens = 0;
-	socklen_t len = sizeof(listens);
+	int flags = fcntl(fd, F_GETFD);
 
 	if (flags == -1)
 		return -1;
-	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
-	if ((flags & FD_CLOEXEC) || listens ||
+	if ((flags & FD_CLOEXEC) || sock_listens(fd) ||
 	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
 		errno = EBADF;
 		return -1;
@@ -323,12 +322,9 @@ static bool
 find_syslog(struct sink *s)
 {
 	static uint32_t tried;
-	static bool ever;
 
-	if (ever && clock_ms() - tried < SYSLOG_MS)
+	if (!clock_again(&tried, SYSLOG_MS))
 		return false;
-	ever = true;
-	tried = clock_ms();
 	if (s->fd != -1)
 		close(s->fd);
 	s->fd = log_file(s->name);

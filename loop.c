@@ -133,11 +133,10 @@ pause_accepting(struct listener *l)
 	bool all = errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 	    errno == ENOMEM;
 
-	if (stats_get()->paused++ == 0 || clock_ms() - said >= REPEAT_MS) {
+	stats_get()->paused++;
+	if (clock_again(&said, REPEAT_MS))
 		log_warn("cannot accept: %s; again in %d ms", strerror(errno),
 		    PAUSE_MS);
-		said = clock_ms();
-	}
 	if (all) {
 		paused = true;
 		watch_listeners(POLLER_NONE);

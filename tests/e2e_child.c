@@ -926,6 +926,20 @@ TEST(child_socket)
 
 /* ---- health ---- */
 
+/* Accept a connection, and read a head into the buffer: the connection. */
+static int
+take_request(int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+	size_t len = 0;
+
+	do {
+		read_exact(fd, buf + len, 1);
+		buf[++len] = '\0';
+	} while (strstr(buf, "\r\n\r\n") == NULL);
+	return fd;
+}
+
 /* Answers of a server that is written down here. */
 static const struct {
 	const char *answer;
@@ -963,7 +977,7 @@ TEST(health_answers)
 {
 	int port, fd = tcp_socket(true, &port), client;
 	char url[64], host[64];
-	size_t len = 0, i;
+	size_t i;
 
 	snprintf(url, sizeof(url), "http://%s:%d/x?y=z#part",
 	    _i % 2 == 0 ? "127.0.0.1" : "localhost", port);
@@ -971,11 +985,7 @@ TEST(health_answers)
 	    _i % 2 == 0 ? "127.0.0.1" : "localhost", port);
 	world_also("-H", url, NULL);
 	ck_assert(readable(fd, WORLD_PATIENCE));
-	client = accept(fd, NULL, NULL);
-	do {
-		read_exact(client, buf + len, 1);
-		buf[++len] = '\0';
-	} while (strstr(buf, "\r\n\r\n") == NULL);
+	client = take_request(fd);
 	ck_assert_int_eq(strncmp(buf, "GET /x?y=z HTTP/1.1\r\n", 21), 0);
 	ck_contains(buf, host);
 	/* In pieces: an answer is whole when it is. */
@@ -1026,7 +1036,6 @@ TEST(health_unix)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), client;
 	char name[64], url[128];
-	size_t len = 0;
 
 	snprintf(name, sizeof(name), "%s%s/s", _i == 0 ? "" : "@",
 	    world_dir());
@@ -1040,11 +1049,7 @@ TEST(health_unix)
 	ck_assert_int_eq(listen(fd, 4), 0);
 	world_also("-H", url, NULL);
 	ck_assert(readable(fd, WORLD_PATIENCE));
-	client = accept(fd, NULL, NULL);
-	do {
-		read_exact(client, buf + len, 1);
-		buf[++len] = '\0';
-	} while (strstr(buf, "\r\n\r\n") == NULL);
+	client = take_request(fd);
 	ck_assert_int_eq(strncmp(buf, "GET /ready?a:/b HTTP/1.1\r\n", 26), 0);
 	ck_contains(buf, "\r\nHost: localhost\r\n");
 	send_text(client, "HTTP/1.1 200 OK\r\n\r\n");

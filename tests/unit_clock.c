@@ -120,6 +120,26 @@ TEST(before)
 	ck_assert(!clock_before(4000000000u + 2073600000u, 4000000000u));
 }
 
+/* The first time, and then when so long has passed since it was true. */
+TEST(again)
+{
+	uint32_t last = 0, other = 0, begin;
+
+	clock_update();
+	begin = clock_ms();
+	ck_assert(clock_again(&last, 20));
+	ck_assert(!clock_again(&last, 20));
+	ck_assert(clock_again(&last, 0));
+	ck_assert(clock_again(&other, 1000000));
+	while (clock_ms() - begin < 20) {
+		ck_assert(!clock_again(&last, 20));
+		clock_update();
+	}
+	ck_assert(clock_again(&last, 20));
+	ck_assert(!clock_again(&last, 20));
+	ck_assert(!clock_again(&other, 1000000));
+}
+
 TEST(deadline_simple)
 {
 	uint32_t now;
@@ -258,6 +278,7 @@ static const struct test tests[] = {
 	ONCE(time_goes_on),
 	ONCE(start_stays),
 	ONCE(before),
+	ONCE(again),
 	ONCE(deadline_simple),
 	ONCE(deadline_reopened),
 	TIMES(deadline_random, COUNT(spans))
