@@ -263,11 +263,13 @@ fi
 
 cat >shared.py <<'E'
 """Three of them, load, one killed: all hand off, the others go on."""
-import os, re, signal, socket, subprocess, sys, time
+import atexit, os, re, select, signal, socket, subprocess, sys, time
 top, n = sys.argv[1], sys.argv[2]
 s = socket.create_server(("127.0.0.1", 0), backlog=511)
 port = s.getsockname()[1]
 procs = []
+# Else whoever reads our output waits for them, if this fails.
+atexit.register(lambda: [p.kill() for p in procs])
 for i in range(3):
     procs.append(subprocess.Popen([top + "/fdproxy", "-l",
         "fd:%d" % s.fileno(), "-r", "/app=be", "-c", "ErrorLog log%d" % i,
@@ -300,12 +302,18 @@ procs[0].send_signal(signal.SIGKILL)
 procs[0].wait()
 for p in procs[1:]:
     p.send_signal(signal.SIGCONT)
-for c in clients:
-    answer = b""
-    while part := c.recv(4096):
-        answer += part
-    assert answer.endswith(b"\r\n\r\nHello from C.\n"), answer
-    c.close()           # the backend waits for that, one by one
+# The backend waits for the end of each, in the order in which it gets them.
+answers = dict.fromkeys(clients, b"")
+while answers:
+    ready = select.select(list(answers), [], [], 10)[0]
+    assert ready, "%d have no answer" % len(answers)
+    for c in ready:
+        part = c.recv(4096)
+        answers[c] += part
+        if not part:
+            answer = answers.pop(c)
+            assert answer.endswith(b"\r\n\r\nHello from C.\n"), answer
+            c.close()
 ab()
 for p in procs[1:]:
     p.terminate()
