@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "log.h"
 #include "stats.h"
+#include "worker.h"
 
 #define PROBE_MAX_MS	50	/* delay between two, for up to 50 queues */
 #define PROBE_MOST_MS	1000	/* the same for 1000 and more */
@@ -17,7 +18,7 @@
 
 struct backend {
 	const struct sock_addr *addr;
-	uid_t peer;		/* who must listen there */
+	const struct config_target *target;	/* one that leads there */
 	uint32_t delay;		/* until the next probe */
 	enum fdpass_state state;	/* what the last failure stands for */
 	bool turned;		/* it stood for another, for those in line */
@@ -56,7 +57,7 @@ backend_open(const struct config *c)
 		t = &c->targets[i];
 		if (t->first) {
 			backends[t->queue].addr = &t->addr;
-			backends[t->queue].peer = t->peer;
+			backends[t->queue].target = t;
 		}
 	}
 	for (i = 0; i < BACKEND_FOUND; i++)
@@ -88,8 +89,42 @@ backend_list(const struct config_target *t, const struct sock_addr *addr)
 	if (empty == BACKEND_FOUND)
 		return SLOT_NO_LIST;
 	found[empty] = *addr;
-	backend_at(first + empty)->peer = t->peer;
+	backend_at(first + empty)->target = t;
 	return first + empty;
+}
+
+int
+backend_connect(const struct config_target *t, const struct sock_addr *addr)
+{
+	return t->workers ? worker_take(t->queue) :
+	    fdpass_connect(addr, t->peer);
+}
+
+ssize_t
+backend_send(const struct config_target *t, int backend, int client,
+    const void *data, size_t len)
+{
+	int room = (int)len * 2;
+	ssize_t n;
+
+	if (t->workers)
+		return worker_send(backend, client, data, len);
+	/* So that a payload goes in one message. */
+	if (len > 1)
+		setsockopt(backend, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	n = fdpass_send(backend, client, data, len);
+	if (n > 0)
+		close(backend);
+	return n;
+}
+
+void
+backend_drop(const struct config_target *t, int backend)
+{
+	if (t->workers)
+		worker_drop(backend);
+	else
+		sock_drop(backend);
 }
 
 bool
@@ -117,7 +152,7 @@ backend_wait(uint32_t list)
 	deadline_set(slot_list_id(list), clock_ms() + 1);
 	if (b->state == FDPASS_ABSENT && clock_again(&said, REPEAT_MS))
 		log_notice("%s: %s; clients wait", sock_path(b->addr, text,
-		    sizeof(text)), strerror(b->error));
+		    sizeof(text)), fdpass_error(b->error));
 }
 
 void
@@ -125,6 +160,13 @@ backend_try_now(uint32_t list)
 {
 	backend_at(list)->delay = 1;
 	deadline_set(slot_list_id(list), clock_ms());
+}
+
+void
+backend_asked(uint32_t queue)
+{
+	if (slot_count(LIST_BACKENDS + queue) > 0)
+		backend_try_now(LIST_BACKENDS + queue);
 }
 
 void
@@ -164,7 +206,7 @@ int
 backend_probe(uint32_t list)
 {
 	struct backend *b = backend_at(list);
-	int fd = fdpass_connect(b->addr, b->peer);
+	int fd = backend_connect(b->target, b->addr);
 
 	stats_get()->retries++;
 	if (fd == -1)
@@ -214,7 +256,9 @@ backend_all(uint32_t *at)
 		t = &config->targets[*at];
 		if (!t->first)
 			continue;
-		fd = fdpass_connect(&t->addr, t->peer);
+		if (t->workers && worker_count(t->queue, NULL) > 0)
+			continue;
+		fd = t->workers ? -1 : fdpass_connect(&t->addr, t->peer);
 		if (fd == -1)
 			return false;
 		close(fd);

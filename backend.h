@@ -10,7 +10,8 @@
 #include "slot.h"
 
 /*
- * The backends, by the path of their sockets: who waits for each in line, what
+ * The backends, by the path of their sockets, which they listen on or, as
+ * workers, connect to: who waits for each in line, what
  * it failed with last, when it is tried again; and whether all of them accept.
  * The line of a backend is a list of slots, which is its number here.
  */
@@ -30,6 +31,27 @@ void		 backend_release(void);
  */
 uint32_t	 backend_list(const struct config_target *target,
 		    const struct sock_addr *addr);
+
+/*
+ * Reach the backend of target at addr, without waiting: a number by which it is
+ * known here, or -1 with an errno for fdpass_state().  A connection, or the
+ * promise of a worker.
+ */
+int		 backend_connect(const struct config_target *target,
+		    const struct sock_addr *addr);
+
+/*
+ * Send a client to it, in one message with the len bytes at data.  Returns how
+ * many bytes went: then the number is used up; or -1 with errno.
+ */
+ssize_t		 backend_send(const struct config_target *target, int backend,
+		    int client, const void *data, size_t len);
+
+/* Give it up, with errno as it was. */
+void		 backend_drop(const struct config_target *target, int backend);
+
+/* Some worker of that queue has promised to take clients, perhaps. */
+void		 backend_asked(uint32_t queue);
 
 /* Whether one more client of target may wait in the list. */
 bool		 backend_has_room(uint32_t list,
@@ -57,9 +79,9 @@ void		 backend_failed(uint32_t list, enum fdpass_state state,
 		    int error);
 
 /*
- * Connect to the backend of the list.  The descriptor, the caller's, or -1:
- * then backend_state() and backend_error() say why.  It is tried again after a
- * while in any case.
+ * Reach the backend of the list, as backend_connect() does.  On failure
+ * backend_state() and backend_error() say why.  It is tried again after a while
+ * in any case.
  */
 int		 backend_probe(uint32_t list);
 enum fdpass_state	backend_state(uint32_t list);

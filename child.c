@@ -30,6 +30,7 @@ static bool rest_knows;		/* by the command, or by us */
 static bool rest_told;		/* by us */
 static bool killed;
 static int listener = -1;
+static int channel = -1;
 static char folder[] = "/tmp/fdproxy-XXXXXX";
 static struct sock_addr address;
 
@@ -78,6 +79,46 @@ child_remove(void)
 	rmdir(folder);
 }
 
+int
+child_channel(void)
+{
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
+		return -1;
+	sock_cloexec(fd[0]);
+	sock_cloexec(fd[1]);
+	channel = fd[1];
+	return fd[0];
+}
+
+/*
+ * What the command has besides 0 to 2 gets the numbers from 3 on, and the pipe
+ * the last of them.  Returns that.
+ */
+static int
+leave_descriptors(int report)
+{
+	int keep[] = { listener, channel, report };
+	int i, at = SUPER_LISTEN_FD;
+	char number[8];
+
+	/* Out of each other's way first. */
+	for (i = 0; i < 3; i++)
+		if (keep[i] != -1)
+			keep[i] = fcntl(keep[i], F_DUPFD, SUPER_LISTEN_FD + 3);
+	for (i = 0; i < 3; i++)
+		if (keep[i] != -1)
+			dup2(keep[i], at++);
+	if (channel != -1) {
+		text_format(number, sizeof(number), "%d", at - 2);
+		setenv("FDPROXY_WORKERS", number, 1);
+	} else {
+		unsetenv("FDPROXY_WORKERS");
+	}
+	return at - 1;
+}
+
 /*
  * In the child.  Only what is safe after fork(2) where there are threads;
  * there are none here.
@@ -99,18 +140,8 @@ become(char **argv, int report, int stop_signal, pid_t parent)
 #endif
 	proc_default_signals();
 	proc_restore_nofile();
-	if (listener != -1) {
-		if (report == SUPER_LISTEN_FD)
-			report = fcntl(report, F_DUPFD, SUPER_LISTEN_FD + 1);
-		super_leave_fd(listener, SUPER_LISTEN_FD);
-	}
-	/* The pipe stands below all that is closed now. */
-	fd = listener != -1 ? SUPER_LISTEN_FD + 1 : SUPER_LISTEN_FD;
-	if (report != fd) {
-		dup2(report, fd);
-		report = fd;
-	}
-	fd++;
+	report = leave_descriptors(report);
+	fd = report + 1;
 #ifdef SYS_close_range
 	if (syscall(SYS_close_range, fd, ~0U, 0) == 0)
 		fd = MANY_FDS;
@@ -175,7 +206,9 @@ child_start(char **argv, int stop_signal)
 	close(fd[1]);
 	if (listener != -1)
 		close(listener);
-	listener = -1;
+	if (channel != -1)
+		close(channel);
+	listener = channel = -1;
 	do {
 		n = read(fd[0], &error, sizeof(error));
 	} while (n == -1 && errno == EINTR);

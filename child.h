@@ -28,9 +28,16 @@ enum {
 bool	child_listen(struct sock_addr *addr, int backlog);
 
 /*
+ * A connection to the command, which has its other end from child_start() on:
+ * the caller's, or -1 with errno.
+ */
+int	child_channel(void);
+
+/*
  * Start argv with the signals and limits that we were started with, and no
  * descriptors but 0 to 2; and child_listen()'s, if there is one, as descriptor
- * 3 with LISTEN_FDS=1.  It has a process group of its own, unless there is a
+ * 3 with LISTEN_FDS=1; and child_channel()'s as the next one, whose number is
+ * FDPROXY_WORKERS.  It has a process group of its own, unless there is a
  * terminal, whose keys and job control are for both of us then.  Where the
  * system can (Linux), it gets stop_signal when we end, however we do.  Returns
  * 0 once argv is executed, or an exit status after a message.

@@ -136,7 +136,6 @@ set_listen(struct config_reader *r, char **words)
 	struct config_listen one = { .inherited = -1, .mode = -1 };
 	struct sock_addr addr[2];
 	const char *error, *word;
-	unsigned long mode;
 	uint32_t fd;
 	int i, got = 1, before = r->config->errors;
 	bool file;
@@ -157,24 +156,11 @@ set_listen(struct config_reader *r, char **words)
 	file = sock_is_file(&one.addr);
 	for (i = 2; words[i] != NULL; i++) {
 		word = words[i];
-		if (file && strncmp(word, "mode=", 5) == 0) {
-			if (text_number(word + 5, 8, 0777, &mode))
-				one.mode = (int)mode;
-			else
-				config_read_error(r, "Listen: mode= must be an "
-				    "octal number up to 777, near \"%s\"",
-				    word);
-		} else if (file && strncmp(word, "owner=", 6) == 0 &&
-		    word[6] != '\0') {
-			config_read_string(r, &one.owner, word + 6);
-		} else if (file && strncmp(word, "group=", 6) == 0 &&
-		    word[6] != '\0') {
-			config_read_string(r, &one.group, word + 6);
-		} else if (strcasecmp(word, "http") != 0) {
+		if (!(file && config_read_right(r, words[0], word, &one)) &&
+		    strcasecmp(word, "http") != 0)
 			config_read_error(r, "Listen: only http, and for unix: "
 			    "mode=, owner= and group= can follow, near \"%s\"",
 			    word);
-		}
 	}
 	if (r->config->errors > before || !add_listener(r, &one)) {
 		free(one.owner);
@@ -391,6 +377,7 @@ static const struct directive directives[] = {
 	{ "Group", 1, 1, set_word, AT(group), 0, 0 },
 	{ "Include", 1, 1, set_include, 0, 0, 0 },
 	{ "IncludeOptional", 0, CONFIG_WORDS, set_refused, 0, 0, 0 },
+	{ "KeepAliveTimeout", 1, 1, set_time, AT(keepalive_ms), 0, 0 },
 	{ "LimitRequestFields", 1, 1, set_number, AT(limits.fields), 1, 32767 },
 	{ "LimitRequestFieldSize", 1, 1, set_number, AT(limits.field),
 	    16, HTTP_HEAD_MAX },
@@ -588,6 +575,7 @@ config_new(void (*report)(const char *line))
 	c->limits.head = 16384;
 	c->head_ms = 20000;
 	c->flush_ms = 20000;
+	c->keepalive_ms = 5000;
 	c->start_ms = 30000;
 	c->stop_ms = 5000;
 	c->stop_signal = SIGTERM;
@@ -607,10 +595,15 @@ config_free(struct config *config)
 	if (config == NULL)
 		return;
 	for (i = 0; i < config->listeners; i++) {
-		if (config->listen[i].twin)
-			continue;	/* its strings are the other half's */
+		/* Its strings are the other half's; or those of workers[]. */
+		if (config->listen[i].twin || config->listen[i].workers)
+			continue;
 		free(config->listen[i].owner);
 		free(config->listen[i].group);
+	}
+	for (i = 0; i < config->nworkers; i++) {
+		free(config->workers[i].owner);
+		free(config->workers[i].group);
 	}
 	config_route_free(config);
 	free(config->user);
@@ -629,7 +622,7 @@ config_child(struct config *config, const struct sock_addr *addr)
 	uint32_t i;
 
 	for (i = 0; i < config->ntargets; i++)
-		if (config->targets[i].child)
+		if (config->targets[i].child && !config->targets[i].workers)
 			config->targets[i].addr = *addr;
 }
 

@@ -17,7 +17,8 @@
  * changed once config_finish() has been called.
  */
 
-#define CONFIG_LISTENERS	32
+#define CONFIG_LISTENERS	32	/* for clients */
+#define CONFIG_WORKERS		32	/* sockets for workers */
 #define CONFIG_SOCKETS		60000	/* different paths */
 #define CONFIG_ERRORS		100	/* that are reported */
 
@@ -47,7 +48,8 @@ struct config_target {
 	char *path;		/* as configured, and where, for messages */
 	char *where;
 	bool first;		/* no route before leads to the same socket */
-	bool child;		/* the socket of the command */
+	bool workers;		/* they come and ask for clients, at addr */
+	bool child;		/* the socket, or channel, of the command */
 	bool hidden;		/* another route always comes first */
 	uint64_t passed;	/* hand-offs: the one member that changes */
 };
@@ -71,11 +73,16 @@ struct config_listen {
 	int mode;		/* of a socket file, or -1 */
 	char *owner;		/* of the file, or NULL */
 	char *group;
+	bool workers;		/* it is for workers, not for clients */
+	uint32_t queue;		/* of the targets that they work for, */
+	uid_t peer;		/* and whose they must be */
 };
 
 struct config {
-	struct config_listen listen[CONFIG_LISTENERS];
+	struct config_listen listen[CONFIG_LISTENERS + CONFIG_WORKERS];
 	int listeners;
+	struct config_listen workers[CONFIG_WORKERS];	/* then behind these */
+	int nworkers;
 	struct route_table *routes;
 	struct config_target *targets;
 	uint32_t ntargets;
@@ -84,12 +91,15 @@ struct config {
 	struct http_limits limits;
 	uint32_t head_ms;	/* RequestReadTimeout header= */
 	uint32_t flush_ms;	/* Timeout */
+	uint32_t keepalive_ms;	/* KeepAliveTimeout */
 	uint32_t graceful_ms;	/* GracefulShutdownTimeout; 0: no end */
 	uint32_t start_ms;	/* StartTimeout */
 	uint32_t stop_ms;	/* StopTimeout */
 	uint32_t stop_delay_ms;	/* StopDelay: goes on serving so long */
 	int stop_signal;	/* StopSignal: asks the command to end */
 	bool child;		/* some target is the command's socket */
+	bool channel;		/* some target is the command's channel */
+	bool has_workers;	/* some target has */
 	uint32_t max_connections;	/* 0: as the descriptors allow */
 	int backlog;		/* connections that wait to be accepted */
 	bool defer;		/* AcceptFilter http data */

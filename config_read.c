@@ -143,6 +143,28 @@ config_read_time(struct config_reader *r, const char *what, const char *text,
 	return false;
 }
 
+bool
+config_read_right(struct config_reader *r, const char *what, const char *word,
+    struct config_listen *l)
+{
+	unsigned long mode;
+
+	if (strncmp(word, "mode=", 5) == 0) {
+		if (text_number(word + 5, 8, 0777, &mode))
+			l->mode = (int)mode;
+		else
+			config_read_error(r, "%s: mode= must be an octal "
+			    "number up to 777, near \"%s\"", what, word);
+	} else if (strncmp(word, "owner=", 6) == 0 && word[6] != '\0') {
+		config_read_string(r, &l->owner, word + 6);
+	} else if (strncmp(word, "group=", 6) == 0 && word[6] != '\0') {
+		config_read_string(r, &l->group, word + 6);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 void
 config_read_string(struct config_reader *r, char **dst, const char *value)
 {

@@ -55,6 +55,13 @@ bool	config_read_number(struct config_reader *r, const char *what,
 bool	config_read_time(struct config_reader *r, const char *what,
 	    const char *text, uint32_t *ms);
 
+/*
+ * If word is mode=, owner= or group=, set it for the file of a listening
+ * socket, or report what is wrong with it; false if it is another.
+ */
+bool	config_read_right(struct config_reader *r, const char *what,
+	    const char *word, struct config_listen *listener);
+
 /* Read a line; or len bytes of lines, with room for a NUL.  Overwrites both. */
 void	config_read_line(struct config_reader *r, char *line);
 void	config_read_lines(struct config_reader *r, char *text, size_t len);

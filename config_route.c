@@ -19,6 +19,7 @@ struct pass {
 	const char *flusher;
 	char headers[4096];
 	bool own_server;	/* header="Server: ..." */
+	struct config_listen listener;	/* for workers: the file's rights */
 };
 
 /* A parameter; or several that are refused for the same reason. */
@@ -134,6 +135,19 @@ set_peer(struct config_reader *r, struct pass *p,
 		    value);
 }
 
+/* mode=, owner= and group=, of the socket that workers connect to. */
+static void
+set_right(struct config_reader *r, struct pass *p,
+    const struct parameter *which, const char *value)
+{
+	(void)value;
+	if (*value == '\0')
+		config_read_error(r, "%s: a name expected", which->names);
+	else
+		config_read_right(r, "ProxyPass", value - strlen(which->names) -
+		    1, &p->listener);
+}
+
 #define AT(member)	offsetof(struct pass, member)
 
 /* Ours, then Apache's that would mean nothing here, with the reason. */
@@ -142,7 +156,10 @@ static const struct parameter parameters[] = {
 	{ "connectiontimeout", set_time, AT(t.connect_ms), NULL, NULL },
 	{ "flusher", set_flusher, 0, NULL, NULL },
 	{ "flushpackets", set_choice, AT(t.hold), "off", "on" },
+	{ "group", set_right, 0, NULL, NULL },
 	{ "header", set_header, 0, NULL, NULL },
+	{ "mode", set_right, 0, NULL, NULL },
+	{ "owner", set_right, 0, NULL, NULL },
 	{ "payload", set_choice, AT(t.payload_head), "head", NULL },
 	{ "peer", set_peer, 0, NULL, NULL },
 	{ "queue", set_number, AT(t.queue_max), NULL, NULL },
@@ -227,16 +244,17 @@ is_path(struct config_reader *r, const char *target)
 		error = "a backend has a unix socket, and no address: run the "
 		    "server by fdaccept -p PORT=SOCKET, and name SOCKET here";
 	else if (!r->from_option_r || strncasecmp(target, "fd:", 3) == 0)
-		error = "the target must be fd://PATH, :child, status:, "
-		    "ready: or !";
+		error = "the target must be fd://PATH, workers://PATH, "
+		    ":child, :workers, status:, ready: or !";
 	else if (strpbrk(target, " \t") != NULL && strchr(target, '=') != NULL)
 		error = "parameters stand behind commas here";
 	else if (strncasecmp(target, "unix:", 5) == 0)
 		error = "the path of the socket stands alone, without unix:";
 	else if (strcmp(target, "status") == 0 || strcmp(target, "ready") == 0)
 		error = "it ends in a colon; a socket of that name is ./NAME";
-	else if (strcmp(target, "child") == 0)
-		error = "it is :child; a socket of that name is ./child";
+	else if (strcmp(target, "child") == 0 || strcmp(target, "workers") == 0)
+		error = "it begins with a colon; a socket of that name is "
+		    "./NAME";
 	else if (*target == ':' ||
 	    (isalpha((unsigned char)*target) && target[scheme] == ':'))
 		error = "no such target is known; a socket of that name is "
@@ -266,7 +284,18 @@ pass_target(struct config_reader *r, struct pass *p, const char *target)
 		p->t.child = r->config->child = true;
 		return true;
 	}
-	if (strncasecmp(target, "fd://", 5) == 0)
+	if (strcmp(target, ":workers") == 0) {
+		p->t.kind = CONFIG_SOCKET;
+		p->t.child = r->config->channel = p->t.workers = true;
+		r->config->has_workers = true;
+		/* No file has it: paths are absolute. */
+		return sock_unix(&p->t.addr, target, strlen(target));
+	}
+	p->t.workers = strncasecmp(target, "workers:", 8) == 0;
+	r->config->has_workers |= p->t.workers;
+	if (p->t.workers)
+		target += strncmp(target + 8, "//", 2) == 0 ? 10 : 8;
+	else if (strncasecmp(target, "fd://", 5) == 0)
 		target += 5;
 	else if (!is_path(r, target))
 		return false;
@@ -287,7 +316,11 @@ pass_target(struct config_reader *r, struct pass *p, const char *target)
 	}
 	p->t.kind = *path == '/' && path[p->t.path_len - 1] == '/' ?
 	    CONFIG_DIRECTORY : CONFIG_SOCKET;
-	return true;
+	if (p->t.kind == CONFIG_SOCKET || !p->t.workers)
+		return true;
+	config_read_error(r, "ProxyPass: workers come to one socket, not to a "
+	    "folder, near \"%s\"", path);
+	return false;
 }
 
 static void
@@ -373,11 +406,54 @@ add_target(struct config_reader *r, const char *path, struct config_target *t)
 	c->ntargets++;
 }
 
+/*
+ * The socket of a target's workers: several routes may name one, and its rights
+ * are those that one of them has.
+ */
+static bool
+add_workers(struct config_reader *r, struct pass *p)
+{
+	struct config *c = r->config;
+	struct config_listen *l = &p->listener;
+	bool rights = l->mode != -1 || l->owner != NULL || l->group != NULL;
+	const char *error = NULL;
+	int i = 0;
+
+	if (!p->t.workers && !rights)
+		return true;
+	l->addr = p->t.addr;
+	while (i < c->nworkers && !sock_same(&c->workers[i].addr, &l->addr))
+		i++;
+	if (rights && (!p->t.workers || p->t.child || i < c->nworkers ||
+	    !sock_is_file(&l->addr)))
+		error = "mode=, owner= and group= are for the first route to "
+		    "a file that workers connect to";
+	else if (!p->t.child && !sock_is_file(&l->addr) &&
+	    p->t.peer == FDPASS_ANYBODY)
+		error = "an abstract name has no mode, so anybody could be a "
+		    "worker: give peer=USER";
+	else if (i == CONFIG_WORKERS)
+		error = "more than 32 sockets for workers";
+	if (error != NULL) {
+		config_read_error(r, "ProxyPass: %s", error);
+		free(l->owner);
+		free(l->group);
+		return false;
+	}
+	if (i < c->nworkers || p->t.child)
+		return true;
+	if (l->mode == -1)
+		l->mode = 0660;
+	c->workers[c->nworkers++] = *l;
+	return true;
+}
+
 void
 config_route_set(struct config_reader *r, char **words)
 {
 	struct pass p = { .flusher = "flush", .t.connect_ms = 5000,
-	    .t.peer = FDPASS_ANYBODY };
+	    .t.peer = FDPASS_ANYBODY, .listener = { .inherited = -1,
+	    .mode = -1, .workers = true } };
 	int i, before = r->config->errors;
 	bool passes;
 
@@ -402,7 +478,7 @@ config_route_set(struct config_reader *r, char **words)
 		    "effect with flusher=none");
 	if (p.t.compat)		/* Apache joins nothing */
 		p.t.hold = false;
-	if (r->config->errors == before)
+	if (r->config->errors == before && add_workers(r, &p))
 		add_target(r, words[1], &p.t);
 }
 
@@ -438,10 +514,12 @@ number_queues(struct config_reader *r)
 		if (i == 0 || by_socket(&sorted[i - 1], &sorted[i]) != 0) {
 			c->nqueues++;
 			seen = false;
-		} else if (t->peer != sorted[i - 1]->peer) {
+		} else if (t->peer != sorted[i - 1]->peer ||
+		    t->workers != sorted[i - 1]->workers) {
 			at.name = t->where;
 			config_read_error(&at, "ProxyPass: routes to one "
-			    "socket must have the same peer=");
+			    "socket must have the same %s", t->workers !=
+			    sorted[i - 1]->workers ? "scheme" : "peer=");
 		}
 		t->queue = c->nqueues - 1;
 		t->first = t->kind == CONFIG_SOCKET && !seen;
@@ -496,7 +574,7 @@ config_route_notes(const struct config *config)
 		t = &config->targets[i];
 		/* Backends of the others read the client's requests. */
 		if ((t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) ||
-		    flush_consumes(t->flush))
+		    t->workers || flush_consumes(t->flush))
 			continue;
 		for (j = 0; j < config->ntargets; j++) {
 			other = &config->targets[j];
@@ -513,6 +591,26 @@ config_route_notes(const struct config *config)
 			return;
 		}
 		return;		/* all have the same socket */
+	}
+}
+
+/* The sockets for workers are listened on behind those for clients. */
+static void
+listen_for_workers(struct config *c)
+{
+	struct config_listen *l;
+	uint32_t t;
+	int i;
+
+	for (i = 0; i < c->nworkers; i++) {
+		l = &c->listen[c->listeners++];
+		*l = c->workers[i];
+		for (t = 0; t < c->ntargets; t++)
+			if (c->targets[t].first && sock_same(&l->addr,
+			    &c->targets[t].addr)) {
+				l->queue = c->targets[t].queue;
+				l->peer = c->targets[t].peer;
+			}
 	}
 }
 
@@ -546,6 +644,7 @@ config_route_finish(struct config_reader *r)
 	if (config->nqueues > CONFIG_SOCKETS)
 		config_read_error(r, "more than %d different sockets",
 		    CONFIG_SOCKETS);
+	listen_for_workers(config);
 }
 
 void

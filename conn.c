@@ -10,15 +10,16 @@
 #include "event.h"
 #include "fdpass.h"
 #include "log.h"
+#include "proc.h"
 #include "reply.h"
 #include "request.h"
 #include "stats.h"
 #include "status.h"
+#include "worker.h"
 
 #define LOOKS_MAX	64	/* at one head, then it rests between looks */
 #define REST_MS		10	/* and twice as long while nothing comes */
 #define REST_MAX_MS	100
-#define APACHE_READ	8000	/* bytes that it takes at once */
 #define LINGER_IDLE_MS	2000
 #define LINGER_MS	5000
 #define LINGER_BYTES	(256 * 1024)
@@ -62,10 +63,18 @@ target_of(const struct conn *c)
 	return &config->targets[c->route];
 }
 
+/* It has been given back, and has not said a word since. */
+static bool
+is_kept(const struct conn *c)
+{
+	return c->returned && c->u.head.scan.at == 0;
+}
+
 static uint32_t
 head_deadline(const struct conn *c)
 {
-	return c->begun + config->head_ms;
+	return c->begun + (is_kept(c) ? config->keepalive_ms :
+	    config->head_ms);
 }
 
 /* ---- the head ---- */
@@ -90,15 +99,6 @@ peek_line(const struct conn *c)
 	ssize_t n = event_wants_line() ? peek(c) : 0;
 
 	return n > 0 ? (size_t)n : 0;
-}
-
-/* Take exactly the head from the connection, into the scratch buffer: it has
-   been peeked at whole. */
-static bool
-consume(const struct conn *c)
-{
-	return recv(c->fd, scratch + 1, c->head, MSG_DONTWAIT) ==
-	    (ssize_t)c->head;
 }
 
 /* ---- ends, and answers of our own ---- */
@@ -219,10 +219,11 @@ answer_status(struct conn *c, const struct request *r)
 	    .target = r->target, .line = scratch + 1, .len = r->len };
 
 	/* The lowest free number is always taken, so none is far above. */
-	view.descriptors = sock_count(2 * slot_total() + 1024);
+	view.descriptors = proc_count_fds(2 * slot_total() + 1024);
 	c->state = CONN_REPLY;
 	slot_census(&view.waiting_head, &view.waiting_backend,
 	    &view.waiting_client, &view.reading);
+	view.waiting_next = slot_count(LIST_KEPT);
 	c->page = true;
 	event(EVENT_ANSWERED, &e);
 	c->u.out.offset = 0;
@@ -239,8 +240,7 @@ no_backend(struct conn *c, const struct sock_addr *addr,
 {
 	const struct config_target *t = target_of(c);
 	struct event e = { .target = t, .backend = addr, .len = line,
-	    .why = why == NULL && error == EPERM ? "another user listens there"
-	    : why };
+	    .why = why };
 
 	/* A socket's name that refuses is a file of another kind. */
 	e.error = state == FDPASS_BROKEN && error == ECONNREFUSED ? ENOTSOCK :
@@ -303,6 +303,8 @@ connect_backend(struct conn *c, const struct request *r)
 	enum fdpass_state state;
 	int error;
 
+	if (t->workers && t->payload_head && r->len > WORKER_HEAD)
+		return refuse(c, 431, r->len, t);
 	if (c->backend == -1) {
 		/* Those in front are first; but no verdict without a look. */
 		if (list != SLOT_NO_LIST && slot_count(list) > 0 &&
@@ -310,7 +312,7 @@ connect_backend(struct conn *c, const struct request *r)
 		    c->waited ? c->since : clock_ms())))
 			return wait_or_answer(c, r, list, backend_state(list),
 			    backend_error(list));
-		c->backend = fdpass_connect(&r->addr, t->peer);
+		c->backend = backend_connect(t, &r->addr);
 	}
 	if (c->backend == -1) {
 		error = errno;
@@ -374,7 +376,7 @@ wait_for_head(struct conn *c, size_t n, size_t seen, unsigned int why)
 	uint32_t drained = 0;
 
 	if (why & CONN_LATE) {
-		stats_get()->timeouts++;
+		stats_get()->timeouts += !is_kept(c);
 		return n > 0 ? refuse(c, 408, n, NULL) : gone(c, 0);
 	}
 	if (why & CONN_EVICT) {
@@ -395,6 +397,8 @@ wait_for_head(struct conn *c, size_t n, size_t seen, unsigned int why)
 	}
 	if (n > seen)
 		c->u.head.naps = 0;
+	if (n > 0 && seen == 0 && c->returned)
+		c->begun = clock_ms();
 	c->waited = false;
 	c->state = CONN_HEAD;
 	if (n == 0 || (edges && c->u.head.looks < LOOKS_MAX)) {
@@ -448,17 +452,6 @@ read_head(struct conn *c, unsigned int why)
 
 /* ---- hand-off ---- */
 
-/* The client's socket as Apache leaves it. */
-static void
-apply_apache_quirks(const struct conn *c)
-{
-	static char spare[APACHE_READ];
-
-	sock_nonblock(c->fd, true);
-	if (flush_consumes(target_of(c)->flush) && c->head < APACHE_READ)
-		recv(c->fd, spare, APACHE_READ - c->head, MSG_DONTWAIT);
-}
-
 /* The request again, whose head is in the scratch buffer: which socket of a
    folder it is for is known by nothing else. */
 static void
@@ -475,28 +468,25 @@ find_again(struct conn *c, struct request *r)
 }
 
 /*
- * sendmsg, again over a new connection if the backend does not take it from
- * this one.  How many bytes went, or -1 with errno.
+ * Send it; again over a new connection, or to another worker, if the backend
+ * does not take it.  How many bytes went, or -1 with errno; no backend is
+ * reached then.
  */
 static ssize_t
 send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 {
-	int tries, room = (int)len * 2;
-	ssize_t n;
+	const struct config_target *t = target_of(c);
+	ssize_t n = -1;
+	int tries;
 
-	for (tries = 1;; tries++) {
-		/* So that a payload goes in one message. */
-		if (len > 1)
-			setsockopt(c->backend, SOL_SOCKET, SO_SNDBUF, &room,
-			    sizeof(room));
-		n = fdpass_send(c->backend, c->fd, scratch, len);
-		if (n > 0 || tries == SENDS_MAX)
-			return n;
-		sock_drop(c->backend);
-		c->backend = fdpass_connect(addr, target_of(c)->peer);
-		if (c->backend == -1)
-			return -1;
+	for (tries = 0; n == -1 && c->backend != -1; tries++) {
+		n = backend_send(t, c->backend, c->fd, scratch, len);
+		if (n == -1)
+			backend_drop(t, c->backend);
+		c->backend = n == -1 && tries < SENDS_MAX - 1 ?
+		    backend_connect(t, addr) : -1;
 	}
+	return n;
 }
 
 enum conn_want
@@ -513,17 +503,20 @@ conn_pass(struct conn *c)
 	uint32_t list;
 	ssize_t n;
 
-	if (consumes && !consume(c))
+	/* Exactly the head, which has been peeked at whole. */
+	if (consumes && recv(c->fd, scratch + 1, c->head, MSG_DONTWAIT) !=
+	    (ssize_t)c->head)
 		return reset(c, "its request is gone", 0, 0);
 	if (!consumes && (t->payload_head || event_wants_line() ||
 	    t->kind == CONFIG_DIRECTORY) && peek(c) < c->head)
 		return gone(c, 0);
 	if (t->compat)
-		apply_apache_quirks(c);
+		flush_as_apache(t->flush, c->fd, c->head);
 	find_again(c, &r);
 	n = send_client(c, &r.addr, len);
 	if (n > 0) {
 		/* The backend's.  Close, never shut down: that reaches it. */
+		c->returned = false;
 		event(EVENT_PASSED, &e);
 		t->passed++;
 		c->reset = (size_t)n < len;
@@ -542,9 +535,6 @@ conn_pass(struct conn *c)
 		    FDPASS_ABSENT ? FDPASS_ABSENT : FDPASS_FULL, e.error);
 	if (consumes)
 		return reset(c, strerror(e.error), e.error, c->head);
-	if (c->backend != -1)
-		close(c->backend);
-	c->backend = -1;
 	return wait_or_answer(c, &r, list, FDPASS_FULL, e.error);
 }
 
@@ -552,24 +542,27 @@ conn_pass(struct conn *c)
 
 void
 conn_start(struct conn *c, int fd, const struct sock_addr *peer,
-    const struct conn_left *left)
+    bool returned, const struct conn_left *left)
 {
 	const struct event e = { .client = c };
 
 	*c = (struct conn){ .fd = fd, .backend = -1, .next = SLOT_NONE,
 	    .prev = SLOT_NONE, .list = SLOT_NO_LIST, .state = CONN_HEAD,
-	    .begun = clock_ms() };
+	    .returned = returned, .begun = clock_ms() };
 	event_peer(peer);
 	if (left == NULL) {
 		c->id = event_next_id();
-		event(EVENT_ACCEPTED, &e);
+		event(returned ? EVENT_RETURNED : EVENT_ACCEPTED, &e);
 		return;
 	}
 	c->begun -= left->age;
 	c->since = clock_ms() - left->waited;
 	c->waited = left->waited > 0;
 	c->id = left->id;
-	stats_get()->accepted++;
+	if (returned)
+		stats_get()->returned++;
+	else
+		stats_get()->accepted++;
 }
 
 /* Its wait for a backend is over, unless that is there by now. */
@@ -636,12 +629,15 @@ conn_advance(struct conn *c, unsigned int why)
 void
 conn_close(struct conn *c)
 {
+	/* A copy that a worker forgot would keep the client waiting. */
+	if (c->returned && !c->reset)
+		shutdown(c->fd, SHUT_RDWR);
 	if (c->reset)
 		sock_reset(c->fd);
 	else
 		sock_close(c->fd);
 	if (c->backend != -1)
-		close(c->backend);
+		backend_drop(target_of(c), c->backend);
 	c->fd = c->backend = -1;
 	if (slot_index(c) != -1)
 		slot_free(c);
@@ -650,8 +646,10 @@ conn_close(struct conn *c)
 struct conn *
 conn_victim(void)
 {
-	struct conn *c = slot_first(LIST_LINGER);
+	struct conn *c = slot_first(LIST_KEPT);
 
+	if (c == NULL)
+		c = slot_first(LIST_LINGER);
 	return c == NULL ? slot_first(LIST_HEAD) : c;
 }
 
@@ -673,7 +671,7 @@ conn_settle(struct conn *c)
 
 	switch (c->state) {
 	case CONN_HEAD:
-		list = LIST_HEAD;
+		list = is_kept(c) ? LIST_KEPT : LIST_HEAD;
 		when = head_deadline(c);
 		break;
 	case CONN_REST:
@@ -716,7 +714,7 @@ conn_hurry(const struct conn *c, uint32_t ms)
 {
 	if ((c->state == CONN_HEAD || c->state == CONN_REST) &&
 	    c->u.head.scan.at == 0)
-		slot_deadline(c, c->begun + ms);
+		slot_deadline(c, c->returned ? clock_ms() : c->begun + ms);
 }
 
 struct conn *

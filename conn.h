@@ -37,7 +37,8 @@ enum {
 	CONN_WAKE = 4,		/* a rest is over */
 	CONN_PROBE = 8,		/* the backend of its list is connected */
 	CONN_LATE = 16,		/* its time is over */
-	CONN_EVICT = 32		/* its slot is wanted */
+	CONN_EVICT = 32,	/* its slot is wanted */
+	CONN_LOOK = 64		/* it may be for the last time */
 };
 
 /*
@@ -55,14 +56,16 @@ struct conn_left {
 	uint32_t age;		/* ms since it was accepted */
 	uint32_t waited;	/* ms that it has waited for a backend, or 0 */
 	uint32_t id;
+	bool returned;		/* by a worker, at some time */
 };
 
 /*
- * A client from that address that has just been accepted (NULL), or was left to
- * us; fd is its own from now on.
+ * A client from that address that has just been accepted, or returned by a
+ * worker for its next request (NULL); or was left to us.  fd is its own from
+ * now on.
  */
 void		 conn_start(struct conn *c, int fd,
-		    const struct sock_addr *peer,
+		    const struct sock_addr *peer, bool returned,
 		    const struct conn_left *left);
 
 enum conn_want	 conn_advance(struct conn *c, unsigned int why);
@@ -79,8 +82,9 @@ void		 conn_close(struct conn *c);
 
 /*
  * Without a free slot, conn_victim() names the client that should make room
- * (the oldest that lingers, else the one that has waited longest for its head),
- * or NULL; it is moved on with CONN_EVICT.
+ * (the one that was given back first and has said nothing since; else the
+ * oldest that lingers; else the one that has waited longest for its head), or
+ * NULL; it is moved on with CONN_EVICT.
  */
 struct conn	*conn_victim(void);
 
@@ -104,7 +108,7 @@ struct conn	*conn_due(uint32_t id, unsigned int *why);
 
 /*
  * The process is to end.  A client that has said nothing yet has ms
- * milliseconds from its accept on, no more.
+ * milliseconds from its accept on, no more; and none if it was given back.
  */
 void		 conn_hurry(const struct conn *c, uint32_t ms);
 

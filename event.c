@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "event.h"
+#include "fdpass.h"
 #include "log.h"
 #include "reply.h"
 #include "stats.h"
@@ -148,6 +149,7 @@ static const struct {
 	enum log_level level;	/* of its message; LOG_L_COUNT: none */
 } kinds[] = {
 	[EVENT_ACCEPTED] = { "accepted", AT(accepted), LOG_L_COUNT },
+	[EVENT_RETURNED] = { "returned", AT(returned), LOG_L_COUNT },
 	[EVENT_HEAD] = { "head", NONE, LOG_L_COUNT },
 	[EVENT_ROUTE] = { "route", NONE, LOG_L_COUNT },
 	[EVENT_CONNECTED] = { "connected", NONE, LOG_L_COUNT },
@@ -170,6 +172,7 @@ write_json(enum event_kind kind, const struct event *e)
 
 	switch (kind) {
 	case EVENT_ACCEPTED:
+	case EVENT_RETURNED:
 		p = client_text(e->client, text);
 		text_format(more, sizeof(more), ",\"client\":\"%s\"",
 		    log_quote_json(a, sizeof(a), p, strlen(p)));
@@ -243,7 +246,7 @@ write_common(enum event_kind kind, const struct event *e)
 static void
 write_message(enum event_kind kind, const struct event *e)
 {
-	const char *why = e->why != NULL ? e->why : strerror(e->error);
+	const char *why = e->why != NULL ? e->why : fdpass_error(e->error);
 	char client[SOCK_TEXT], to[SOCK_TEXT], line[256];
 
 	switch (kind) {

@@ -15,12 +15,13 @@
 
 enum event_kind {
 	EVENT_ACCEPTED,
+	EVENT_RETURNED,		/* by a worker, for its next request */
 	EVENT_HEAD,		/* the head is whole */
 	EVENT_ROUTE,		/* and where it leads */
 	EVENT_CONNECTED,	/* to the backend */
 	EVENT_FLUSHED,		/* the client has all that it is to get */
 	EVENT_FAILED,		/* the backend did not take the client */
-	/* One of these is the last, of each client that is accepted: */
+	/* One of these is the last, of each that is accepted or returned: */
 	EVENT_PASSED,		/* handed off */
 	EVENT_ANSWERED,		/* by fdproxy itself */
 	EVENT_RESET,		/* since nothing else may look like an answer */
@@ -48,7 +49,7 @@ struct event {
 bool		 event_open(const struct config *config, uint32_t first_id);
 void		 event_release(void);
 
-/* The id of the client that was accepted last; and one for the next. */
+/* The id of the client that came last; and one for the next. */
 uint32_t	 event_last_id(void);
 uint32_t	 event_next_id(void);
 

@@ -32,20 +32,23 @@
 #endif
 #endif
 
-static bool
-is_of(int fd, uid_t uid)
+int
+fdpass_peer(int fd, uid_t *uid, pid_t *pid)
 {
 #ifdef __linux__
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-	    cred.uid == uid;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return -1;
+	*uid = cred.uid;
+	*pid = cred.pid;
+	return 0;
 #else
-	uid_t got;
 	gid_t gid;
 
-	return getpeereid(fd, &got, &gid) == 0 && got == uid;
+	*pid = 0;
+	return getpeereid(fd, uid, &gid);
 #endif
 }
 
@@ -53,12 +56,15 @@ int
 fdpass_connect(const struct sock_addr *addr, uid_t peer)
 {
 	int fd = sock_stream();
+	uid_t uid;
+	pid_t pid;
 
 	if (fd == -1)
 		return -1;
 	if (connect(fd, &addr->u.sa, addr->len) == -1)
 		return sock_drop(fd);
-	if (peer == FDPASS_ANYBODY || is_of(fd, peer))
+	if (peer == FDPASS_ANYBODY ||
+	    (fdpass_peer(fd, &uid, &pid) == 0 && uid == peer))
 		return fd;
 	errno = EPERM;
 	return sock_drop(fd);
@@ -80,6 +86,7 @@ fdpass_state(int error, const struct sock_addr *addr)
 		return FDPASS_FULL;
 	case ENOENT:
 	case EPERM:		/* another user's: the right one may come */
+	case ENOTCONN:
 		return FDPASS_ABSENT;
 	case ECONNREFUSED:
 		if (stat(addr->u.un.sun_path, &st) == 0 &&
@@ -92,6 +99,19 @@ fdpass_state(int error, const struct sock_addr *addr)
 #endif
 	default:
 		return FDPASS_BROKEN;
+	}
+}
+
+const char *
+fdpass_error(int error)
+{
+	switch (error) {
+	case EPERM:
+		return "another user listens there";
+	case ENOTCONN:
+		return "no worker is connected";
+	default:
+		return strerror(error);
 	}
 }
 
@@ -135,12 +155,12 @@ fdpass_send(int sock, int fd, const void *data, size_t len)
 	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 
-/* Keep the first descriptor of a message, close all others. */
-static void
+/* Keep the first descriptor of a message, close all others.  How many came. */
+static size_t
 take(struct msghdr *msg, int *fd)
 {
 	struct cmsghdr *cmsg;
-	size_t i, n;
+	size_t i, n, came = 0;
 	int got;
 
 	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
@@ -153,16 +173,19 @@ take(struct msghdr *msg, int *fd)
 		for (i = 0; i < n; i++) {
 			memcpy(&got, CMSG_DATA(cmsg) + i * sizeof(int),
 			    sizeof(int));
+			came += cmsg->cmsg_type == SCM_RIGHTS;
 			if (*fd == -1 && cmsg->cmsg_type == SCM_RIGHTS)
 				*fd = got;
 			else
 				sock_close(got);
 		}
 	}
+	return came;
 }
 
+/* With came, a descriptor that was lost is no error. */
 static ssize_t
-receive(int sock, void *data, size_t size, int *fd, int flags)
+receive(int sock, void *data, size_t size, int *fd, size_t *came, int flags)
 {
 	union {
 		struct cmsghdr align;
@@ -174,6 +197,7 @@ receive(int sock, void *data, size_t size, int *fd, int flags)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof(control.bytes) };
+	size_t fds;
 	ssize_t n;
 
 	*fd = -1;
@@ -184,8 +208,10 @@ receive(int sock, void *data, size_t size, int *fd, int flags)
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	take(&msg, fd);
-	if (*fd == -1 && (msg.msg_flags & MSG_CTRUNC)) {
+	fds = take(&msg, fd);
+	if (came != NULL) {
+		*came = fds;
+	} else if (*fd == -1 && (msg.msg_flags & MSG_CTRUNC)) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -197,20 +223,26 @@ receive(int sock, void *data, size_t size, int *fd, int flags)
 ssize_t
 fdpass_recv(int sock, void *data, size_t size, int *fd)
 {
-	return receive(sock, data, size, fd, 0);
+	return receive(sock, data, size, fd, NULL, 0);
+}
+
+ssize_t
+fdpass_take(int sock, void *data, size_t size, int *fd, size_t *n)
+{
+	return receive(sock, data, size, fd, n, MSG_DONTWAIT);
 }
 
 ssize_t
 fdpass_peek(int sock, void *data, size_t size, int *fd)
 {
 #ifdef __linux__
-	return receive(sock, data, size, fd, MSG_PEEK | MSG_DONTWAIT);
+	return receive(sock, data, size, fd, NULL, MSG_PEEK | MSG_DONTWAIT);
 #else
 	ssize_t n = recv(sock, data, size, MSG_PEEK | MSG_DONTWAIT);
 
 	*fd = -1;
 	if (n < 1 || *(char *)data != '\0')
 		return n;
-	return receive(sock, data, size, fd, MSG_DONTWAIT);
+	return receive(sock, data, size, fd, NULL, MSG_DONTWAIT);
 #endif
 }

@@ -30,12 +30,21 @@ enum fdpass_state {
 int	fdpass_connect(const struct sock_addr *addr, uid_t peer);
 
 /*
+ * The user and the process at the other end of a connected AF_UNIX socket; pid
+ * is 0 where the system does not tell.  0, or -1 with errno.
+ */
+int	fdpass_peer(int fd, uid_t *uid, pid_t *pid);
+
+/*
  * The state that error, of a connect to addr, stands for.  On Linux a full
  * backlog is EAGAIN and there is nothing to poll for; elsewhere ECONNREFUSED
  * may mean full, and is taken so.  Looks at the file when it is refused:
  * another kind of file will not become a socket.
  */
 enum fdpass_state	fdpass_state(int error, const struct sock_addr *addr);
+
+/* The same in words. */
+const char	*fdpass_error(int error);
 
 /*
  * Send over sock, in one message and without blocking, the len bytes at data
@@ -66,6 +75,12 @@ ssize_t	fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
  * here.  Surplus descriptors are closed.
  */
 ssize_t	fdpass_recv(int sock, void *data, size_t size, int *fd);
+
+/*
+ * The same without waiting (EAGAIN), from one who may send anything: *n is how
+ * many descriptors came.  One that was lost here is not told of.
+ */
+ssize_t	fdpass_take(int sock, void *data, size_t size, int *fd, size_t *n);
 
 /*
  * The same without waiting (EAGAIN), and without taking: the message stays as

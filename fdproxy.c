@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "config.h"
 #include "config_route.h"
+#include "fdpass.h"
 #include "health.h"
 #include "listen.h"
 #include "log.h"
@@ -30,6 +31,7 @@
 #include "stats.h"
 #include "super.h"
 #include "text.h"
+#include "worker.h"
 
 #define HEALTH_MS	5000
 
@@ -220,6 +222,10 @@ announce(bool print)
 		if (listen_at(i)->fd == -1)
 			continue;
 		sock_text(&listen_at(i)->bound, text, sizeof(text));
+		if (listen_at(i)->workers) {
+			log_info("waiting for workers at %s", text);
+			continue;
+		}
 		if (print || heir)
 			log_info("listening on %s", text);
 		else
@@ -251,6 +257,23 @@ ready(void)
 		    "read again", VERSION);
 }
 
+/* The command is a worker from the start, by a connection that it is given. */
+static bool
+open_channel(const struct config *c)
+{
+	const struct config_target *t = c->targets;
+	int fd = child_channel();
+
+	if (fd == -1) {
+		log_error("no channel for the command: %s", strerror(errno));
+		return false;
+	}
+	while (!t->child || !t->workers)
+		t++;
+	worker_add(fd, t->queue, &t->addr, FDPASS_ANYBODY, 0, 0);
+	return true;
+}
+
 static bool
 start(struct config *c, uint32_t last_id)
 {
@@ -270,7 +293,7 @@ start(struct config *c, uint32_t last_id)
 	}
 	if (c->child)
 		config_child(c, &addr);
-	return proc_confine();
+	return (!c->channel || open_channel(c)) && proc_confine();
 }
 
 /* Own failures, beside a command, have a status of their own. */
@@ -299,7 +322,7 @@ start_and_serve(void)
 	plan.ready = ready;
 	status = start(plan.config, counts.accepted) ? loop_run(&plan) :
 	    failure(1);
-	listen_close();
+	listen_close(true);
 	child_remove();
 	super_pid_remove();
 	loop_close();
@@ -446,12 +469,13 @@ child_fits(const struct config *c)
 	char line[LOG_LINE];
 	uint32_t i;
 
-	if (!c->child || plan.command != NULL)
+	if ((!c->child && !c->channel) || plan.command != NULL)
 		return true;
 	for (i = 0; !c->targets[i].child; i++)
 		;
-	text_format(line, sizeof(line), "%s: \":child\" is the socket of a "
-	    "command, and none is given", c->targets[i].where);
+	text_format(line, sizeof(line), "%s: \":%s\" is the socket of a "
+	    "command, and none is given", c->targets[i].where,
+	    c->targets[i].workers ? "workers" : "child");
 	c->report(line);
 	return false;
 }

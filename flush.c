@@ -14,6 +14,7 @@
 /* A file is kept in memory; it is meant to be a head and the body's start. */
 #define FILE_MAX_BYTES	(16L * 1024 * 1024)
 
+#define APACHE_READ	8000	/* bytes that Apache takes at once */
 #define CONTINUE	"HTTP/1.1 100 Continue\r\n\r\n"
 #define CONTINUE_LEN	(sizeof(CONTINUE) - 1)
 
@@ -248,4 +249,14 @@ flush_write(struct flush *flush, int fd, uint32_t wall, uint32_t *offset,
 	/* A client that waits for a 100 sends nothing before that. */
 	return flush_bytes(fd, flush->text, flush->len, offset,
 	    hold && *offset >= CONTINUE_LEN ? SOCK_MORE : 0);
+}
+
+void
+flush_as_apache(const struct flush *f, int fd, size_t head)
+{
+	static char spare[APACHE_READ];
+
+	sock_nonblock(fd, true);
+	if (flush_consumes(f) && head < sizeof(spare))
+		recv(fd, spare, sizeof(spare) - head, MSG_DONTWAIT);
 }

@@ -76,4 +76,12 @@ enum flush_result	flush_write(struct flush *flush, int fd,
 enum flush_result	flush_bytes(int fd, const char *text, size_t len,
 			    uint32_t *offset, int flags);
 
+/*
+ * Leave the client's socket as Apache does, a head of so many bytes having been
+ * taken if the flusher consumes it: O_NONBLOCK is on, and the first 8000 bytes
+ * are read.
+ */
+void			 flush_as_apache(const struct flush *flush, int fd,
+			    size_t head);
+
 #endif

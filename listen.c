@@ -11,7 +11,9 @@
 #define PORT_TRIES	16
 
 static const struct config *config;
-static struct listener listeners[CONFIG_LISTENERS];
+#define SOCKETS	(CONFIG_LISTENERS + CONFIG_WORKERS)
+
+static struct listener listeners[SOCKETS];
 static int count;
 static int backlog;		/* -1: none, they are only bound */
 
@@ -21,21 +23,34 @@ static struct {
 	struct sock_file file;
 	int fd;			/* -1: taken */
 	enum listen_kind kind;
-} left[CONFIG_LISTENERS];
+	bool workers;
+} left[SOCKETS];
 static int nleft;
 
 void
-listen_adopt(int fd, enum listen_kind kind)
+listen_adopt(int fd, int kind)
 {
-	if (nleft == CONFIG_LISTENERS ||
+	if (nleft == SOCKETS ||
 	    sock_inherit(fd, &left[nleft].addr) == -1) {
 		close(fd);
 		return;
 	}
-	if (kind != LISTEN_NO_FILE)
+	left[nleft].workers = (kind & LISTEN_WORKERS) != 0;
+	left[nleft].kind = (enum listen_kind)(kind & ~LISTEN_WORKERS);
+	if (left[nleft].kind != LISTEN_NO_FILE)
 		sock_remember(&left[nleft].addr, &left[nleft].file);
-	left[nleft].fd = fd;
-	left[nleft++].kind = kind;
+	left[nleft++].fd = fd;
+}
+
+int
+listen_for(uint32_t queue)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (listeners[i].workers && config->listen[i].queue == queue)
+			return listeners[i].fd;
+	return -1;
 }
 
 int
@@ -56,16 +71,17 @@ listen_number(int i)
 	return config->listen[i].inherited;
 }
 
-enum listen_kind
+int
 listen_kind(int i)
 {
 	const struct listener *l = &listeners[i];
+	int workers = l->workers ? LISTEN_WORKERS : 0;
 
 	if (sock_is_file(&l->bound))
-		return sock_owns(&l->bound, &l->file) ? LISTEN_PLAIN :
-		    LISTEN_NO_FILE;
+		return workers | (sock_owns(&l->bound, &l->file) ?
+		    LISTEN_PLAIN : LISTEN_NO_FILE);
 	if (l->local || sock_port(&config->listen[i].addr) != 0)
-		return LISTEN_PLAIN;
+		return workers | LISTEN_PLAIN;
 	return config->listen[i].twin ? LISTEN_ANY_TWIN : LISTEN_ANY_PORT;
 }
 
@@ -255,13 +271,15 @@ listen_open(const struct config *c, enum listen_how how)
 	backlog = how == LISTEN_TRIAL ? -1 : c->backlog;
 	for (count = 0; count < c->listeners; count++) {
 		l = &listeners[count];
-		*l = (struct listener){ .fd = -1 };
+		*l = (struct listener){ .fd = -1,
+		    .workers = c->listen[count].workers };
 		if (c->listen[count].inherited != -1)
 			good = inherit(l, c->listen[count].inherited);
 		else
 			good = open_one(count);
 		l->local = l->bound.u.sa.sa_family == AF_UNIX;
-		open += l->fd != -1;
+		l->network = l->fd == -1 ? 0 : sock_network(l->fd);
+		open += l->fd != -1 && !l->workers;
 		if (!good && how != LISTEN_LENIENT) {
 			count++;
 			listen_abort();
@@ -289,7 +307,7 @@ listen_unwanted(int i)
 	int at;
 
 	for (at = 0; at < nleft; at++)
-		if (left[at].fd != -1 && i-- == 0)
+		if (left[at].fd != -1 && !left[at].workers && i-- == 0)
 			return left[at].fd;
 	return -1;
 }
@@ -322,12 +340,26 @@ listen_take_over(void)
 }
 
 void
-listen_close(void)
+listen_close(bool all)
 {
 	int i;
 
 	for (i = 0; i < count; i++)
-		close_one(i);
+		if (all || !listeners[i].workers)
+			close_one(i);
+}
+
+bool
+listen_knows(int fd, const struct sock_addr *peer)
+{
+	uint64_t network = sock_network(fd);
+	const struct listener *l;
+
+	for (l = listeners; l < listeners + count; l++)
+		if (!l->workers && l->network == network &&
+		    l->bound.u.sa.sa_family == peer->u.sa.sa_family)
+			return true;
+	return false;
 }
 
 void

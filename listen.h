@@ -7,15 +7,18 @@
 #include "config.h"
 
 /*
- * The listening sockets, from the start to the end, and from one program to
- * the next in its place.  Listener i is config->listen[i].
+ * The listening sockets, for clients and for workers, from the start to the
+ * end, and from one program to the next in its place.  Listener i is
+ * config->listen[i].
  */
 
 struct listener {
 	int fd;			/* -1: the other half of a pair serves alone */
 	bool local;		/* AF_UNIX */
+	bool workers;		/* not for clients */
 	bool adopted;		/* the program before us has opened it */
 	uint8_t watched;	/* the caller's, 0 at first */
+	uint64_t network;	/* sock_network() */
 	struct sock_addr bound;	/* where it listens */
 	struct sock_file file;	/* of that */
 };
@@ -25,14 +28,15 @@ enum listen_kind {
 	LISTEN_PLAIN,
 	LISTEN_ANY_PORT,	/* the system chose its port */
 	LISTEN_NO_FILE,		/* AF_UNIX; its file is gone, or another's */
-	LISTEN_ANY_TWIN		/* the IPv4 half of every address, ANY_PORT */
+	LISTEN_ANY_TWIN,	/* the IPv4 half of every address, ANY_PORT */
+	LISTEN_WORKERS = 8	/* or'ed to one of these: for workers */
 };
 
 /*
  * A listening socket that the program before us has left: fd is ours from now
  * on.  listen_open() takes it if it is configured.
  */
-void			 listen_adopt(int fd, enum listen_kind kind);
+void			 listen_adopt(int fd, int kind);
 
 /*
  * Open the listeners of config, which must stay.  False after messages: then
@@ -50,18 +54,28 @@ bool			 listen_open(const struct config *config,
 void			 listen_abort(void);
 
 /*
- * The i-th socket that was left to us and is not configured, or -1 behind the
- * last one.  Its queue is to be accepted before listen_take_over(), which
- * closes them all, removes their files, and tunes the sockets that stay.
+ * The i-th socket for clients that was left to us and is not configured, or -1
+ * behind the last one.  Its queue is to be accepted before listen_take_over(),
+ * which closes all that are not configured, removes their files, and tunes the
+ * sockets that stay.
  */
 int			 listen_unwanted(int i);
 void			 listen_take_over(void);
 
-/* Close all, and remove the files that are our own. */
-void			 listen_close(void);
+/* Close those for clients, or all, and remove the files that are our own. */
+void			 listen_close(bool all);
 
 /* Close all without their files: another process goes on with them. */
 void			 listen_forget(void);
+
+/*
+ * Whether fd, whose other end is at peer, can be a connection to one of the
+ * sockets for clients, which may be closed by now.
+ */
+bool			 listen_knows(int fd, const struct sock_addr *peer);
+
+/* The descriptor that workers for queue come to, or -1. */
+int			 listen_for(uint32_t queue);
 
 int			 listen_count(void);
 struct listener		*listen_at(int i);
@@ -72,7 +86,7 @@ struct listener		*listen_at(int i);
  */
 int			 listen_number(int i);
 
-/* The kind of listener i, if fdproxy has made it. */
-enum listen_kind	 listen_kind(int i);
+/* The kind of listener i, if fdproxy has made it, with LISTEN_WORKERS. */
+int			 listen_kind(int i);
 
 #endif

@@ -49,11 +49,13 @@
 
 #define EVENTS		256	/* in one turn */
 #define ACCEPTS		64	/* of one listener in one turn */
+#define READS		64	/* of one worker in one turn */
 #define TIMERS		256	/* in one turn */
 #define QUEUE_MAX	8192	/* clients of a listener that is closed */
 #define PAUSE_MS	100	/* without descriptors */
 #define REPEAT_MS	1000	/* between messages about that */
 #define RESERVE		32	/* descriptors that are not for clients */
+#define WORKERS_SHARE	8	/* of all, if there may be workers */
 #define FD_NUMBERS_MIN	1048576	/* of the poller: costs address space only */
 #define TRIAL_MS	30000	/* for a new program's trial */
 #define TICK_MS		10	/* between looks for a command's sockets */
@@ -140,6 +142,7 @@ pause_accepting(struct listener *l)
 	if (all) {
 		paused = true;
 		watch_listeners(POLLER_NONE);
+		worker_pause(true);
 	} else {
 		serve_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
 		    POLLER_NONE);
@@ -166,7 +169,7 @@ accept_clients(int fd)
 	for (n = 0; n < ACCEPTS && !paused && !count_reached(); n++) {
 		client = sock_accept(fd, &peer);
 		if (client != -1) {
-			conn_start(&c, client, &peer, NULL);
+			conn_start(&c, client, &peer, false, NULL);
 			if (nobody_serves)
 				conn_refuse(&c);
 			serve_client(&c, nobody_serves ? CONN_CLOSE :
@@ -184,6 +187,24 @@ accept_clients(int fd)
 	return n;
 }
 
+/* The same for a socket that workers connect to. */
+static int
+accept_workers(int i)
+{
+	const struct config_listen *l = &config->listen[i];
+	struct sock_addr peer;
+	int fd, n;
+
+	for (n = 0; n < ACCEPTS; n++) {
+		fd = sock_accept(listen_at(i)->fd, &peer);
+		if (fd == -1)
+			return errno == EAGAIN || errno == EWOULDBLOCK ||
+			    errno == ECONNABORTED || errno == EINTR ? n : -1;
+		worker_add(fd, l->queue, &l->addr, l->peer, 0, 0);
+	}
+	return n;
+}
+
 /* The queue of a socket that is to be closed; more may come all the time. */
 static void
 accept_rest(int fd)
@@ -195,18 +216,25 @@ accept_rest(int fd)
 		;
 }
 
-/* Who waits in the queues of our listeners is not left there. */
+/* Who waits in the queues of our listeners is not left there.  Workers may come
+   as long as somebody waits for them. */
 static void
 close_listeners(void)
 {
+	struct listener *l;
 	int i;
 
-	watch_listeners(POLLER_NONE);
 	paused = false;
-	for (i = 0; i < listen_count(); i++)
-		if (listen_at(i)->fd != -1)
-			accept_rest(listen_at(i)->fd);
-	listen_close();
+	for (i = 0; i < listen_count(); i++) {
+		l = listen_at(i);
+		if (l->fd == -1 || l->workers)
+			continue;
+		serve_watch(l->fd, (uint32_t)i, &l->watched, POLLER_NONE);
+		accept_rest(l->fd);
+	}
+	listen_close(false);
+	watch_listeners(POLLER_ACCEPT);
+	worker_pause(false);
 }
 
 /* ---- stopping ---- */
@@ -224,8 +252,7 @@ end_clients(bool all)
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		/* What came in this moment, from a client or as a backend, is
 		   not overlooked. */
-		why = c->state == CONN_REST ? CONN_WAKE :
-		    all && c->state == CONN_QUEUED ? CONN_LATE : 0;
+		why = all && c->state == CONN_QUEUED ? CONN_LATE : CONN_LOOK;
 		serve_client(c, conn_advance(c, why));
 		if (c->state == CONN_FREE)
 			continue;
@@ -384,13 +411,16 @@ become_old(void)
 	int fd;
 
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
-		if (c->left)
+		if (c->left) {
+			c->returned = false;	/* not to be shut down */
 			conn_close(c);
+		}
 	old = true;
 	phase = STOPPING;
 	clear_timers();
 	deadline_clear(TIMER_RUN);
 	listen_forget();
+	worker_forget();
 	super_pid_forget();
 	super_notify_forget();
 	poller_close();
@@ -517,6 +547,42 @@ renew(void)
 
 /* ---- turns ---- */
 
+/* A worker has given a connection back, for its next request. */
+static void
+take_back(uint32_t worker, int fd)
+{
+	bool ends = phase >= STOPPING || count_reached(), left;
+	struct sock_addr peer;
+	struct conn c;
+
+	left = sock_reclaim(fd, &peer) == -1;
+	if (left && errno == ENOTCONN) {
+		close(fd);		/* by itself */
+		return;
+	}
+	if (left || !listen_knows(fd, &peer)) {
+		worker_end(worker, "has given back what is no client of ours");
+		sock_close(fd);
+		return;
+	}
+	conn_start(&c, fd, &peer, true, NULL);
+	serve_client(&c, conn_advance(&c, ends ? CONN_LATE : 0));
+}
+
+static void
+take_worker(uint32_t i)
+{
+	enum worker_said said = WORKER_MORE;
+	int client, reads;
+
+	for (reads = 0; said == WORKER_MORE && reads < READS; reads++) {
+		said = worker_read(i, &client);
+		backend_asked(worker_queue(i));
+		if (client != -1)
+			take_back(i, client);
+	}
+}
+
 static void
 take_event(const struct poller_event *event)
 {
@@ -530,6 +596,8 @@ take_event(const struct poller_event *event)
 		c = slot_at(event->id - SERVE_CLIENTS);
 		if (!slot_is_new(c))
 			serve_client(c, conn_advance(c, why));
+	} else if (event->id >= SERVE_WORKERS) {
+		take_worker(event->id - SERVE_WORKERS);
 	} else if (event->id == SERVE_SIGNALS) {
 		take_signals();
 	} else if (event->id == SERVE_PARENT) {
@@ -540,8 +608,9 @@ take_event(const struct poller_event *event)
 		}
 	} else {
 		l = listen_at((int)event->id);
-		if (l->watched != POLLER_NONE &&
-		    accept_clients(l->fd) == -1)
+		if (l->watched != POLLER_NONE && (l->workers ?
+		    accept_workers((int)event->id) :
+		    accept_clients(l->fd)) == -1)
 			pause_accepting(l);
 	}
 }
@@ -558,6 +627,22 @@ ready(void)
 	super_notify("READY=1");
 }
 
+/* Descriptors may be free again: a worker's client would be lost without. */
+static void
+end_pause(void)
+{
+	int fd = sock_stream();
+
+	if (fd == -1) {
+		deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
+		return;
+	}
+	close(fd);
+	paused = false;
+	watch_listeners(POLLER_ACCEPT);
+	worker_pause(false);
+}
+
 /* A timer of the loop. */
 static void
 take_own_timer(uint32_t id)
@@ -567,8 +652,7 @@ take_own_timer(uint32_t id)
 
 	switch (id) {
 	case TIMER_PAUSE:
-		paused = false;
-		watch_listeners(POLLER_ACCEPT);
+		end_pause();
 		break;
 	case TIMER_STOP:
 		if (old)
@@ -658,14 +742,42 @@ turn(void)
 
 /* ---- start ---- */
 
+/* Those that the program before has left. */
+static void
+take_workers(void)
+{
+	const struct config_listen *l;
+	struct renew_worker left;
+	int fd, i;
+
+	while ((fd = renew_worker(&left)) != -1) {
+		for (i = 0; i < listen_count(); i++)
+			if (listen_at(i)->fd == left.listener &&
+			    listen_at(i)->workers)
+				break;
+		if (i == listen_count()) {
+			shutdown(fd, SHUT_RDWR);
+			close(fd);
+			continue;
+		}
+		l = &config->listen[i];
+		worker_add(fd, l->queue, &l->addr, l->peer, left.promises,
+		    left.most);
+	}
+}
+
 bool
 loop_open(struct config *c, uint32_t last_id)
 {
 	unsigned int limit = proc_raise_nofile();
-	uint32_t max = c->max_connections, room;
+	uint32_t max = c->max_connections, room, workers = 0;
 
 	config = c;
-	room = limit > RESERVE + 2 ? (limit - RESERVE) / 2 : 1;
+	if (c->has_workers)
+		workers = limit / WORKERS_SHARE < WORKER_TABLE ?
+		    limit / WORKERS_SHARE : WORKER_TABLE;
+	room = RESERVE + workers;
+	room = limit > room + 2 ? (limit - room) / 2 : 1;
 	if (max == 0)
 		max = room < 10000 ? room : 10000;
 	if (max > room) {
@@ -673,7 +785,8 @@ loop_open(struct config *c, uint32_t last_id)
 		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
 		max = room;
 	}
-	if (!conn_open(c, max, TIMER_CONN, last_id, POLLER_EDGES)) {
+	if (!worker_open(workers, SERVE_WORKERS) ||
+	    !conn_open(c, max, TIMER_CONN, last_id, POLLER_EDGES)) {
 		log_error("out of memory");
 		return false;
 	}
@@ -693,6 +806,7 @@ loop_open(struct config *c, uint32_t last_id)
 void
 loop_close(void)
 {
+	worker_release();
 	poller_close();
 	conn_release();
 	deadline_close();
@@ -720,10 +834,11 @@ loop_run(const struct loop_plan *p)
 	/* The clients, and the queues, that were left to us: who is told that
 	   we are ready finds nothing of the program before. */
 	backend_set_ready(plan.command == NULL);
+	take_workers();
 	while ((fd = renew_client(&left)) != -1) {
 		if (sock_peer(fd, &peer) == -1)
 			memset(&peer, 0, sizeof(peer));
-		conn_start(&c, fd, &peer, &left);
+		conn_start(&c, fd, &peer, left.returned, &left);
 		serve_client(&c, conn_advance(&c, 0));
 	}
 	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)

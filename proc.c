@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -299,6 +300,27 @@ void
 proc_hold_signals(bool on)
 {
 	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &changed, NULL);
+}
+
+#define CHUNK	256
+
+unsigned int
+proc_count_fds(unsigned int n)
+{
+	struct pollfd p[CHUNK];
+	unsigned int at, i, open = 0;
+	bool polled;
+
+	for (at = 0; at < n; at += CHUNK) {
+		for (i = 0; i < CHUNK; i++)
+			p[i] = (struct pollfd){ .fd = (int)(at + i) };
+		/* poll(2) takes no more than RLIMIT_NOFILE. */
+		polled = poll(p, CHUNK, 0) != -1;
+		for (i = 0; i < CHUNK && at + i < n; i++)
+			open += polled ? !(p[i].revents & POLLNVAL) :
+			    fcntl(p[i].fd, F_GETFD) != -1;
+	}
+	return open;
 }
 
 void

@@ -65,6 +65,9 @@ int	proc_signals(const int *list, bool others);
 /* Hold those signals back; with false: let them come. */
 void	proc_hold_signals(bool on);
 
+/* The number of descriptors below n that are open. */
+unsigned int	proc_count_fds(unsigned int n);
+
 /* In a child: as they were before, and none held back. */
 void	proc_default_signals(void);
 

@@ -18,6 +18,7 @@
 #include "slot.h"
 #include "super.h"
 #include "text.h"
+#include "worker.h"
 
 /*
  * The process id that the list is meant for, then its lines: a letter for the
@@ -28,10 +29,15 @@
  *	m FD NAME	the log of messages, a FD NAME the access log
  *	o FD PID	a process that keeps old clients: its end of the pipe
  *	s FD		the supervisor's socket, NOTIFY_SOCKET
+ *	w FD LISTENER PROMISES MOST
+ *			a worker: the listening socket that it has come to, the
+ *			clients that it may still be sent, and the most of them
+ *			that there were
  *	c FD AGE KEPT WAIT ID
  *			a client with an unread head: milliseconds since it was
- *			accepted; 1 if its connection was kept alive; how long
- *			it has waited for a backend, 0: not yet; its id
+ *			accepted, or given back; 1 if a worker has done that;
+ *			how long it has waited for a backend, 0: not yet; its
+ *			id
  *	n COUNT, t MS	what is left of -n and -T
  *	i ID, r COUNT	the last client's id, and how many renewals there were
  */
@@ -40,13 +46,13 @@
 
 /* One variable may have 128 KiB on Linux; clients without room stay here. */
 #define LIST_MAX	((size_t)120 * 1024)
-#define CLIENTS_MAX	((size_t)96 * 1024)	/* of it */
+#define CLIENTS_MAX	((size_t)72 * 1024)	/* of it */
 #define CHILDREN_MAX	8
 #define AGAIN_MS	500	/* to the next look at a configuration */
 
 static char *original;		/* the variable */
 static char *text;		/* the same, taken apart */
-static const char *clients;	/* where the clients' lines go on in it */
+static const char *clients;	/* the next line in it, of workers, clients */
 static struct renew_counts left_counts;
 
 /* One more than there may be, until the next program has taken them over. */
@@ -115,7 +121,7 @@ take_line(const char *line)
 		return true;	/* it is not for a trial */
 	switch (*line) {
 	case 'l':
-		listen_adopt(fd, (enum listen_kind)next_number(&rest));
+		listen_adopt(fd, (int)next_number(&rest));
 		return true;
 	case 'p':
 		super_pid_adopt(fd);
@@ -171,7 +177,7 @@ renew_open(void)
 	log_nonblocking(true);
 	known = *begin == '\n';
 	line = text + (begin - text) + known;
-	while (known && *line != '\0' && *line != 'c') {
+	while (known && *line != '\0' && *line != 'w' && *line != 'c') {
 		end = line + strcspn(line, "\n");
 		known = *end == '\n';
 		*end = '\0';
@@ -185,7 +191,8 @@ renew_open(void)
 	}
 	clients = line;
 	/* Nor may a number be taken for one that we were started with. */
-	for (line = text + (clients - text); *line == 'c'; line = end + 1) {
+	for (line = text + (clients - text); *line == 'w' || *line == 'c';
+	    line = end + 1) {
 		begin = line + 1;
 		sock_cloexec((int)next_number(&begin));
 		end = line + strcspn(line, "\n");
@@ -206,7 +213,7 @@ renew_again(char **argv, int adopted)
 	fcntl(STDIN_FILENO, F_SETFD, 0);	/* it may be a listener */
 	while ((line = strchr(line, '\n')) != NULL) {
 		p = ++line + 1;
-		if (*line == 'c' ||
+		if (*line == 'w' || *line == 'c' ||
 		    (*line != '\0' && strchr(DESCRIPTORS, *line) != NULL))
 			fcntl((int)next_number(&p), F_SETFD, 0);
 	}
@@ -242,6 +249,25 @@ renew_counts(struct renew_counts *counts)
 }
 
 int
+renew_worker(struct renew_worker *w)
+{
+	int fd;
+
+	while (clients != NULL && *clients == 'w') {
+		clients++;
+		fd = (int)next_number(&clients);
+		w->listener = (int)next_number(&clients);
+		w->promises = (uint32_t)next_number(&clients);
+		w->most = (uint32_t)next_number(&clients);
+		clients += strcspn(clients, "\n");
+		clients += *clients == '\n';
+		if (fd > STDERR_FILENO && sock_cloexec(fd) == 0)
+			return fd;
+	}
+	return -1;
+}
+
+int
 renew_client(struct conn_left *c)
 {
 	int fd;
@@ -250,7 +276,7 @@ renew_client(struct conn_left *c)
 		clients++;
 		fd = (int)next_number(&clients);
 		c->age = (uint32_t)next_number(&clients);
-		next_number(&clients);	/* no connection is kept yet */
+		c->returned = next_number(&clients) == 1;
 		c->waited = (uint32_t)next_number(&clients);
 		c->id = (uint32_t)next_number(&clients);
 		clients += strcspn(clients, "\n");
@@ -294,6 +320,7 @@ put(struct list *l, int fd, const char *fmt, ...)
 static void
 put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 {
+	const struct worker *w;
 	const char *name;
 	struct conn *c;
 	uint32_t waited;
@@ -325,6 +352,9 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	for (i = 0; i < nchildren; i++)
 		put(l, for_trial ? -1 : children[i].fd, "o %d %ld\n",
 		    children[i].fd, (long)children[i].pid);
+	for (w = worker_next(NULL); w != NULL; w = worker_next(w))
+		put(l, for_trial ? -1 : w->fd, "w %d %d %" PRIu32 " %" PRIu32
+		    "\n", w->fd, listen_for(w->queue), w->promises, w->most);
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c))
 		c->left = false;
 	/* The same ones each time, however long the rest is by then. */
@@ -333,9 +363,9 @@ put_all(struct list *l, const struct renew_counts *counts, bool for_trial)
 	    c = slot_unread(c)) {
 		c->left = true;
 		waited = !c->waited ? 0 : clock_ms() - c->since;
-		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " 0 %" PRIu32
+		put(l, for_trial ? -1 : c->fd, "c %d %" PRIu32 " %d %" PRIu32
 		    " %" PRIu32 "\n", c->fd, clock_ms() - c->begun,
-		    c->waited && waited == 0 ? 1 : waited, c->id);
+		    c->returned, c->waited && waited == 0 ? 1 : waited, c->id);
 	}
 }
 

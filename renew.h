@@ -51,6 +51,14 @@ void		 renew_close(void);
 /* What was left of the counts, unchanged if nothing was. */
 void		 renew_counts(struct renew_counts *counts);
 
+/* The next worker that was left to us, the caller's, or -1: at first. */
+struct renew_worker {
+	int listener;		/* that it has come to */
+	uint32_t promises;
+	uint32_t most;
+};
+int		 renew_worker(struct renew_worker *left);
+
 /* The next client that was left to us, the caller's, or -1. */
 int		 renew_client(struct conn_left *left);
 

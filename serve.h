@@ -8,16 +8,18 @@
 #include "config.h"
 #include "conn.h"
 #include "poller.h"
+#include "worker.h"
 
 /*
  * What conn wants becomes calls of the poller.
  */
 
-/* Names for the poller: listeners, these, then the slots. */
+/* Names for the poller: listeners, these, workers, then the slots. */
 enum {
-	SERVE_SIGNALS = CONFIG_LISTENERS,
+	SERVE_SIGNALS = CONFIG_LISTENERS + CONFIG_WORKERS,
 	SERVE_PARENT,		/* the pipe of an old process */
-	SERVE_CLIENTS
+	SERVE_WORKERS,
+	SERVE_CLIENTS = SERVE_WORKERS + WORKER_TABLE
 };
 
 /*

@@ -225,7 +225,7 @@ slot_census(uint32_t *head, uint32_t *backend, uint32_t *client, bool *page)
 	*page = false;
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		if (c->state == CONN_HEAD || c->state == CONN_REST)
-			++*head;
+			*head += c->list == LIST_HEAD;
 		else if (c->state == CONN_QUEUED)
 			++*backend;
 		else

@@ -14,9 +14,11 @@
  * taken at the start.
  */
 
-/* The lists: of all heads, of all that linger, then one for each backend. */
+/* The lists: of all heads, of all whose connection is kept alive until their
+   next one, of all that linger, then one for each backend. */
 enum {
 	LIST_HEAD,
+	LIST_KEPT,
 	LIST_LINGER,
 	LIST_BACKENDS
 };
@@ -33,7 +35,7 @@ enum conn_state {
 
 struct conn {
 	int fd;			/* -1: free, or handed off */
-	int backend;		/* connected to it; or -1 */
+	int backend;		/* backend_connect()'s; or -1 */
 	uint32_t next;		/* in a list, or of the free slots */
 	uint32_t prev;
 	uint32_t begun;		/* clock_ms() when it was accepted */
@@ -71,6 +73,7 @@ struct conn {
 	unsigned int arrived : 1;	/* REST: something did */
 	unsigned int waited : 1;	/* since is set */
 	unsigned int reset : 1;		/* close it with a reset */
+	unsigned int returned : 1;	/* by a worker, which may have a copy */
 	unsigned int left : 1;		/* to the next program */
 };
 
@@ -133,8 +136,8 @@ uint32_t	 slot_queues(void);
 uint32_t	 slot_list_id(uint32_t list);
 bool		 slot_of_id(uint32_t id, uint32_t *index);
 
-/* How many clients wait for their head, for a backend, or to take something;
-   and whether one of them reads the status page. */
+/* How many clients wait for their head (but for those of LIST_KEPT), for a
+   backend, or to take something; and whether one reads the status page. */
 void		 slot_census(uint32_t *head, uint32_t *backend,
 		    uint32_t *client, bool *page);
 

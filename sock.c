@@ -13,6 +13,12 @@
 #include "sock.h"
 #include "text.h"
 
+/* Linux 5.14's, which C libraries do not all have yet. */
+#if defined(__linux__) && !defined(SO_NETNS_COOKIE) && \
+    !defined(__sparc__) && !defined(__hppa__)
+#define SO_NETNS_COOKIE	71
+#endif
+
 int
 sock_cloexec(int fd)
 {
@@ -112,6 +118,64 @@ sock_peer(int fd, struct sock_addr *addr)
 	return getpeername(fd, &addr->u.sa, &addr->len);
 }
 
+static void
+set_int(int fd, int level, int option, int value)
+{
+	setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+int
+sock_reclaim(int fd, struct sock_addr *peer)
+{
+	const struct linger no_linger = { 0, 0 };
+	const struct timeval no_time = { 0, 0 };
+	int type = 0;
+	socklen_t len = sizeof(type);
+	bool left = sock_peer(fd, peer) == -1;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 ||
+	    type != SOCK_STREAM || (left && sock_listens(fd))) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (left) {		/* the BSDs know other words for it */
+		errno = ENOTCONN;
+		return -1;
+	}
+	fcntl(fd, F_SETFL, 0);	/* O_NONBLOCK and O_ASYNC */
+	set_int(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+#ifdef SO_PEEK_OFF
+	set_int(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
+#endif
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &no_time, sizeof(no_time));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &no_time, sizeof(no_time));
+	if (peer->u.sa.sa_family == AF_UNIX)
+		return 0;
+#if defined(TCP_CORK)
+	set_int(fd, IPPROTO_TCP, TCP_CORK, 0);
+#elif defined(TCP_NOPUSH)
+	set_int(fd, IPPROTO_TCP, TCP_NOPUSH, 0);
+#endif
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return 0;
+}
+
+uint64_t
+sock_network(int fd)
+{
+	uint64_t number = 0;
+#ifdef SO_NETNS_COOKIE
+	socklen_t len = sizeof(number);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &number, &len) == -1)
+		return 0;
+#else
+	(void)fd;
+#endif
+	return number;
+}
+
 void
 sock_close(int fd)
 {
@@ -134,27 +198,6 @@ sock_reset(int fd)
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 	close(fd);
-}
-
-#define CHUNK	256
-
-unsigned int
-sock_count(unsigned int n)
-{
-	struct pollfd p[CHUNK];
-	unsigned int at, i, open = 0;
-	bool polled;
-
-	for (at = 0; at < n; at += CHUNK) {
-		for (i = 0; i < CHUNK; i++)
-			p[i] = (struct pollfd){ .fd = (int)(at + i) };
-		/* poll(2) takes no more than RLIMIT_NOFILE. */
-		polled = poll(p, CHUNK, 0) != -1;
-		for (i = 0; i < CHUNK && at + i < n; i++)
-			open += polled ? !(p[i].revents & POLLNVAL) :
-			    fcntl(p[i].fd, F_GETFD) != -1;
-	}
-	return open;
 }
 
 bool

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>
@@ -146,6 +147,17 @@ int		 sock_name(int fd, struct sock_addr *addr);
 int		 sock_peer(int fd, struct sock_addr *addr);
 
 /*
+ * Make a connection that another process has had like one of sock_accept(),
+ * whatever was set at it, and find its address.  0, or -1 with errno: ENOTCONN
+ * if it is not connected any more; EINVAL, it is no stream socket, or listens.
+ */
+int		 sock_reclaim(int fd, struct sock_addr *peer);
+
+/* The network that a socket is in (Linux's namespaces), as a number; 0 if that
+   is not known. */
+uint64_t	 sock_network(int fd);
+
+/*
  * A non-blocking connection to addr, perhaps still being made.  Returns the
  * descriptor, or -1 with errno.
  */
@@ -166,9 +178,6 @@ void		 sock_close(int fd);
 
 /* Close fd so that the other side sees a reset and no end. */
 void		 sock_reset(int fd);
-
-/* The number of descriptors below n that are open. */
-unsigned int	 sock_count(unsigned int n);
 
 /* Set or clear O_NONBLOCK, set FD_CLOEXEC.  0, or -1 with errno. */
 int		 sock_nonblock(int fd, bool on);

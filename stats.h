@@ -6,10 +6,11 @@
 
 /*
  * What has happened since the start.  Counters only go up.  A client that is
- * accepted becomes one of passed, answered, resets and gone.
+ * accepted, or returned, becomes one of passed, answered, resets and gone.
  */
 struct stats {
 	uint64_t accepted;	/* connections taken from a listener */
+	uint64_t returned;	/* given back by a worker */
 	uint64_t passed;	/* handed off to a backend */
 	uint64_t resets;	/* failed after a byte of the head was out */
 	uint64_t gone;		/* went away, or were silent till the end */

@@ -10,6 +10,7 @@
 #include "stats.h"
 #include "status.h"
 #include "text.h"
+#include "worker.h"
 
 #define AGE_MS		1000
 #define HEAD_MAX	1024	/* of the response head */
@@ -67,6 +68,8 @@ add_numbers(struct text *t, const struct status_view *v)
 		    clock_start() },
 		{ "fdproxy_accepted_total", "Connections accepted.", "",
 		    s->accepted },
+		{ "fdproxy_returned_total", "Connections given back by "
+		    "workers for their next request.", "", s->returned },
 		{ "fdproxy_reset_total", "Clients reset, since their backend "
 		    "failed after the response head.", "", s->resets },
 		{ "fdproxy_gone_total", "Clients that left, or were closed "
@@ -87,6 +90,8 @@ add_numbers(struct text *t, const struct status_view *v)
 		    s->refused },
 		{ "fdproxy_waiting", "Clients that wait, by for what.",
 		    "{for=\"head\"}", v->waiting_head },
+		{ "fdproxy_waiting", NULL, "{for=\"next\"}",
+		    v->waiting_next },
 		{ "fdproxy_waiting", NULL, "{for=\"backend\"}",
 		    v->waiting_backend },
 		{ "fdproxy_waiting", NULL, "{for=\"client\"}",
@@ -113,16 +118,14 @@ add_numbers(struct text *t, const struct status_view *v)
 		    status, n);
 }
 
-/* A route that another one hides hands nothing off, and may be a double. */
+/* A line of a route's: what is counted, with its path as the label. */
 static void
-add_route(struct text *t, const struct config_target *target)
+add_route(struct text *t, const char *name, const struct config_target *target,
+    uint64_t n)
 {
 	const char *p;
 
-	if (target->hidden || (target->kind != CONFIG_SOCKET &&
-	    target->kind != CONFIG_DIRECTORY))
-		return;
-	add(t, "fdproxy_handoffs_total{route=\"");
+	add(t, "%s{route=\"", name);
 	for (p = target->path; *p != '\0'; p++) {
 		/* As it is read: \xHH is a byte that is not UTF-8, perhaps,
 		   and a backslash is two; each of them is written as two. */
@@ -138,7 +141,43 @@ add_route(struct text *t, const struct config_target *target)
 			t->dst[t->len++] = *p;
 		}
 	}
-	add(t, "\"} %" PRIu64 "\n", target->passed);
+	add(t, "\"} %" PRIu64 "\n", n);
+}
+
+/*
+ * Of each route.  One that another one hides hands nothing off, and may be a
+ * double.
+ */
+static void
+add_routes(struct text *t, const struct config *c)
+{
+	static const struct {
+		const char *name;
+		const char *help;
+	} families[] = {
+		{ "fdproxy_handoffs_total", "Clients handed off, by route." },
+		{ "fdproxy_workers", "Workers that take clients, by route." },
+		{ "fdproxy_promises", "Clients that workers have asked for "
+		    "and not been sent, by route." }
+	};
+	const struct config_target *target;
+	uint32_t i, f, left;
+	uint64_t n;
+
+	for (f = 0; f < (c->has_workers ? 3 : 1); f++) {
+		add_family(t, families[f].name, families[f].help);
+		for (i = 0; i < c->ntargets; i++) {
+			target = &c->targets[i];
+			if (target->hidden || (target->kind != CONFIG_SOCKET &&
+			    target->kind != CONFIG_DIRECTORY) ||
+			    (f > 0 && !target->workers))
+				continue;
+			n = f == 0 ? target->passed :
+			    worker_count(target->queue, &left);
+			add_route(t, families[f].name, target, f == 2 ? left :
+			    n);
+		}
+	}
 }
 
 bool
@@ -148,7 +187,8 @@ status_open(const struct config *c)
 
 	page_size = HEAD_MAX + FIXED_MAX;
 	for (i = 0; i < c->ntargets; i++)
-		page_size += ROUTE_MAX + 5 * strlen(c->targets[i].path);
+		page_size += (c->targets[i].workers ? 3 : 1) *
+		    (ROUTE_MAX + 5 * strlen(c->targets[i].path));
 	page = malloc(page_size);
 	return page != NULL;
 }
@@ -166,7 +206,6 @@ status_snapshot(const struct status_view *v)
 {
 	struct text t = { page + HEAD_MAX, page_size - HEAD_MAX, 0 };
 	char head[HEAD_MAX], fields[FLUSH_FIELDS];
-	uint32_t i;
 
 	if (v->reading && clock_ms() - made < AGE_MS)
 		return number;
@@ -174,10 +213,7 @@ status_snapshot(const struct status_view *v)
 	add(&t, "fdproxy_build_info{version=\"%s\",poller=\"%s\"} 1\n",
 	    VERSION, poller_name());
 	add_numbers(&t, v);
-	add_family(&t, "fdproxy_handoffs_total",
-	    "Clients handed off, by route.");
-	for (i = 0; i < v->config->ntargets; i++)
-		add_route(&t, &v->config->targets[i]);
+	add_routes(&t, v->config);
 	body_len = t.len;
 	head_len = text_format(head, sizeof(head), "HTTP/1.1 200 OK\r\n%s"
 	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
@@ -208,6 +244,7 @@ status_message(uint32_t waiting)
 	log_notice("accepted %" PRIu64 ", passed %" PRIu64 ", answered %"
 	    PRIu64 ", resets %" PRIu64 ", gone %" PRIu64 ", head timeouts %"
 	    PRIu64 ", evicted %" PRIu64 ", retries %" PRIu64 ", pauses %"
-	    PRIu64 ", waiting %u", s->accepted, s->passed, answered, s->resets,
-	    s->gone, s->timeouts, s->evicted, s->retries, s->paused, waiting);
+	    PRIu64 ", returned %" PRIu64 ", waiting %u",
+	    s->accepted, s->passed, answered, s->resets, s->gone, s->timeouts,
+	    s->evicted, s->retries, s->paused, s->returned, waiting);
 }

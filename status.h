@@ -18,6 +18,7 @@
 struct status_view {
 	const struct config *config;
 	uint32_t waiting_head;		/* clients, by what they wait for */
+	uint32_t waiting_next;
 	uint32_t waiting_backend;
 	uint32_t waiting_client;
 	uint32_t max_connections;

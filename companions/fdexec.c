@@ -796,7 +796,7 @@ enough_descriptors(void)
 	unsigned int limit = proc_raise_nofile(), need;
 
 	need = server.children + 2 * SPARE + RESERVE +
-	    sock_count(limit < COUNTED ? limit : COUNTED);
+	    proc_count_fds(limit < COUNTED ? limit : COUNTED);
 	if (limit < need)
 		log_error("%u children need %u descriptors, the limit is %u",
 		    server.children, need, limit);

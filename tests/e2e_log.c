@@ -747,7 +747,7 @@ TEST(counters)
 	    SERVED + 1 + NOWHERE + ABSENT + 6, SERVED + 1,
 	    NOWHERE + ABSENT + 2);
 	world_until_says(buf, 1);
-	world_until_says(", pauses 0, waiting 2\n", 1);
+	world_until_says(", pauses 0, returned 0, waiting 2\n", 1);
 	abandon(half);
 	abandon(queued);
 	world_expect("");

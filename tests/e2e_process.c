@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -221,7 +222,7 @@ TEST(graceful_stop)
  */
 TEST(resting_at_the_end)
 {
-	int listener = backend_listen("s", 4), client, i;
+	int listener = backend_listen("s", 4), client, i, unsent = 1;
 	long sleeps, end = now_ms() + WORLD_PATIENCE;
 
 	world_proxy("-r", "/app=s,flusher=none", NULL);
@@ -235,6 +236,8 @@ TEST(resting_at_the_end)
 	}
 	world_signal(SIGSTOP);
 	send_text(client, "\r\n\r\n");
+	while (unsent > 0 && ioctl(client, TIOCOUTQ, &unsent) == 0)
+		ck_assert_int_lt(now_ms(), end);
 	world_signal(SIGTERM);
 	world_signal(SIGINT);
 	world_signal(SIGCONT);

@@ -495,12 +495,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (server.slot == NULL)
 		begin();
-	before = sock_count(FDS_MAX);
+	before = proc_count_fds(FDS_MAX);
 	input = data;
 	left = size;
 	while (left > 0)
 		operate();
 	end_all();
-	MUST(sock_count(FDS_MAX) == before);
+	MUST(proc_count_fds(FDS_MAX) == before);
 	return 0;
 }

@@ -153,6 +153,11 @@ static const char *const goods[] = {
 	"StopSignal 1",
 	"StopSignal 31",
 	"GracefulShutdownTimeout 30",
+	"KeepAliveTimeout 0",
+	"KeepAliveTimeout 15",
+	"ProxyPass / workers:///run/w mode=0600 owner=root group=root wait=1s",
+	"ProxyPass / workers://w\nProxyPass /b workers://w flusher=none",
+	"ProxyPass / :workers",
 	"Group staff",
 	"Include main.conf",
 	"LimitRequestFieldSize 16",
@@ -283,11 +288,14 @@ static const char *const goods[] = {
 	"and group= can follow, near \"" near "\""
 #define MODE(near)	"Listen: mode= must be an octal number up to 777, " \
 	"near \"" near "\""
-#define TARGET(near)	"ProxyPass: the target must be fd://PATH, :child, " \
-	"status:, ready: or !, near \"" near "\""
+#define TARGET(near)	"ProxyPass: the target must be fd://PATH, " \
+	"workers://PATH, :child, :workers, status:, ready: or !, near \"" \
+	near "\""
 #define ADDRESS(near)	"ProxyPass: a backend has a unix socket, and no " \
 	"address: run the server by fdaccept -p PORT=SOCKET, and name SOCKET " \
 	"here, near \"" near "\""
+#define WORKERS	"ProxyPass: mode=, owner= and group= are for the first " \
+	"route to a file that workers connect to"
 #define SIGNALS(near)	"StopSignal: one of TERM, INT, QUIT, HUP, USR1, " \
 	"USR2, WINCH, KILL, or a number from 1 to 31, near \"" near "\""
 #define DATE(near)	"Date: on, off, or a date as in \"Thu, 01 Jan 1970 " \
@@ -386,6 +394,18 @@ static const struct {
 	    "not started, near \"|/bin/rotate x\"" },
 	{ "ErrorLog", "ErrorLog: too few arguments" },
 	{ "ErrorLog a b", "ErrorLog: too many arguments, near \"b\"" },
+	{ "KeepAliveTimeout x", TIME("KeepAliveTimeout", "x") },
+	{ "ProxyPass / workers:///run/x/", "ProxyPass: workers come to one "
+	    "socket, not to a folder, near \"/run/x/\"" },
+	{ "ProxyPass / fd:///run/x mode=0600", WORKERS },
+	{ "ProxyPass / :workers owner=root", WORKERS },
+	{ "ProxyPass / workers:///x mode=8", "ProxyPass: mode= must be an "
+	    "octal number up to 777, near \"mode=8\"" },
+	{ "ProxyPass / workers:///x owner=", "owner: a name expected" },
+#ifdef __linux__
+	{ "ProxyPass / workers://@x", "ProxyPass: an abstract name has no "
+	    "mode, so anybody could be a worker: give peer=USER" },
+#endif
 	{ "GracefulShutdownTimeout x", TIME("GracefulShutdownTimeout", "x") },
 	{ "Group", "Group: too few arguments" },
 	{ "Group a b", "Group: too many arguments, near \"b\"" },
@@ -1221,6 +1241,52 @@ TEST(too_many_listeners)
 	ck_assert_int_eq(config->listeners, CONFIG_LISTENERS);
 }
 
+/* Sockets for workers stand behind those for clients, and are one for all
+   routes that name them. */
+TEST(workers)
+{
+	const struct config_listen *l;
+	const struct config_target *t;
+
+	read_text("Listen 0\n"
+	    "ProxyPass /a workers:///w owner=o group=g mode=0600 peer=7\n"
+	    "ProxyPass /b fd:///t\n"
+	    "ProxyPass /c workers:///w peer=7 flusher=none\n"
+	    "ProxyPass /d :workers\nProxyPass /e workers:///v\n");
+	ck_assert(config_finish(config));
+	t = config->targets;
+	ck_assert(config->has_workers && config->channel && !config->child);
+	ck_assert(t[0].workers && !t[1].workers && t[2].workers &&
+	    t[3].workers && t[3].child);
+	ck_assert_uint_eq(t[0].queue, t[2].queue);
+	ck_assert_uint_eq(config->nqueues, 4);
+	ck_assert_int_eq(config->listeners, 4);	/* [::] and 0.0.0.0 first */
+	l = &config->listen[2];
+	ck_assert(!config->listen[1].workers && l->workers);
+	ck_assert_str_eq(l->addr.u.un.sun_path, "/w");
+	ck_assert_str_eq(l->owner, "o");
+	ck_assert_str_eq(l->group, "g");
+	ck_assert_int_eq(l->mode, 0600);
+	ck_assert_uint_eq(l->queue, t[0].queue);
+	ck_assert_uint_eq(l->peer, 7);
+	l++;
+	ck_assert_str_eq(l->addr.u.un.sun_path, "/v");
+	ck_assert_int_eq(l->mode, 0660);
+	ck_assert_uint_eq(l->queue, t[4].queue);
+	ck_assert_uint_eq(l->peer, FDPASS_ANYBODY);
+	renew();
+
+	read_text("Listen 0\nProxyPass /a workers:///w\n"
+	    "ProxyPass /b workers:///w group=g\n");
+	ck_assert_str_eq(reported, "t:3: " WORKERS "\n");
+	renew();
+	read_text("Listen 0\nProxyPass /a workers:///w\n"
+	    "ProxyPass /b fd:///w\n");
+	ck_assert(!config_finish(config));
+	ck_assert_str_eq(reported, "t:3: ProxyPass: routes to one socket must "
+	    "have the same scheme\n");
+}
+
 /* Who listens on a socket is the same for all that it is for. */
 TEST(peers)
 {
@@ -1926,8 +1992,12 @@ TEST(options)
 		{ config_route, "/a=ready", "-r: ProxyPass: it ends in a "
 		    "colon; a socket of that name is ./NAME, near "
 		    "\"ready\"\n" },
-		{ config_route, "/a=child", "-r: ProxyPass: it is :child; a "
-		    "socket of that name is ./child, near \"child\"\n" },
+		{ config_route, "/a=child", "-r: ProxyPass: it begins "
+		    "with a colon; a socket of that name is ./NAME, near "
+		    "\"child\"\n" },
+		{ config_route, "/a=workers", "-r: ProxyPass: it begins "
+		    "with a colon; a socket of that name is ./NAME, near "
+		    "\"workers\"\n" },
 		{ config_route, "/a=stats:", "-r: ProxyPass: no such target is "
 		    "known; a socket of that name is ./NAME, near "
 		    "\"stats:\"\n" },
@@ -2207,6 +2277,7 @@ static const struct test tests[] = {
 	ONCE(quoting),
 	ONCE(long_lines),
 	ONCE(too_many_listeners),
+	ONCE(workers),
 	ONCE(peers),
 	ONCE(refused_parameters),
 	ONCE(targets),

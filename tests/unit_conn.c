@@ -181,7 +181,7 @@ start(int pair[2], const char *text, enum conn_want *want)
 	if (*text != '\0')
 		ck_assert(send(pair[0], text, strlen(text), 0) ==
 		    (ssize_t)strlen(text));
-	conn_start(&on_stack, pair[1], &nobody, NULL);
+	conn_start(&on_stack, pair[1], &nobody, false, NULL);
 	*want = conn_advance(&on_stack, 0);
 	return &on_stack;
 }
@@ -567,7 +567,7 @@ TEST(reply_waits)
 	connect_pair(pair);
 	say(pair[0], GET("/no"));
 	stuff(pair[1]);
-	conn_start(&on_stack, pair[1], &nobody, NULL);
+	conn_start(&on_stack, pair[1], &nobody, false, NULL);
 	ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_WRITE);
 	ck_assert_int_eq(on_stack.state, CONN_REPLY);
 	c = keep(&on_stack);
@@ -767,13 +767,13 @@ TEST(queue_is_no_verdict)
 /* A client that another program has left has waited already. */
 TEST(left_to_us)
 {
-	struct conn_left left = { 30000, _i == 0 ? 30000 : 0, 7 };
+	struct conn_left left = { 30000, _i == 0 ? 30000 : 0, 7, false };
 	struct conn *c;
 	int pair[2];
 
 	connect_pair(pair);
 	say(pair[0], _i == 0 ? GET("/wait") : "GET /s");
-	conn_start(&on_stack, pair[1], &nobody, &left);
+	conn_start(&on_stack, pair[1], &nobody, false, &left);
 	log_use(LOG_MESSAGES, NULL, -1);
 	if (_i == 0) {
 		ck_assert_int_eq(conn_advance(&on_stack, 0), CONN_READ);

@@ -38,7 +38,7 @@ teardown(void)
 {
 	int i;
 
-	listen_close();
+	listen_close(true);
 	/* Whatever was open is forgotten with an empty configuration. */
 	for (i = 0; i < nconfigs; i++)
 		config_free(configs[i]);
@@ -123,7 +123,7 @@ TEST(addresses)
 	ck_assert_int_eq(listen_kind(0), LISTEN_ANY_PORT);
 	ck_assert_int_eq(listen_kind(1), LISTEN_PLAIN);
 	ck_assert_int_eq(listen_number(0), -1);
-	listen_close();
+	listen_close(true);
 	ck_assert(!is_there("u"));
 }
 
@@ -163,7 +163,7 @@ TEST(lenient)
 	    "Listen unix:%s/a\n" ROUTE), LISTEN_LENIENT));
 	ck_assert_int_eq(listen_at(0)->fd, -1);
 	ck_assert(answers(1));
-	listen_close();
+	listen_close(true);
 	ck_assert(!listen_open(read_config("Listen unix:%s/no/folder\n"
 	    ROUTE), LISTEN_LENIENT));
 }
@@ -186,7 +186,7 @@ TEST(files_of_others)
 	ck_assert(unlink(text) == 0);
 	ck_assert_int_eq(listen_kind(0), LISTEN_NO_FILE);
 	close(open(text, O_CREAT | O_WRONLY, 0600));
-	listen_close();
+	listen_close(true);
 	ck_assert(is_there("a"));
 	ck_assert(!listen_open(read_config("Listen unix:%s/a\n" ROUTE),
 	    LISTEN_STRICT));
@@ -230,7 +230,7 @@ TEST(inherited)
 	ck_assert_int_eq(listen_number(0), fd);
 	ck_assert(answers(0));
 	ck_assert(fcntl(listen_at(0)->fd, F_GETFD) & FD_CLOEXEC);
-	listen_close();
+	listen_close(true);
 	ck_assert(is_there("a"));
 	unlink(text);
 }
@@ -329,7 +329,7 @@ TEST(left_replaced)
 	ck_assert_int_eq(fstat(other, &st), 0);
 	ck_assert_int_eq(st.st_mode & 0777, 0600);
 	close(other);
-	listen_close();
+	listen_close(true);
 	ck_assert(is_there("a"));
 	unlink(text);
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "proc.h"
 #include "sock.h"
 #include "unit.h"
 
@@ -876,24 +877,25 @@ TEST(counted)
 	int i;
 
 	for (n = 0; n <= FDS_MAX; n++)
-		ck_assert_uint_eq(sock_count(n), unit_count_open(n));
+		ck_assert_uint_eq(proc_count_fds(n), unit_count_open(n));
 	for (i = 0; i < COUNT(at); i++) {
 		if (at[i] >= sysconf(_SC_OPEN_MAX) ||
 		    fcntl(at[i], F_GETFD) != -1)
 			continue;
 		ck_assert_int_eq(dup2(STDOUT_FILENO, at[i]), at[i]);
 		for (n = 0; n <= FDS_MAX; n++)
-			ck_assert_uint_eq(sock_count(n), unit_count_open(n));
+			ck_assert_uint_eq(proc_count_fds(n),
+			    unit_count_open(n));
 		close(at[i]);
 	}
 	/* More than there can be; what is not open costs nothing. */
-	ck_assert_uint_eq(sock_count(100000), unit_count_open(100000));
+	ck_assert_uint_eq(proc_count_fds(100000), unit_count_open(100000));
 	/* Where poll(2) takes fewer at a time than are asked about. */
 	ck_assert(getrlimit(RLIMIT_NOFILE, &saved) == 0);
 	limit = saved;
 	limit.rlim_cur = 24;
 	ck_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-	n = sock_count(300);
+	n = proc_count_fds(300);
 	ck_assert(setrlimit(RLIMIT_NOFILE, &saved) == 0);
 	ck_assert_uint_eq(n, unit_count_open(300));
 }

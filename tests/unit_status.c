@@ -348,6 +348,7 @@ TEST(families)
 {
 	static const char *const all[] = { "fdproxy_build_info",
 	    "process_start_time_seconds", "fdproxy_accepted_total",
+	    "fdproxy_returned_total",
 	    "fdproxy_reset_total", "fdproxy_gone_total",
 	    "fdproxy_head_timeouts_total", "fdproxy_evicted_total",
 	    "fdproxy_backend_retries_total", "fdproxy_accept_pauses_total",
