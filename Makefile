@@ -85,7 +85,8 @@ demo: all
 install: all
 	mkdir -p "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)" \
 		"$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(MANDIR)/man1" \
-		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
+		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" \
+		"$(DESTDIR)$(MANDIR)/man8"
 	put() { \
 		mode=$$1 dir="$(DESTDIR)$$2"; \
 		shift 2; \
@@ -102,12 +103,14 @@ install: all
 		put 644 "$(MANDIR)/man1" man/$$command.1; \
 	done; \
 	put 644 "$(MANDIR)/man5" man/fdproxy.conf.5; \
+	put 644 "$(MANDIR)/man7" man/fdproxy-protocol.7; \
 	put 644 "$(MANDIR)/man8" man/fdproxy.8
 
 uninstall:
 	rm -f "$(DESTDIR)$(SBINDIR)/fdproxy" \
 		"$(DESTDIR)$(LIBDIR)/libfdaccept.so" \
 		"$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5" \
+		"$(DESTDIR)$(MANDIR)/man7/fdproxy-protocol.7" \
 		"$(DESTDIR)$(MANDIR)/man8/fdproxy.8"
 	for command in $(COMMANDS); do \
 		rm -f "$(DESTDIR)$(BINDIR)/$$command" \
@@ -326,7 +329,7 @@ depcheck: all $(LIBRARY_OBJ)
 		companions/fdaccept_run
 
 lint:
-	mandoc -T lint -W warning man/*.[158]
+	mandoc -T lint -W warning man/*.[1578]
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) \
