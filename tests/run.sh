@@ -90,6 +90,11 @@ for fuzz in http_parse route config fdaccept_head fdexec; do
 	start replay_$fuzz build/replay_$fuzz tests/corpus/$fuzz
 done
 start synopsis sh tests/synopsis.sh
+if command -v curl >/dev/null; then
+	start protocol sh tests/protocol.sh
+else
+	echo "(no curl: protocol.sh is left out)"
+fi
 
 passed=0
 failed=0
