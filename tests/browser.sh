@@ -3,9 +3,10 @@
 #
 # Two unmodified servers, with their defaults, behind /one and /two of one
 # fdproxy, in Chromium: no request is answered by the wrong one.  Then one
-# server behind all routes, which keeps connections (fdaccept -k).  Needs
-# /usr/bin/chromium, Node with playwright-core (where NODE_PATH says), gunicorn,
-# uvicorn and waitress.
+# server behind all routes, which keeps connections (fdaccept -k); and the
+# example workers, which keep them and have routes.  Needs /usr/bin/chromium,
+# Node with playwright-core (where NODE_PATH says), gunicorn, uvicorn, waitress,
+# Go and curl.
 #
 #	browser.sh [rounds]
 set -eu
@@ -86,7 +87,7 @@ const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIC' +
   'RAEAOw==', 'base64');
 const images = [0, 1, 2, 3].map((i) => `<img src="/one/i${i}.gif">` +
   `<img src="/two/i${i}.gif">`).join('');
-require('http').createServer((req, res) => {
+module.exports = (req, res) => {
   let length = 0;
   req.on('data', (part) => { length += part.length; });
   req.on('end', () => {
@@ -98,7 +99,57 @@ require('http').createServer((req, res) => {
         `<a id=other href="/${other}/page">${other}</a>`);
     } else res.end(`${name} ${length}`);
   });
-}).listen(3000);
+};
+if (require.main === module)
+  require('http').createServer(module.exports).listen(3000);
+S
+cat >worker.py <<'S'
+import app, worker_http
+
+def respond(name, method, target, address, body):
+    kind, text = app.answer(target, len(body))
+    return {'Content-Type': kind, 'X-Program': app.NAME}, text
+
+worker_http.respond = respond
+worker_http.main()
+S
+cat >page.go <<'S'
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+)
+
+func init() {
+	name := os.Getenv("NAME")
+	other := map[string]string{"one": "two", "two": "one"}[name]
+	gif, _ := base64.StdEncoding.DecodeString(
+		"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+	page := "<!doctype html><link rel=icon href=data:,>"
+	for i := 0; i < 8; i++ {
+		page += fmt.Sprintf("<img src=/%s/i%d.gif>",
+			[]string{"one", "two"}[i%2], i/2)
+	}
+	page += fmt.Sprintf("<a id=other href=/%s/page>%[1]s</a>", other)
+	handler = http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		length, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Program", name)
+		switch {
+		case strings.HasSuffix(r.URL.Path, ".gif"):
+			w.Write(gif)
+		case strings.HasSuffix(r.URL.Path, "/page"):
+			io.WriteString(w, page)
+		default:
+			fmt.Fprintf(w, "%s %d", name, length)
+		}
+	})
+}
 S
 
 # launch SOCKET NAME COMMAND ...
@@ -167,3 +218,39 @@ given=$(wc -l <access)
 test $given -lt $((said / 2)) ||
     die "$name: $given connections for $said requests"
 echo "ok    $name: $given connections for $said requests"
+kill $proxy
+unset ALONE
+
+# worker SOCKET NAME PROGRAM: one of the examples, with the pages above
+worker() {
+	case $3 in
+	http.server)
+		PYTHONPATH=$top/examples launch $1 $2 /usr/bin/python3 \
+		    worker.py $1 ;;
+	Node)
+		launch $1 $2 node --no-deprecation -e "require(
+		    '$top/examples/worker.js')(process.argv[1],
+		    require('./app.js'))" $1 ;;
+	Go)
+		launch $1 $2 ./go.worker $1 ;;
+	esac
+}
+# count NAME: a counter of fdproxy's
+count() { curl -sS $url/status | sed -n "s/^fdproxy_$1_total //p"; }
+
+cp "$top/examples/worker.go" .
+GO111MODULE=off go build -o go.worker worker.go page.go
+for pair in "http.server Node" "Node Go" "Go http.server"; do
+	one=${pair% *} two=${pair#* }
+	name="$one and $two, as workers"
+	proxy -r /status=status: -r /one/admin=! \
+	    -r "/one=workers:one-$one,$raw" -r "/two=workers:two-$two,$raw"
+	worker "one-$one" one "$one"
+	worker "two-$two" two "$two"
+	said=$(browser $url $rounds)
+	returned=$(count returned)
+	share=$((100 * returned / (returned + $(count accepted))))
+	test $share -ge 80 || die "$name: $share % of requests on kept ones"
+	echo "ok    $name: $said wrong, $share % on kept connections"
+	kill $proxy
+done
