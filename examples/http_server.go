@@ -57,7 +57,12 @@ func receive(conn *net.UnixConn) (net.Conn, error) {
 	}
 	file := os.NewFile(uintptr(fds[0]), "client")
 	defer file.Close() // FileConn makes its own copy, close-on-exec
-	return net.FileConn(file)
+	client, err := net.FileConn(file)
+	if err == nil && client.RemoteAddr() == nil { // net/http would panic
+		client.Close()
+		return nil, errors.New("it has left")
+	}
+	return client, err
 }
 
 func main() {

@@ -686,6 +686,22 @@ for name in starman stdlib nginx-unix nginx-port; do
 	    "(after $took)"
 done
 
+# ---- Go's example, and a client that is reset before it comes ----
+
+if running go; then
+	"$top/fdfault" reset@1 go.fault go >go.fault.err 2>&1 &
+	pids="$pids $!"
+	printf 'ProxyPass / fd://go.fault flusher=none wait=20s\n' >go.conf
+	"$top/fdproxy" -1 -l 127.0.0.1:0 -f go.conf >port.go 2>go.fdproxy.err &
+	pids="$pids $!"
+	until [ -s port.go ]; do
+		kill -0 $! || die "fdproxy: $(cat go.fdproxy.err)"
+	done
+	! fetch http://$(cat port.go)/ 2>/dev/null || die "go: no reset"
+	fetch -f -o a http://$(cat port.go)/ || die "go: $(cat go.err)"
+	echo "ok    go: behind a client that was reset before it came"
+fi
+
 # ---- plain loops around accept, which end at any error of it ----
 
 # (That a client has left is an error of reading or writing, on any system.)
