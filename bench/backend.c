@@ -1,7 +1,7 @@
 /* See LICENSE for copyright and license details. */
 
 /*
- * The backend of the benchmark: one event loop, one body, four ways in.
+ * The backend of the benchmark: one event loop, one body, five ways in.
  *
  *	backend DIR
  *
@@ -10,8 +10,11 @@
  * DIR/http is HTTP for those that relay, keep-alive if they ask for it.
  * A port of 127.0.0.1, printed, is the same for those that come directly.
  *
- * Each line on standard input is the size of the body from then on, and is
- * answered with itself.  The end of standard input is the end.
+ * Each line on standard input is the size of the body from then on, or the path
+ * of a socket where it is a worker from then on, and is answered with itself.
+ * What a worker does is the end of its path: .flush and .none, as above; .back
+ * gives each connection back behind its answer; .keep keeps it as long as its
+ * requests are for /keep.  The end of standard input is the end.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -31,6 +34,8 @@
 
 #define CHUNK	(1024 * 1024)
 #define FD_MAX	65536
+#define PROMISES	512	/* of a worker, at first */
+#define PROMISE		128	/* more, when so many have been taken */
 
 enum kind {
 	CONTROL,
@@ -39,6 +44,7 @@ enum kind {
 	LISTEN_HTTP,		/* those who connect are clients */
 	MESSAGE_FLUSH,		/* a message with a client is to come */
 	MESSAGE_NONE,
+	WORKER,			/* clients come over it, and may go back */
 	REQUEST,		/* its request is to come */
 	BODY			/* it takes our answer */
 };
@@ -50,6 +56,9 @@ static struct source {
 	size_t head;		/* bytes of the head still to go */
 	size_t body;		/* and of the body */
 	int keep;		/* its connection, after the answer */
+	int worker;		/* what it came over, or 0 */
+	char way;		/* of a worker: f, n, b or k */
+	size_t owed;		/* promises that it has to make */
 } *sources;
 
 static char body[CHUNK];
@@ -71,6 +80,19 @@ watch(int fd, uint32_t events)
 	s->watched = events;
 }
 
+/* A client has left: its worker can take another one. */
+static void
+promise(int worker)
+{
+	static const char nuls[PROMISES];
+	struct source *s = &sources[worker];
+
+	if (++s->owed < PROMISE)
+		return;
+	send(worker, nuls, s->owed, MSG_NOSIGNAL | MSG_DONTWAIT);
+	s->owed = 0;
+}
+
 /* Who gave it to us may hold it a moment longer: epoll must forget it first. */
 static void
 end(int fd)
@@ -79,6 +101,51 @@ end(int fd)
 		epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
 	sources[fd].watched = 0;
 	close(fd);
+	if (sources[fd].worker != 0)
+		promise(sources[fd].worker);
+}
+
+/* Its next request is anybody's; a promise goes with it. */
+static void
+give_back(int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { "\001", 2 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	if (sources[fd].watched)
+		epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+	sources[fd].watched = 0;
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	if (sendmsg(sources[fd].worker, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+	    2)
+		warn("sendmsg");
+	close(fd);
+}
+
+/* The answer is out. */
+static void
+answered(int fd)
+{
+	struct source *s = &sources[fd];
+
+	if (!s->keep) {
+		end(fd);
+	} else if (s->worker != 0 && sources[s->worker].way == 'b') {
+		give_back(fd);
+	} else {
+		s->kind = REQUEST;
+		watch(fd, EPOLLIN);
+	}
 }
 
 static void
@@ -112,12 +179,7 @@ answer(int fd)
 		s->body -= (size_t)n - s->head;
 		s->head = 0;
 	}
-	if (!s->keep) {
-		end(fd);
-		return;
-	}
-	s->kind = REQUEST;
-	watch(fd, EPOLLIN);
+	answered(fd);
 }
 
 /* A request of these comes in one piece: load generators and proxies alike. */
@@ -125,10 +187,12 @@ static void
 request(int fd)
 {
 	struct source *s = &sources[fd];
-	char text[8192];
+	char text[8192], way = s->worker == 0 ? 0 : sources[s->worker].way;
+	int returns = way == 'b' || way == 'k';
 	ssize_t n;
 
-	n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+	n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT |
+	    (returns ? MSG_PEEK : 0));
 	if (n == -1 && errno == EAGAIN) {
 		watch(fd, EPOLLIN);
 		return;
@@ -138,6 +202,14 @@ request(int fd)
 		return;
 	}
 	text[n] = '\0';
+	if (way == 'k' && strncmp(text, "GET /keep", 9) != 0) {
+		give_back(fd);
+		return;
+	}
+	/* Who gives it back has read nothing of the next one. */
+	if (returns)
+		recv(fd, text, (size_t)(strstr(text, "\r\n\r\n") + 4 - text),
+		    MSG_DONTWAIT);
 	s->keep = strcasestr(text, "\r\nConnection: keep-alive") != NULL ||
 	    (strstr(text, " HTTP/1.1\r\n") != NULL &&
 	    strcasestr(text, "\r\nConnection: close") == NULL);
@@ -146,7 +218,7 @@ request(int fd)
 	answer(fd);
 }
 
-/* The client in a message, or -1. */
+/* The client in a message; or -1 with errno, which is 0 at the end. */
 static int
 receive(int fd)
 {
@@ -164,15 +236,26 @@ receive(int fd)
 	int client = -1;
 
 	n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n == -1 && errno == EAGAIN) {
-		watch(fd, EPOLLIN);
+	if (n == -1)
 		return -1;
-	}
+	errno = 0;
 	cmsg = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
 	if (cmsg != NULL && cmsg->cmsg_type == SCM_RIGHTS)
 		memcpy(&client, CMSG_DATA(cmsg), sizeof(int));
-	end(fd);
 	return client;
+}
+
+static void
+begin(int client, int worker, int flushed)
+{
+	memset(&sources[client], 0, sizeof(*sources));
+	sources[client].kind = REQUEST;
+	sources[client].body = size;
+	sources[client].worker = worker;
+	if (flushed)
+		answer(client);
+	else
+		request(client);
 }
 
 static void
@@ -181,15 +264,42 @@ message(int fd)
 	enum kind kind = sources[fd].kind;
 	int client = receive(fd);
 
-	if (client == -1)
+	if (client == -1 && errno == EAGAIN) {
+		watch(fd, EPOLLIN);
 		return;
-	memset(&sources[client], 0, sizeof(*sources));
-	sources[client].kind = REQUEST;
-	sources[client].body = size;
-	if (kind == MESSAGE_FLUSH)
-		answer(client);
-	else
-		request(client);
+	}
+	end(fd);
+	if (client != -1)
+		begin(client, 0, kind == MESSAGE_FLUSH);
+}
+
+/* All that have been sent. */
+static void
+work(int fd)
+{
+	int client;
+
+	while ((client = receive(fd)) != -1)
+		begin(client, fd, sources[fd].way == 'f');
+	if (errno != EAGAIN)
+		end(fd);
+}
+
+static void
+become_worker(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1)
+		err(1, "%s", path);
+	memset(&sources[fd], 0, sizeof(*sources));
+	sources[fd].kind = WORKER;
+	sources[fd].way = strrchr(path, '.')[1];
+	sources[fd].owed = PROMISES - 1;
+	promise(fd);
+	watch(fd, EPOLLIN);
 }
 
 static void
@@ -210,7 +320,7 @@ accept_all(int listener, enum kind kind)
 static void
 control(void)
 {
-	static char line[32];
+	static char line[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const char *format = "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n"
 	    "Connection: %s\r\n\r\n";
 	ssize_t n = read(STDIN_FILENO, line, sizeof(line) - 1);
@@ -218,6 +328,13 @@ control(void)
 	if (n <= 0)
 		exit(0);
 	line[n] = '\0';
+	if (*line == '/') {
+		line[strcspn(line, "\n")] = '\0';
+		become_worker(line);
+		puts(line);
+		fflush(stdout);
+		return;
+	}
 	size = strtoul(line, NULL, 10);
 	snprintf(heads[0], sizeof(heads[0]), format, size, "close");
 	snprintf(heads[1], sizeof(heads[1]), format, size, "keep-alive");
@@ -244,6 +361,9 @@ serve(int fd)
 	case MESSAGE_FLUSH:
 	case MESSAGE_NONE:
 		message(fd);
+		break;
+	case WORKER:
+		work(fd);
 		break;
 	case REQUEST:
 		request(fd);

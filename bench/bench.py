@@ -23,6 +23,14 @@ client's included.  Nobody writes an access log.  Relays run with their
 defaults, which is a connection to the backend for each request here; and with
 such connections kept, HAProxy also with splice, which spares it copies.
 
+Who gives clients away leaves work to the backend that a relay does itself, so
+the two are also measured together.  For workers the backend promises many at a
+time.  With "none" and "flush" it closes behind each answer; with "hand-back"
+and "peek and keep" ab keeps its connections (-k), and both relays keep those on
+either side ("kept").  A worker that hands back peeks at the head, takes it,
+answers, and gives the connection back with a promise in the same message; one
+that peeks and keeps looks at the next request, and finds that it is its own.
+
 Linux only; Python's standard library is enough.
 """
 import argparse
@@ -54,13 +62,22 @@ QUICK = {13: (400, 400), 64 << 10: (200, 200), 1 << 20: (32, 32),
          64 << 20: (2, 2)}
 CONCURRENCY = 32
 POLL_MAX = 64 << 10     # fdproxy with poll differs in how it waits alone
+KEPT_MAX = 1 << 20      # connections are kept for the sake of small bodies
 
 # What is divided by what; the limit at a size, if there is one.
 FLUSH, NONE = "fdproxy, flush", "fdproxy, none"
 HELD = "fdproxy, flushpackets=off"
+W_FLUSH, W_NONE = "fdproxy, workers, flush", "fdproxy, workers, none"
+BACK, KEEP = "fdproxy, hand-back", "fdproxy, peek and keep"
+SMALL = {13: 1.1, 64 << 10: 1.1}
 RATIOS = (
     (FLUSH, "floor, flush", dict.fromkeys(SIZES, 1.1)),
     (NONE, "floor, none", dict.fromkeys(SIZES, 1.1)),
+    (W_FLUSH, "floor, workers, flush", SMALL),
+    (W_NONE, "floor, workers, none", SMALL),
+    (BACK, "floor, hand-back", SMALL),
+    (BACK, "nginx, kept", {1 << 20: 0.06}),
+    (BACK, "HAProxy, kept", {1 << 20: 0.06}),
     (HELD, "floor, flush", {}),
     (HELD, FLUSH, {}),
     ("fdproxy (poll), flush", "floor, flush", {}),
@@ -79,6 +96,24 @@ RATIOS = (
     ("floor, flush", "Apache mod_proxy_fdpass", {}),
     ("floor, flush", "nginx, keep-alive", {}),
     ("floor, flush", "HAProxy, keep-alive", {}),
+)
+
+# The same of the CPU of proxy and backend together.
+TOGETHER = (
+    (W_FLUSH, FLUSH, {13: 0.75}),
+    (W_NONE, NONE, {13: 0.75}),
+    (FLUSH, "nginx, keep-alive", {}),
+    (NONE, "nginx, keep-alive", {}),
+    (W_FLUSH, "nginx, keep-alive", {}),
+    (W_NONE, "nginx, keep-alive", {13: 0.8}),
+    (W_NONE, "HAProxy, keep-alive", {}),
+    (BACK, "nginx, kept", {13: 1.0, 64 << 10: 0.5}),
+    (BACK, "HAProxy, kept", {13: 1.0, 64 << 10: 0.5}),
+    (KEEP, "nginx, kept", {13: 0.6}),
+    (KEEP, "HAProxy, kept", {13: 0.6}),
+    (KEEP, BACK, {}),
+    (BACK, "floor, hand-back", {}),
+    (BACK, "direct, kept", {}),
 )
 
 # In the plot: colour, dashed.
@@ -128,7 +163,7 @@ class Rounds:
         """All rounds; before them, a few requests that do not count."""
         self.backend.body(13)
         for c in self.field:
-            measure.Load(c.url, 200, CONCURRENCY, 13, self.cpus)
+            measure.Load(c.url, 200, CONCURRENCY, 13, self.cpus, c.keeps)
         for r in range(self.args.rounds):
             say(f"round {r + 1} of {self.args.rounds}")
             k = r * len(self.field) // self.args.rounds
@@ -139,21 +174,27 @@ class Rounds:
                                min(*n, CONCURRENCY))
 
     def _order(self, k, size):
+        def most(c):
+            return POLL_MAX if "(poll)" in c.name else \
+                KEPT_MAX if c.keeps else size
+
         return [c for c in self.field[k:] + self.field[:k]
-                if size <= POLL_MAX or "(poll)" not in c.name]
+                if size <= most(c)]
 
     def _once(self, c, size, n, concurrency):
         before = measure.tree(c.server.pid)
         try:
             proxy = measure.cpu(c.server.pid)
             backend = measure.cpu(self.backend.pid)
-            load = measure.Load(c.url, n, concurrency, size, self.cpus)
+            load = measure.Load(c.url, n, concurrency, size, self.cpus,
+                                c.keeps)
             sample = {
                 "rate": load.rate, "p50": load.p50, "p99": load.p99,
                 "proxy": (measure.cpu(c.server.pid) - proxy) / 1000 / n,
                 "backend": (measure.cpu(self.backend.pid) - backend) /
                            1000 / n,
             }
+            sample["both"] = sample["proxy"] + sample["backend"]
             self.peak[c.name] = max(self.peak[c.name], self._memory(c))
         except (OSError, AttributeError):       # it is gone
             before = None
@@ -163,6 +204,7 @@ class Rounds:
             return
         if c.server is self.backend:
             del sample["proxy"]
+            sample["both"] = sample["backend"]
         for kind, value in sample.items():
             self.samples[kind][c.name, size].append(value)
         self.failed[c.name, size] += int(load.failed)
@@ -176,9 +218,10 @@ class Rounds:
         """Of the proxy, per request."""
         return self.samples["proxy"][name, size]
 
-    def ratio(self, over, under, size):
+    def ratio(self, over, under, size, kind="proxy"):
         """Or nothing, if one of them is missing."""
-        return ratios(self.cpu(over, size), self.cpu(under, size))
+        return ratios(self.samples[kind][over, size],
+                      self.samples[kind][under, size])
 
     # ---- what came out ----
 
@@ -190,12 +233,14 @@ class Rounds:
             for c in self._order(0, size):
                 rows.append((self.name(c, size), *(
                     spread(self.samples[kind][c.name, size])
-                    for kind in ("rate", "p50", "p99", "proxy", "backend"))))
+                    for kind in ("rate", "p50", "p99", "proxy", "backend",
+                                 "both"))))
             text += (f"## Body of {size_text(size)}\n\n{n[0]:,} requests in "
                      f"a run, of the direct server and the relays {n[1]:,}; "
                      f"{min(*n, CONCURRENCY)} at once.\n\n")
             text += table(("", "requests/s", "p50 ms", "p99 ms",
-                           "proxy CPU µs", "backend CPU µs"), rows) + "\n"
+                           "proxy CPU µs", "backend CPU µs", "both"),
+                          rows) + "\n"
         rows = [(c.name, number(self.idle[c.name]), number(self.peak[c.name]))
                 for c in self.field]
         return text + ("## Memory\n\nPSS in KiB, of the process and its "
@@ -204,27 +249,35 @@ class Rounds:
                        "process.\n\n") + \
             table(("", "idle", "peak"), rows)
 
-    def ratio_rows(self):
-        """CPU of one proxy over that of another."""
+    def ratio_rows(self, pairs, kind):
+        """CPU of one over that of another."""
         return table(("", *map(size_text, self.sizes)), [
             (f"{over} / {under}", *(
-                spread(self.ratio(over, under, s)) for s in self.sizes))
-            for over, under, _ in RATIOS if self.ratio(over, under, 13)])
+                spread(self.ratio(over, under, s, kind))
+                for s in self.sizes))
+            for over, under, _ in pairs if self.ratio(over, under, 13, kind)])
 
     def ratio_table(self, targets):
         """The same, with what was to be reached."""
-        for over, under, limits in RATIOS:
-            for size, limit in limits.items():
-                targets.at_most(f"{over} / {under}, {size_text(size)}",
-                                self.ratio(over, under, size), limit)
+        for pairs, kind in ((RATIOS, "proxy"), (TOGETHER, "both")):
+            for over, under, limits in pairs:
+                for size, limit in limits.items():
+                    targets.at_most(
+                        f"{over} / {under}, {size_text(size)}" +
+                        (", with the backend" if kind == "both" else ""),
+                        self.ratio(over, under, size, kind), limit)
         small, *_, large = self.sizes
         flat = [(c.name, spread(ratios(self.cpu(c.name, large),
                                        self.cpu(c.name, small))))
                 for c in self.field if self.cpu(c.name, large)]
         return ("## Ratios of the proxies' CPU per request\n\nWith "
                 "keep-alive a relay's backend saves accept and close for "
-                "each request.\n\n" + self.ratio_rows() + "\n" +
-                table((f"{size_text(large)} / {size_text(small)}", ""), flat))
+                "each request.\n\n" + self.ratio_rows(RATIOS, "proxy") +
+                "\n" + table((f"{size_text(large)} / {size_text(small)}",
+                              ""), flat) +
+                "\n## Ratios of proxy and backend together\n\nWhat is kept, "
+                "and what is handed back, is measured with ab -k.\n\n" +
+                self.ratio_rows(TOGETHER, "both"))
 
     def plot(self):
         """SVG."""
@@ -282,14 +335,15 @@ def apart(args, backend, field):
     say(LAYOUTS[name])
     for server in {c.server for c in field}:
         measure.move(server.pid, cpus if server is backend else proxy_cpus)
-    rounds = Rounds(args, backend, field[1:],
+    rounds = Rounds(args, backend, [c for c in field
+                                    if c.server is not backend],
                     {13: (QUICK if args.quick else SIZES)[13]}, cpus)
     rounds.run()
     rows = [(rounds.name(c, 13), spread(rounds.samples["rate"][c.name, 13]),
              spread(rounds.cpu(c.name, 13))) for c in rounds.field]
     return (f"## Elsewhere on the machine\n\nBodies of 13 bytes once more: "
-            f"{LAYOUTS[name]}.\n\n" + rounds.ratio_rows() + "\n" +
-            table(("", "requests/s", "proxy CPU µs"), rows))
+            f"{LAYOUTS[name]}.\n\n" + rounds.ratio_rows(RATIOS, "proxy") +
+            "\n" + table(("", "requests/s", "proxy CPU µs"), rows))
 
 
 def measure_all(args, folder):
@@ -306,7 +360,7 @@ def measure_all(args, folder):
     rounds.run()
     parts = [rounds.ratio_table(targets), rounds.tables(),
              apart(args, backend, field)]
-    for server in {c.server for c in field[1:]}:
+    for server in {c.server for c in field} - {backend}:
         server.stop()
     measure.move(backend.pid, args.cpus)
     scaling = Scaling(args, folder, proxy_cpus, targets, say)

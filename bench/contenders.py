@@ -114,6 +114,7 @@ class Server:
         self.running.append(self)
         self.pid = self.process.pid
         self.ports = []
+        self.workers = ()       # the sockets where it expects them
         for _ in range(lines):
             line = self.process.stdout.readline()
             if not line:
@@ -158,17 +159,27 @@ class Backend(Server):
 
     def body(self, size):
         """From now on it sends this many bytes."""
-        self.process.stdin.write(f"{size}\n")
+        self._say(size)
+
+    def work(self, path):
+        """It is a worker there, of the kind that the path ends with."""
+        self._say(path)
+
+    def _say(self, line):
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        self.process.stdout.readline()
+        if not self.process.stdout.readline():
+            raise Missing("the backend has ended")
 
 
 class Contender:
     """A server by one of its URLs."""
 
-    def __init__(self, name, server, port, path="", gives=False):
+    def __init__(self, name, server, port, path="", keeps=False,
+                 gives=False):
         self.name = name
         self.server = server
+        self.keeps = keeps      # the client's connection
         self.gives = gives      # clients away; no relay
         self.host = f"127.0.0.1:{port}"
         self.path = f"/{path}"
@@ -197,6 +208,30 @@ def floor(folder, cpus=None):
     """bench/floor.c, the same."""
     return Server([f"{BUILD}/bench-floor", f"flush={folder}/flush",
                    f"none={folder}/none"], 2, cpus)
+
+
+WAYS = ("flush", "none", "back", "keep")
+
+
+def fdproxy_workers(folder, cpus=None):
+    """One fdproxy, with a worker of each kind."""
+    routes = [f"/{way}=workers:{folder}/proxy.{way},flusher=" +
+              ("flush" if way == "flush" else "none") for way in WAYS]
+    server = Server(["./fdproxy", "-1", "-l", "127.0.0.1:0", "-c",
+                     "LogLevel warn"] + [x for r in routes
+                                         for x in ("-r", r)], 1, cpus)
+    server.workers = [f"{folder}/proxy.{way}" for way in WAYS]
+    return server
+
+
+def floor_workers(folder, cpus=None):
+    """The same; what the worker keeps is none of its business."""
+    ways = WAYS[:3]
+    server = Server([f"{BUILD}/bench-floor"] + [
+        ("flush" if way == "flush" else "none") +
+        f"-ask={folder}/floor.{way}" for way in ways], len(ways), cpus)
+    server.workers = [f"{folder}/floor.{way}" for way in ways]
+    return server
 
 
 def _free_ports(n):
@@ -289,25 +324,39 @@ def haproxy(folder, cpus=None):
                        [_find("haproxy"), "-db", "-f"], cpus)
 
 
-# What is started, and what its ports and paths are called.
+# What is started; what its URLs are called, the numbers of their ports, their
+# paths, and whether the client's connection is kept, too.
 SERVERS = (
-    ("floor", floor, (("floor, flush", ""), ("floor, none", ""))),
-    ("fdproxy", fdproxy, (("fdproxy, flush", "flush"),
-                          ("fdproxy, flushpackets=off", "held"),
-                          ("fdproxy, none", "none"))),
+    ("floor", floor, (("floor, flush", 0, ""), ("floor, none", 1, ""))),
+    ("floor, workers", floor_workers, (
+        ("floor, workers, flush", 0, ""), ("floor, workers, none", 1, ""),
+        ("floor, hand-back", 2, "", True))),
+    ("fdproxy", fdproxy, (("fdproxy, flush", 0, "flush"),
+                          ("fdproxy, flushpackets=off", 0, "held"),
+                          ("fdproxy, none", 0, "none"))),
+    ("fdproxy, workers", fdproxy_workers, (
+        ("fdproxy, workers, flush", 0, "flush"),
+        ("fdproxy, workers, none", 0, "none"),
+        ("fdproxy, hand-back", 0, "back", True),
+        ("fdproxy, peek and keep", 0, "keep", True))),
     ("fdproxy (poll)",
      lambda folder, cpus: fdproxy(folder, f"{BUILD}/fdproxy-poll", cpus),
-     (("fdproxy (poll), flush", "flush"), ("fdproxy (poll), none", "none"))),
-    ("Apache", apache, (("Apache mod_proxy_fdpass", "flush"),)),
-    ("nginx", nginx, (("nginx, keep-alive", ""), ("nginx", ""))),
-    ("HAProxy", haproxy, (("HAProxy, keep-alive", ""), ("HAProxy", ""),
-                          ("HAProxy, keep-alive, splice", ""))),
+     (("fdproxy (poll), flush", 0, "flush"),
+      ("fdproxy (poll), none", 0, "none"))),
+    ("Apache", apache, (("Apache mod_proxy_fdpass", 0, "flush"),)),
+    ("nginx", nginx, (("nginx, keep-alive", 0, ""), ("nginx", 1, ""),
+                      ("nginx, kept", 0, "", True))),
+    ("HAProxy", haproxy, (("HAProxy, keep-alive", 0, ""), ("HAProxy", 1, ""),
+                          ("HAProxy, keep-alive, splice", 2, ""),
+                          ("HAProxy, kept", 0, "", True))),
 )
 
 
 def start(folder, backend, wanted, cpus):
     """All contenders that are there and serve, and why others are not."""
-    contenders = [Contender("direct", backend, backend.ports[0])]
+    contenders = [Contender("direct", backend, backend.ports[0]),
+                  Contender("direct, kept", backend, backend.ports[0], "",
+                            True)]
     missing = {}
     backend.body(13)
     for name, make, urls in SERVERS:
@@ -315,13 +364,14 @@ def start(folder, backend, wanted, cpus):
             continue
         try:
             server = make(folder, cpus=cpus)
+            for path in server.workers:
+                backend.work(path)
         except Missing as e:
             missing[name] = str(e)
             continue
-        ports = server.ports * (len(urls) if len(server.ports) == 1 else 1)
         gives = name not in ("nginx", "HAProxy")
-        mine = [Contender(u, server, port, path, gives)
-                for (u, path), port in zip(urls, ports)]
+        mine = [Contender(u, server, server.ports[port], *rest, gives=gives)
+                for u, port, *rest in urls]
         try:
             if not all(c.answers(13) for c in mine):
                 raise OSError("a wrong answer")

@@ -6,8 +6,10 @@
  *
  *	floor MODE=SOCKET ...
  *
- * MODE is flush (write a head, pass the client) or none (pass it unread).
- * Prints the port of each on a line of its own, in order.
+ * MODE is flush (write a head, pass the client) or none (pass it unread); with
+ * -ask behind it, SOCKET is where one worker comes, which is passed them over
+ * its connection, and may give them back.  Prints the port of each on a line of
+ * its own, in order.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -26,6 +28,8 @@
 static struct service {
 	struct sockaddr_un backend;
 	int listener;
+	int door;		/* where the worker comes, or -1 */
+	int worker;		/* its connection, or -1 */
 	int flush;
 } services[SERVICES];
 
@@ -69,11 +73,23 @@ pass(int backend, int client)
 		warn("sendmsg");
 }
 
+static char scratch[16384];
+
+static void
+give(const struct service *s, int backend, int client, size_t len)
+{
+	if (s->flush) {
+		recv(client, scratch, len, MSG_DONTWAIT);
+		send(client, head, sizeof(head) - 1,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	pass(backend, client);
+}
+
 /* What has come is taken for the head, the whole head and nothing else. */
 static void
 serve(struct service *s, int client, int watched)
 {
-	static char scratch[16384];
 	ssize_t n;
 	int backend;
 
@@ -85,19 +101,57 @@ serve(struct service *s, int client, int watched)
 	}
 	if (watched)
 		epoll_ctl(epfd, EPOLL_CTL_DEL, client, NULL);
+	if (s->door != -1) {
+		if (n > 0)
+			give(s, s->worker, client, (size_t)n);
+		close(client);
+		return;
+	}
 	backend = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    0);
 	if (n > 0 && connect(backend, (struct sockaddr *)&s->backend,
-	    sizeof(s->backend)) == 0) {
-		if (s->flush) {
-			recv(client, scratch, (size_t)n, MSG_DONTWAIT);
-			send(client, head, sizeof(head) - 1,
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
-		}
-		pass(backend, client);
-	}
+	    sizeof(s->backend)) == 0)
+		give(s, backend, client, (size_t)n);
 	close(backend);
 	close(client);
+}
+
+/* Promises, which are taken for granted, and clients that are given back. */
+static void
+take_back(struct service *s)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { scratch, sizeof(scratch) };
+	struct msghdr msg;
+	struct cmsghdr *cmsg;
+	int client;
+
+	for (;;) {
+		msg = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1,
+		    .msg_control = control.bytes,
+		    .msg_controllen = sizeof(control.bytes) };
+		if (recvmsg(s->worker, &msg, MSG_CMSG_CLOEXEC |
+		    MSG_DONTWAIT) <= 0)
+			return;
+		cmsg = CMSG_FIRSTHDR(&msg);
+		if (cmsg == NULL)
+			continue;
+		memcpy(&client, CMSG_DATA(cmsg), sizeof(int));
+		serve(s, client, 0);
+	}
+}
+
+static void
+open_door(struct service *s)
+{
+	s->door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(s->door, (struct sockaddr *)&s->backend,
+	    sizeof(s->backend)) == -1 || listen(s->door, 1) == -1)
+		err(1, "listen");
+	watch(s, s->door, EPOLLIN);
 }
 
 /* With the options that fdproxy's have. */
@@ -109,7 +163,8 @@ start(struct service *s, const char *arg)
 	socklen_t len = sizeof(addr);
 	int on = 1;
 
-	s->flush = strncmp(arg, "flush=", 6) == 0;
+	s->flush = strncmp(arg, "flush", 5) == 0;
+	s->door = s->worker = -1;
 	s->backend.sun_family = AF_UNIX;
 	snprintf(s->backend.sun_path, sizeof(s->backend.sun_path), "%s",
 	    strchr(arg, '=') + 1);
@@ -124,6 +179,8 @@ start(struct service *s, const char *arg)
 	    getsockname(s->listener, (struct sockaddr *)&addr, &len) == -1)
 		err(1, "listen");
 	watch(s, s->listener, EPOLLIN);
+	if (strstr(arg, "-ask=") != NULL)
+		open_door(s);
 	printf("%d\n", ntohs(addr.sin_port));
 }
 
@@ -143,13 +200,17 @@ main(int argc, char **argv)
 		for (i = 0; i < n; i++) {
 			s = &services[ev[i].data.u64 >> 32];
 			fd = (int)(uint32_t)ev[i].data.u64;
-			if (fd != s->listener) {
+			if (fd == s->listener)
+				while ((fd = accept4(fd, NULL, NULL,
+				    SOCK_CLOEXEC)) != -1)
+					serve(s, fd, 0);
+			else if (fd == s->door)
+				watch(s, s->worker = accept4(fd, NULL, NULL,
+				    SOCK_CLOEXEC), EPOLLIN);
+			else if (fd == s->worker)
+				take_back(s);
+			else
 				serve(s, fd, 1);
-				continue;
-			}
-			while ((fd = accept4(s->listener, NULL, NULL,
-			    SOCK_CLOEXEC)) != -1)
-				serve(s, fd, 0);
 		}
 	}
 }

@@ -80,11 +80,12 @@ def move(pid, cpus):
 class Load:
     """One run of ab: requests per second, p50 and p99 in ms, what failed."""
 
-    def __init__(self, url, n, concurrency, size, cpus=None):
+    def __init__(self, url, n, concurrency, size, cpus=None, keeps=False):
         with tempfile.NamedTemporaryFile("r", encoding="ascii") as csv:
             self.text = subprocess.run(
-                ["ab", "-q", "-r", "-s", "60", "-e", csv.name, "-n", str(n),
-                 "-c", str(min(concurrency, n)), url], text=True, check=False,
+                ["ab", "-q", "-r", *(["-k"] if keeps else []), "-s", "60",
+                 "-e", csv.name, "-n", str(n), "-c",
+                 str(min(concurrency, n)), url], text=True, check=False,
                 preexec_fn=pin(cpus), stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT).stdout
             self.times = csv.read()
@@ -96,7 +97,8 @@ class Load:
         self.p99 = self._percentile(99) if n > 50 else self._number(" 100%")
         self.failed = n - self.done + self._number("Failed requests") + \
             self._number("Non-2xx responses")
-        if self._number("Document Length") != size:
+        if self._number("Document Length") != size or \
+                keeps and self._number("Keep-Alive requests") != n:
             self.failed = n
 
     def _number(self, name):
