@@ -113,6 +113,8 @@ TOGETHER = (
     (KEEP, "HAProxy, kept", {13: 0.6}),
     (KEEP, BACK, {}),
     (BACK, "floor, hand-back", {}),
+    ("floor, hand-back", "nginx, kept", {}),
+    ("floor, hand-back", "HAProxy, kept", {}),
     (BACK, "direct, kept", {}),
 )
 
@@ -170,7 +172,7 @@ class Rounds:
             for size, n in self.sizes.items():
                 self.backend.body(size)
                 for c in self._order(k, size):
-                    self._once(c, size, n[not c.gives],
+                    self._once(c, size, n[not (c.gives or c.keeps)],
                                min(*n, CONCURRENCY))
 
     def _order(self, k, size):
@@ -236,7 +238,8 @@ class Rounds:
                     for kind in ("rate", "p50", "p99", "proxy", "backend",
                                  "both"))))
             text += (f"## Body of {size_text(size)}\n\n{n[0]:,} requests in "
-                     f"a run, of the direct server and the relays {n[1]:,}; "
+                     f"a run, of the direct server and the relays {n[1]:,} "
+                     "unless they are kept; "
                      f"{min(*n, CONCURRENCY)} at once.\n\n")
             text += table(("", "requests/s", "p50 ms", "p99 ms",
                            "proxy CPU µs", "backend CPU µs", "both"),

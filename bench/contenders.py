@@ -215,7 +215,7 @@ WAYS = ("flush", "none", "back", "keep")
 
 def fdproxy_workers(folder, cpus=None):
     """One fdproxy, with a worker of each kind."""
-    routes = [f"/{way}=workers:{folder}/proxy.{way},flusher=" +
+    routes = [f"/{way}=workers:{folder}/proxy.{way},wait=5,flusher=" +
               ("flush" if way == "flush" else "none") for way in WAYS]
     server = Server(["./fdproxy", "-1", "-l", "127.0.0.1:0", "-c",
                      "LogLevel warn"] + [x for r in routes
