@@ -17,7 +17,7 @@ MODULES = http_parse.c text.c stats.c clock.c sock.c log.c route.c health.c \
 	poller_epoll.c poller_kqueue.c poller_poll.c fdpass.c worker.c flush.c \
 	config_read.c config_route.c config.c request.c status.c proc.c \
 	super.c slot.c reply.c backend.c event.c conn.c serve.c listen.c \
-	child.c renew.c loop.c
+	child.c renew.c accept.c loop.c
 LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 
 # What is linked to each program.
@@ -141,7 +141,7 @@ FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 	build/fuzz_fdaccept_head build/fuzz_fdexec
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
-	build/e2e_child build/e2e_signals build/e2e_fault \
+	build/e2e_child build/e2e_signals build/e2e_fault build/e2e_worker \
 	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept
 
 TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
@@ -277,6 +277,7 @@ build/e2e_renew.to: tests/e2e_renew.c
 build/e2e_log.to: tests/e2e_log.c
 build/e2e_child.to: tests/e2e_child.c
 build/e2e_fault.to: tests/e2e_fault.c
+build/e2e_worker.to: tests/e2e_worker.c
 build/e2e_harness.to: tests/e2e_harness.c
 build/e2e_fdexec.to: tests/e2e_fdexec.c
 build/e2e_fdaccept.to: tests/e2e_fdaccept.c

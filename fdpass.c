@@ -78,6 +78,7 @@ fdpass_state(int error, const struct sock_addr *addr)
 	switch (error) {
 	case EINTR:
 	case EAGAIN:
+	case EBUSY:
 	case EINPROGRESS:
 	case EMFILE:		/* our own want of descriptors passes, too */
 	case ENFILE:
@@ -110,6 +111,8 @@ fdpass_error(int error)
 		return "another user listens there";
 	case ENOTCONN:
 		return "no worker is connected";
+	case EBUSY:
+		return "all workers are busy";
 	default:
 		return strerror(error);
 	}

@@ -19,10 +19,11 @@ static int backlog;		/* -1: none, they are only bound */
 
 /* What the program before us has left. */
 static struct {
-	struct sock_addr addr;
 	struct sock_file file;
-	int fd;			/* -1: taken */
+	uint64_t network;
+	int fd;			/* -1: taken, or closed */
 	enum listen_kind kind;
+	struct sock_addr addr;
 	bool workers;
 } left[SOCKETS];
 static int nleft;
@@ -35,6 +36,7 @@ listen_adopt(int fd, int kind)
 		close(fd);
 		return;
 	}
+	left[nleft].network = sock_network(fd);
 	left[nleft].workers = (kind & LISTEN_WORKERS) != 0;
 	left[nleft].kind = (enum listen_kind)(kind & ~LISTEN_WORKERS);
 	if (left[nleft].kind != LISTEN_NO_FILE)
@@ -335,8 +337,8 @@ listen_take_over(void)
 			continue;
 		sock_remove(&left[i].addr, &left[i].file);
 		close(left[i].fd);
+		left[i].fd = -1;
 	}
-	nleft = 0;
 }
 
 void
@@ -353,11 +355,16 @@ bool
 listen_knows(int fd, const struct sock_addr *peer)
 {
 	uint64_t network = sock_network(fd);
-	const struct listener *l;
+	sa_family_t family = peer->u.sa.sa_family;
+	int i;
 
-	for (l = listeners; l < listeners + count; l++)
-		if (!l->workers && l->network == network &&
-		    l->bound.u.sa.sa_family == peer->u.sa.sa_family)
+	for (i = 0; i < count; i++)
+		if (!listeners[i].workers && listeners[i].network == network &&
+		    listeners[i].bound.u.sa.sa_family == family)
+			return true;
+	for (i = 0; i < nleft; i++)
+		if (!left[i].workers && left[i].network == network &&
+		    left[i].addr.u.sa.sa_family == family)
 			return true;
 	return false;
 }

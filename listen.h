@@ -70,7 +70,8 @@ void			 listen_forget(void);
 
 /*
  * Whether fd, whose other end is at peer, can be a connection to one of the
- * sockets for clients, which may be closed by now.
+ * sockets for clients, of ours or of the program before, which may be closed by
+ * now.
  */
 bool			 listen_knows(int fd, const struct sock_addr *peer);
 

@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "backend.h"
 #include "child.h"
 #include "clock.h"
@@ -48,12 +49,7 @@
 #include "super.h"
 
 #define EVENTS		256	/* in one turn */
-#define ACCEPTS		64	/* of one listener in one turn */
-#define READS		64	/* of one worker in one turn */
 #define TIMERS		256	/* in one turn */
-#define QUEUE_MAX	8192	/* clients of a listener that is closed */
-#define PAUSE_MS	100	/* without descriptors */
-#define REPEAT_MS	1000	/* between messages about that */
 #define RESERVE		32	/* descriptors that are not for clients */
 #define WORKERS_SHARE	8	/* of all, if there may be workers */
 #define FD_NUMBERS_MIN	1048576	/* of the poller: costs address space only */
@@ -87,11 +83,9 @@ enum phase {
 static struct config *config;
 static struct loop_plan plan;
 static enum phase phase;
-static bool paused;		/* listeners are not watched */
 static bool old;		/* this process only ends what was begun */
 static bool told;		/* and has been told to hurry */
 static bool by_terminal;	/* the signal to stop: the command has it */
-static bool nobody_serves;	/* the command does not, yet or any more */
 static bool asked;		/* to stop */
 static uint32_t probed;		/* how far the targets accept */
 static uint32_t run_end;	/* TIMER_RUN's, if there is one */
@@ -105,137 +99,6 @@ static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2,
 #endif
     0 };
 static const int of_old[] = { SIGTERM, SIGINT, SIGALRM, 0 };
-
-/* ---- listeners ---- */
-
-static void
-watch_listeners(enum poller_want want)
-{
-	struct listener *l;
-	int i;
-
-	for (i = 0; i < listen_count(); i++) {
-		l = listen_at(i);
-		if (l->fd == -1 || l->watched == want)
-			continue;
-		if (!serve_watch(l->fd, (uint32_t)i, &l->watched, want))
-			deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
-	}
-}
-
-/*
- * accept(2) fails at once, for ever: for want of descriptors, so that none of
- * the listeners can be served, or because somebody shut this one down.  Come
- * back later.
- */
-static void
-pause_accepting(struct listener *l)
-{
-	static uint32_t said;
-	bool all = errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-	    errno == ENOMEM;
-
-	stats_get()->paused++;
-	if (clock_again(&said, REPEAT_MS))
-		log_warn("cannot accept: %s; again in %d ms", strerror(errno),
-		    PAUSE_MS);
-	if (all) {
-		paused = true;
-		watch_listeners(POLLER_NONE);
-		worker_pause(true);
-	} else {
-		serve_watch(l->fd, (uint32_t)(l - listen_at(0)), &l->watched,
-		    POLLER_NONE);
-	}
-	deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
-}
-
-/* -n is reached. */
-static bool
-count_reached(void)
-{
-	return plan.handoffs > 0 && stats_get()->passed >= plan.handoffs;
-}
-
-/* Accept some clients of a socket.  How many; -1 with errno if that fails, but
-   for want of clients. */
-static int
-accept_clients(int fd)
-{
-	struct sock_addr peer;
-	struct conn c;
-	int client, n, failed = 0;
-
-	for (n = 0; n < ACCEPTS && !paused && !count_reached(); n++) {
-		client = sock_accept(fd, &peer);
-		if (client != -1) {
-			conn_start(&c, client, &peer, false, NULL);
-			if (nobody_serves)
-				conn_refuse(&c);
-			serve_client(&c, nobody_serves ? CONN_CLOSE :
-			    conn_advance(&c, 0));
-			continue;
-		}
-		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			break;
-		/* Any other is the connection's own (accept(2)); if it never
-		   passes, it is the listener's after all. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-		    errno == ENOMEM || errno == EINVAL || ++failed == ACCEPTS)
-			return -1;
-	}
-	return n;
-}
-
-/* The same for a socket that workers connect to. */
-static int
-accept_workers(int i)
-{
-	const struct config_listen *l = &config->listen[i];
-	struct sock_addr peer;
-	int fd, n;
-
-	for (n = 0; n < ACCEPTS; n++) {
-		fd = sock_accept(listen_at(i)->fd, &peer);
-		if (fd == -1)
-			return errno == EAGAIN || errno == EWOULDBLOCK ||
-			    errno == ECONNABORTED || errno == EINTR ? n : -1;
-		worker_add(fd, l->queue, &l->addr, l->peer, 0, 0);
-	}
-	return n;
-}
-
-/* The queue of a socket that is to be closed; more may come all the time. */
-static void
-accept_rest(int fd)
-{
-	int turns;
-
-	for (turns = 0; turns < QUEUE_MAX / ACCEPTS &&
-	    accept_clients(fd) == ACCEPTS; turns++)
-		;
-}
-
-/* Who waits in the queues of our listeners is not left there.  Workers may come
-   as long as somebody waits for them. */
-static void
-close_listeners(void)
-{
-	struct listener *l;
-	int i;
-
-	paused = false;
-	for (i = 0; i < listen_count(); i++) {
-		l = listen_at(i);
-		if (l->fd == -1 || l->workers)
-			continue;
-		serve_watch(l->fd, (uint32_t)i, &l->watched, POLLER_NONE);
-		accept_rest(l->fd);
-	}
-	listen_close(false);
-	watch_listeners(POLLER_ACCEPT);
-	worker_pause(false);
-}
 
 /* ---- stopping ---- */
 
@@ -292,10 +155,8 @@ end_command(void)
 static void
 end_rest(bool children)
 {
-	if (phase < STOPPING) {
-		nobody_serves = true;
-		close_listeners();
-	}
+	if (phase < STOPPING)
+		accept_stop(true);
 	if (!child_rest(config->stop_signal, children)) {
 		phase = DONE;
 		return;
@@ -339,6 +200,7 @@ static void
 stop(void)
 {
 	uint32_t ms = config->graceful_ms;
+	bool starting = phase == STARTING;
 
 	if (old) {
 		end_clients(false);
@@ -357,20 +219,19 @@ stop(void)
 		log_notice("stopping");
 		return;
 	}
-	nobody_serves = phase == STARTING;
 	if (phase != LEAVING) {
 		backend_set_ready(false);
 		super_notify("STOPPING=1");
 		log_notice("stopping; %u clients wait", slot_used());
 		renew_cancel(true);
 	}
-	if (phase == SERVING && config->stop_delay_ms > 0 && !count_reached()) {
+	if (phase == SERVING && config->stop_delay_ms > 0 && !accept_is_over()) {
 		phase = LEAVING;
 		deadline_set(TIMER_STOP, clock_ms() + config->stop_delay_ms);
 		return;
 	}
 	phase = STOPPING;
-	close_listeners();
+	accept_stop(starting);
 	clear_timers();
 	renew_stop(false);
 	end_clients(false);
@@ -460,7 +321,7 @@ take_children(void)
 		} else if (child_ended(pid, ended, &exit_status)) {
 			log_notice("%s has ended with status %d",
 			    plan.command[0], exit_status);
-			if (!count_reached())
+			if (!accept_is_over())
 				status = exit_status;
 		}
 	}
@@ -547,48 +408,11 @@ renew(void)
 
 /* ---- turns ---- */
 
-/* A worker has given a connection back, for its next request. */
-static void
-take_back(uint32_t worker, int fd)
-{
-	bool ends = phase >= STOPPING || count_reached(), left;
-	struct sock_addr peer;
-	struct conn c;
-
-	left = sock_reclaim(fd, &peer) == -1;
-	if (left && errno == ENOTCONN) {
-		close(fd);		/* by itself */
-		return;
-	}
-	if (left || !listen_knows(fd, &peer)) {
-		worker_end(worker, "has given back what is no client of ours");
-		sock_close(fd);
-		return;
-	}
-	conn_start(&c, fd, &peer, true, NULL);
-	serve_client(&c, conn_advance(&c, ends ? CONN_LATE : 0));
-}
-
-static void
-take_worker(uint32_t i)
-{
-	enum worker_said said = WORKER_MORE;
-	int client, reads;
-
-	for (reads = 0; said == WORKER_MORE && reads < READS; reads++) {
-		said = worker_read(i, &client);
-		backend_asked(worker_queue(i));
-		if (client != -1)
-			take_back(i, client);
-	}
-}
-
 static void
 take_event(const struct poller_event *event)
 {
 	unsigned int why = (event->what & POLLER_END ? CONN_END : 0) |
 	    (event->what & POLLER_GONE ? CONN_GONE : 0);
-	struct listener *l;
 	struct conn *c;
 	char byte;
 
@@ -596,8 +420,6 @@ take_event(const struct poller_event *event)
 		c = slot_at(event->id - SERVE_CLIENTS);
 		if (!slot_is_new(c))
 			serve_client(c, conn_advance(c, why));
-	} else if (event->id >= SERVE_WORKERS) {
-		take_worker(event->id - SERVE_WORKERS);
 	} else if (event->id == SERVE_SIGNALS) {
 		take_signals();
 	} else if (event->id == SERVE_PARENT) {
@@ -607,11 +429,7 @@ take_event(const struct poller_event *event)
 			phase = DONE;
 		}
 	} else {
-		l = listen_at((int)event->id);
-		if (l->watched != POLLER_NONE && (l->workers ?
-		    accept_workers((int)event->id) :
-		    accept_clients(l->fd)) == -1)
-			pause_accepting(l);
+		accept_event(event->id);
 	}
 }
 
@@ -621,26 +439,10 @@ ready(void)
 {
 	deadline_clear(TIMER_START);
 	phase = SERVING;
-	watch_listeners(POLLER_ACCEPT);
+	accept_watch(true);
 	backend_set_ready(true);
 	plan.ready();
 	super_notify("READY=1");
-}
-
-/* Descriptors may be free again: a worker's client would be lost without. */
-static void
-end_pause(void)
-{
-	int fd = sock_stream();
-
-	if (fd == -1) {
-		deadline_set(TIMER_PAUSE, clock_ms() + PAUSE_MS);
-		return;
-	}
-	close(fd);
-	paused = false;
-	watch_listeners(POLLER_ACCEPT);
-	worker_pause(false);
 }
 
 /* A timer of the loop. */
@@ -652,7 +454,7 @@ take_own_timer(uint32_t id)
 
 	switch (id) {
 	case TIMER_PAUSE:
-		end_pause();
+		accept_resume();
 		break;
 	case TIMER_STOP:
 		if (old)
@@ -714,9 +516,14 @@ turn(void)
 	}
 	clock_update();
 	slot_turn();
+	/* No client is refused for want of a worker who is there by now. */
 	for (i = 0; i < n; i++)
-		take_event(&events[i]);
-	for (i = 0; i < TIMERS && (phase != SERVING || !count_reached()) &&
+		if (accept_is_of_workers(events[i].id))
+			take_event(&events[i]);
+	for (i = 0; i < n; i++)
+		if (!accept_is_of_workers(events[i].id))
+			take_event(&events[i]);
+	for (i = 0; i < TIMERS && (phase != SERVING || !accept_is_over()) &&
 	    (id = deadline_expired()) != -1; i++) {
 		if (id < TIMER_CONN) {
 			take_own_timer((uint32_t)id);
@@ -728,7 +535,7 @@ turn(void)
 	}
 	/* No report of the poller refers to a client any more: only now may
 	   the program change. */
-	if ((phase == SERVING || phase == LEAVING) && count_reached())
+	if ((phase == SERVING || phase == LEAVING) && accept_is_over())
 		stop();
 	else if (phase == SERVING && renew_due())
 		renew();
@@ -741,30 +548,6 @@ turn(void)
 }
 
 /* ---- start ---- */
-
-/* Those that the program before has left. */
-static void
-take_workers(void)
-{
-	const struct config_listen *l;
-	struct renew_worker left;
-	int fd, i;
-
-	while ((fd = renew_worker(&left)) != -1) {
-		for (i = 0; i < listen_count(); i++)
-			if (listen_at(i)->fd == left.listener &&
-			    listen_at(i)->workers)
-				break;
-		if (i == listen_count()) {
-			shutdown(fd, SHUT_RDWR);
-			close(fd);
-			continue;
-		}
-		l = &config->listen[i];
-		worker_add(fd, l->queue, &l->addr, l->peer, left.promises,
-		    left.most);
-	}
-}
 
 bool
 loop_open(struct config *c, uint32_t last_id)
@@ -815,12 +598,10 @@ loop_close(void)
 int
 loop_run(const struct loop_plan *p)
 {
-	struct conn_left left;
-	struct sock_addr peer;
-	struct conn c;
-	int fd, i;
+	int fd;
 
 	plan = *p;
+	accept_open(config, TIMER_PAUSE, plan.handoffs);
 	fd = proc_signals(caught, plan.command != NULL);
 	if (fd == -1 || poller_set(fd, SERVE_SIGNALS, POLLER_NONE,
 	    POLLER_ACCEPT) == -1) {
@@ -834,20 +615,13 @@ loop_run(const struct loop_plan *p)
 	/* The clients, and the queues, that were left to us: who is told that
 	   we are ready finds nothing of the program before. */
 	backend_set_ready(plan.command == NULL);
-	take_workers();
-	while ((fd = renew_client(&left)) != -1) {
-		if (sock_peer(fd, &peer) == -1)
-			memset(&peer, 0, sizeof(peer));
-		conn_start(&c, fd, &peer, left.returned, &left);
-		serve_client(&c, conn_advance(&c, 0));
-	}
-	for (i = 0; (fd = listen_unwanted(i)) != -1; i++)
-		accept_rest(fd);
-	listen_take_over();
+	accept_left();
 	if (plan.command != NULL) {
 		status = child_start(plan.command, config->stop_signal);
 		if (status != 0)
 			return status;
+		/* It is ready when it has asked there for clients. */
+		accept_watch(false);
 		deadline_set(TIMER_TICK, clock_ms());
 		deadline_set(TIMER_START, clock_ms() + config->start_ms);
 	} else {

@@ -118,10 +118,23 @@ sock_peer(int fd, struct sock_addr *addr)
 	return getpeername(fd, &addr->u.sa, &addr->len);
 }
 
-static void
+static int
 set_int(int fd, int level, int option, int value)
 {
-	setsockopt(fd, level, option, &value, sizeof(value));
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* What is set at TCP alone says that it is. */
+static bool
+is_stream(int fd, int family)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (family != AF_UNIX)
+		return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) == 0;
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    type == SOCK_STREAM;
 }
 
 int
@@ -129,17 +142,22 @@ sock_reclaim(int fd, struct sock_addr *peer)
 {
 	const struct linger no_linger = { 0, 0 };
 	const struct timeval no_time = { 0, 0 };
-	int type = 0;
-	socklen_t len = sizeof(type);
+	struct sock_addr own;
 	bool left = sock_peer(fd, peer) == -1;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 ||
-	    type != SOCK_STREAM || (left && sock_listens(fd))) {
-		errno = EINVAL;
+	/* The BSDs know more words for one that has left. */
+	if (left && sock_name(fd, &own) == 0 && !sock_listens(fd) &&
+	    is_stream(fd, own.u.sa.sa_family)) {
+		errno = ENOTCONN;
 		return -1;
 	}
-	if (left) {		/* the BSDs know other words for it */
-		errno = ENOTCONN;
+#if defined(TCP_CORK)
+	set_int(fd, IPPROTO_TCP, TCP_CORK, 0);
+#elif defined(TCP_NOPUSH)
+	set_int(fd, IPPROTO_TCP, TCP_NOPUSH, 0);
+#endif
+	if (left || !is_stream(fd, peer->u.sa.sa_family)) {
+		errno = EINVAL;
 		return -1;
 	}
 	fcntl(fd, F_SETFL, 0);	/* O_NONBLOCK and O_ASYNC */
@@ -150,14 +168,6 @@ sock_reclaim(int fd, struct sock_addr *peer)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &no_time, sizeof(no_time));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &no_time, sizeof(no_time));
-	if (peer->u.sa.sa_family == AF_UNIX)
-		return 0;
-#if defined(TCP_CORK)
-	set_int(fd, IPPROTO_TCP, TCP_CORK, 0);
-#elif defined(TCP_NOPUSH)
-	set_int(fd, IPPROTO_TCP, TCP_NOPUSH, 0);
-#endif
-	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return 0;
 }
 

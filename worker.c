@@ -99,7 +99,7 @@ worker_end(uint32_t i, const char *what)
 	leave(w);
 }
 
-void
+int
 worker_add(int fd, uint32_t queue, const struct sock_addr *addr, uid_t peer,
     uint32_t promises, uint32_t most)
 {
@@ -119,7 +119,7 @@ worker_add(int fd, uint32_t queue, const struct sock_addr *addr, uid_t peer,
 		complain(fd, addr, wrong);
 		shutdown(fd, SHUT_RDWR);
 		close(fd);
-		return;
+		return -1;
 	}
 	if (w == workers + touched)
 		touched++;
@@ -128,6 +128,7 @@ worker_add(int fd, uint32_t queue, const struct sock_addr *addr, uid_t peer,
 	    .watched = POLLER_NONE, .chosen = ++choices };
 	if (!paused)
 		watch(w, POLLER_ACCEPT);
+	return (int)(w - workers);
 }
 
 enum worker_said
@@ -200,7 +201,7 @@ worker_take(uint32_t queue)
 	for (w = workers; w < workers + touched; w++) {
 		if (!takes_clients(w, queue))
 			continue;
-		errno = EAGAIN;
+		errno = EBUSY;
 		if (w->promises == 0 || (w->blocked && clock_before(clock_ms(),
 		    w->until)))
 			continue;

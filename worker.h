@@ -44,11 +44,11 @@ void		 worker_release(void);
 
 /*
  * A worker has connected to the socket at addr, which stays; or was left to us
- * with promises, and the most there were.  fd is ours from now on; it is closed
- * if there is no room, or its user is not peer (unless FDPASS_ANYBODY), after a
- * message.
+ * with promises, and the most there were.  fd is ours from now on.  Returns its
+ * number; or -1: it is closed, after a message, since there is no room, or its
+ * user is not peer (unless FDPASS_ANYBODY).
  */
-void		 worker_add(int fd, uint32_t queue,
+int		 worker_add(int fd, uint32_t queue,
 		    const struct sock_addr *addr, uid_t peer,
 		    uint32_t promises, uint32_t most);
 
@@ -72,7 +72,7 @@ void		 worker_end(uint32_t index, const char *what);
 
 /*
  * Take a promise of those that work for queue, of the one with the fewest
- * outstanding.  A number to use it by; or -1 with errno: EAGAIN, all are busy;
+ * outstanding.  A number to use it by; or -1 with errno: EBUSY, all are busy;
  * ENOTCONN, there is none.
  */
 int		 worker_take(uint32_t queue);

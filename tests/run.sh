@@ -70,7 +70,7 @@ pids=
 for e2e in child log renew signals; do
 	end_to_end $e2e test test-poll torture
 done
-for e2e in fault reply backend harness pass limits; do
+for e2e in fault reply backend worker harness pass limits; do
 	end_to_end $e2e test test-poll torture noalloc
 done
 for e2e in process service; do
