@@ -22,7 +22,8 @@ LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 
 # What is linked to each program.
 SRC = fdproxy.c $(MODULES)
-EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c clock.c fdpass.c \
+EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c \
+	companions/fdbackend.c clock.c fdpass.c \
 	http_parse.c log.c proc.c sock.c text.c
 FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
@@ -43,7 +44,7 @@ COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 # What is installed beside fdproxy, each with its manual.
 COMMANDS = fdexec fdfault fdaccept
 
-all: fdproxy $(COMMANDS) libfdaccept.so
+all: fdproxy $(COMMANDS) libfdaccept.so libfdbackend.a
 
 fdproxy: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -56,6 +57,15 @@ fdfault: $(FAULT_OBJ)
 
 fdaccept: $(RUN_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ) $(LDLIBS)
+
+libfdbackend.a: companions/fdbackend.o
+	rm -f $@
+	$(AR) rc $@ companions/fdbackend.o
+
+fdbackend.pc: companions/fdbackend.pc.in .flags
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' companions/fdbackend.pc.in >$@
 
 # Not LDFLAGS, which may say -static; not our objects, which may not be PIC.
 libfdaccept.so: $(PRELOAD_SRC) $(HDR)
@@ -82,10 +92,12 @@ demo: all
 
 # Beside the old file, then in its place: one that runs, or is mapped into a
 # program that does, stays as it is.
-install: all
+install: all fdbackend.pc
 	mkdir -p "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)" \
 		"$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(MANDIR)/man1" \
-		"$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man7" \
+		"$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(MANDIR)/man5" \
+		"$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(INCLUDEDIR)" \
+		"$(DESTDIR)$(LIBDIR)/pkgconfig" \
 		"$(DESTDIR)$(MANDIR)/man8"
 	put() { \
 		mode=$$1 dir="$(DESTDIR)$$2"; \
@@ -98,7 +110,10 @@ install: all
 	}; \
 	put 755 "$(SBINDIR)" fdproxy; \
 	put 755 "$(BINDIR)" $(COMMANDS); \
-	put 644 "$(LIBDIR)" libfdaccept.so; \
+	put 644 "$(LIBDIR)" libfdaccept.so libfdbackend.a; \
+	put 644 "$(INCLUDEDIR)" companions/fdbackend.h; \
+	put 644 "$(LIBDIR)/pkgconfig" fdbackend.pc; \
+	put 644 "$(MANDIR)/man3" man/fdbackend.3; \
 	for command in $(COMMANDS); do \
 		put 644 "$(MANDIR)/man1" man/$$command.1; \
 	done; \
@@ -109,6 +124,10 @@ install: all
 uninstall:
 	rm -f "$(DESTDIR)$(SBINDIR)/fdproxy" \
 		"$(DESTDIR)$(LIBDIR)/libfdaccept.so" \
+		"$(DESTDIR)$(LIBDIR)/libfdbackend.a" \
+		"$(DESTDIR)$(LIBDIR)/pkgconfig/fdbackend.pc" \
+		"$(DESTDIR)$(INCLUDEDIR)/fdbackend.h" \
+		"$(DESTDIR)$(MANDIR)/man3/fdbackend.3" \
 		"$(DESTDIR)$(MANDIR)/man5/fdproxy.conf.5" \
 		"$(DESTDIR)$(MANDIR)/man7/fdproxy-protocol.7" \
 		"$(DESTDIR)$(MANDIR)/man8/fdproxy.8"
@@ -121,7 +140,7 @@ clean:
 	rm -rf build
 	rm -f *.o *.to companions/*.o companions/*.to tests/*.to
 	rm -f .flags .flags.new
-	rm -f fdproxy $(COMMANDS) libfdaccept.so
+	rm -f fdproxy $(COMMANDS) libfdaccept.so libfdbackend.a fdbackend.pc
 
 # ---- tests ----
 
@@ -134,7 +153,7 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_sock build/unit_route build/unit_poller build/unit_fdpass \
 	build/unit_flush build/unit_config build/unit_status build/unit_conn \
-	build/unit_listen build/unit_fdaccept
+	build/unit_listen build/unit_fdaccept build/unit_fdbackend
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 	build/replay_fdaccept_head build/replay_fdexec
 FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
@@ -163,7 +182,8 @@ build/.made:
 # program is linked with what it needs of the archive: that a module needs
 # nothing but what stands before it is what depcheck proves.
 TEST_A = build/test.a
-TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to
+TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to \
+	companions/fdbackend.to
 TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 	companions/fdaccept.to tests/accepter.to tests/fuzz_main.to
 SHARED = tests/runner.to tests/world.to
@@ -260,6 +280,7 @@ build/unit_status.to: tests/unit_status.c
 build/unit_conn.to: tests/unit_conn.c
 build/unit_listen.to: tests/unit_listen.c
 build/unit_fdaccept.to: tests/unit_fdaccept.c
+build/unit_fdbackend.to: tests/unit_fdbackend.c
 build/fuzz_http_parse.to: tests/fuzz_http_parse.c
 build/fuzz_route.to: tests/fuzz_route.c
 build/fuzz_config.to: tests/fuzz_config.c
@@ -326,11 +347,12 @@ fuzz:
 
 depcheck: all $(LIBRARY_OBJ)
 	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec_cgi \
+		companions/fdbackend \
 		companions/fdexec companions/fdfault $(LIBRARY:.c=) \
 		companions/fdaccept_run
 
 lint:
-	mandoc -T lint -W warning man/*.[1578]
+	mandoc -T lint -W warning man/*.[13578]
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem $(OWN_CPPFLAGS) \

@@ -4,6 +4,9 @@
  * fdexec: receives clients on a socket and runs a program for each, as
  * inetd(8) does: the client is the program's standard input and output.
  *
+ * With -w it is a worker: it connects and asks for as many clients as it may
+ * have children.
+ *
  * One process, one poll(2) loop, and a child for each client: it is started
  * once all that the program is to know has come, so that nobody who lets it
  * wait takes up more than a slot.
@@ -29,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fdbackend.h"
 #include "fdexec_cgi.h"
 #include "fdpass.h"
 #include "http_parse.h"
@@ -90,6 +94,7 @@ enum kind {
 	NO_HEAD,
 	CUT,
 	CROWD,
+	NO_CHANNEL,
 	NOT_RUN,
 	KILLED,
 	KINDS
@@ -122,6 +127,10 @@ static struct {
 	int signals;		/* readable when one came */
 	int failed[2];		/* errno of children that are no program */
 	int listener;
+	bool worker;		/* it is no listener, but a channel */
+	unsigned int asked;	/* clients, over it, that have not come */
+	unsigned int step;	/* fdbackend_delay()'s */
+	int64_t again;		/* when to connect again, without it */
 	int next;		/* accepted, without a slot yet; or -1 */
 	int late;		/* accepted since the stop */
 	int64_t pause;		/* until then nothing is taken; or 0 */
@@ -136,7 +145,7 @@ static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 static char buffer[1 + HTTP_HEAD_MAX];
 
 static const char usage[] =
-    "usage: fdexec [-hV] [-b backlog] [-c children] [-g group] [-m mode]\n"
+    "usage: fdexec [-hVw] [-b backlog] [-c children] [-g group] [-m mode]\n"
     "              [-o owner] socket program [arg ...]\n";
 
 static void
@@ -150,7 +159,8 @@ help(void)
 	    "  -h            this help\n"
 	    "  -m mode       permissions of the socket's file, octal\n"
 	    "  -o owner      owner of the socket's file\n"
-	    "  -V            print the version and exit\n\n"
+	    "  -V            print the version and exit\n"
+	    "  -w            connect to the socket as a worker, and ask\n\n"
 	    "socket: a path, @name (abstract), or fd:N, which listens already\n"
 	    "Example: fdexec -m 660 /run/hello.sock cat /etc/motd\n",
 	    usage, BACKLOG, CHILDREN);
@@ -367,7 +377,8 @@ start_child(struct slot *s, const struct http_head *head)
 		reject(s);
 		return;
 	}
-	close_sender(s);
+	if (s->sender != -1)
+		close_sender(s);
 	s->pid = pid;
 	s->state = RUNNING;
 	server.running++;
@@ -536,6 +547,109 @@ deadline(const struct slot *s)
 	return INT64_MAX;
 }
 
+/* ---- as a worker ---- */
+
+static bool
+connect_channel(void)
+{
+	char path[SOCK_TEXT];
+
+	if (server.inherited == -1)
+		server.listener = fdbackend_connect(sock_path(&server.addr,
+		    path, sizeof(path)));
+	if (server.listener == -1) {
+		complain(NO_CHANNEL, "cannot connect to %s: %s; it is tried "
+		    "again", path, strerror(errno));
+		server.again = now() + fdbackend_delay(&server.step);
+		return false;
+	}
+	sock_nonblock(server.listener, true);
+	server.step = 0;
+	server.asked = 0;
+	return true;
+}
+
+/* One client for each program that may be started; none when it is over. */
+static void
+ask(void)
+{
+	unsigned int n = server.children - server.running - server.asked;
+	int asked;
+
+	if (server.listener == -1 && !server.stopping && !server.done &&
+	    now() >= server.again)
+		connect_channel();
+	if (server.listener == -1 || server.stopping || full() || n == 0)
+		return;
+	asked = fdbackend_ask(server.listener, n);
+	if (asked > 0)
+		server.asked += (unsigned int)asked;
+}
+
+/*
+ * The head of a client stands behind it, or not: the next byte is no NUL then.
+ * It is peeked at, since another client may stand behind it, and whole, since
+ * it came in the same message.  False if that is not so.
+ */
+static bool
+start_with_head(struct slot *s)
+{
+	static const struct http_limits limits = { HTTP_HEAD_MAX,
+	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
+	struct http_head head;
+	ssize_t n = recv(server.listener, buffer, sizeof(buffer), MSG_PEEK);
+	int len;
+
+	if (n <= 0 || buffer[0] == '\0') {
+		start_child(s, NULL);
+		return true;
+	}
+	len = http_parse_head(buffer, (size_t)n, &s->scan, &limits, &head);
+	if (len > 0 && recv(server.listener, buffer, (size_t)len, 0) == len) {
+		start_child(s, &head);
+		return true;
+	}
+	complain(NO_HEAD, "a payload is not the head of a request");
+	reject(s);
+	return false;
+}
+
+/* The end of the channel; fdproxy may come back, unless it is our parent. */
+static void
+lose_channel(void)
+{
+	close(server.listener);
+	server.listener = -1;
+	server.again = now() + fdbackend_delay(&server.step);
+	server.stopping = server.stopping || server.inherited != -1;
+}
+
+static void
+take_clients(void)
+{
+	struct slot *s;
+	int client, n, took;
+
+	for (n = 0; n < ACCEPTS && !full() && server.listener != -1; n++) {
+		took = fdbackend_take(server.listener, &client);
+		if (took == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (took == 0 || (took == -1 && errno != EMFILE)) {
+			lose_channel();
+			return;
+		}
+		server.asked -= server.asked > 0;
+		if (took == -1) {
+			complain(LOST, "a client is lost: no descriptors left");
+			continue;
+		}
+		s = vacant();
+		s->client = client;
+		if (!start_with_head(s))
+			lose_channel();
+	}
+}
+
 /* ---- the loop ---- */
 
 static void
@@ -619,6 +733,11 @@ stop(void)
 	server.stopping = true;
 	if (server.running > 0)
 		log_notice("stopping; %u programs run", server.running);
+	if (server.worker) {
+		if (server.listener != -1)
+			fdbackend_leave(server.listener);
+		return;
+	}
 	/* Others may have what is not ours, and go on. */
 	if (server.inherited != -1)
 		return;
@@ -725,6 +844,8 @@ prepare(void)
 	}
 	if (server.pause != 0 && server.pause < first)
 		first = server.pause;
+	if (server.worker && server.listener == -1 && server.again < first)
+		first = server.again;
 	if (first == INT64_MAX)
 		return -1;
 	return first <= t ? 0 : (int)(first - t);
@@ -738,7 +859,8 @@ busy(void)
 	for (i = 0; i < server.slots; i++)
 		if (server.slot[i].state != FREE)
 			return true;
-	return server.listener != -1 || server.next != -1;
+	return server.listener != -1 || server.next != -1 ||
+	    (server.worker && !server.stopping);
 }
 
 static int
@@ -748,6 +870,8 @@ loop(void)
 
 	log_nonblocking(true);
 	while (!server.done && busy()) {
+		if (server.worker)
+			ask();
 		n = prepare();
 		n = poll(server.poll, POLL_SLOTS + server.slots, n);
 		if (n == -1 && errno == EINTR)
@@ -760,7 +884,9 @@ loop(void)
 			take_signals();
 		take_slots();
 		take_deadlines();
-		if (server.poll[POLL_LISTENER].revents != 0 ||
+		if (server.worker)
+			take_clients();
+		else if (server.poll[POLL_LISTENER].revents != 0 ||
 		    server.stopping || server.next != -1)
 			accept_senders();
 	}
@@ -824,6 +950,23 @@ inherit_listener(void)
 	return server.listener != -1;
 }
 
+/* fdproxy may come later, if it is not our parent. */
+static bool
+open_channel(void)
+{
+	int fd = server.inherited;
+	struct sock_addr peer;
+
+	server.listener = fd;
+	if (fd != -1 && (fd <= STDERR_FILENO || sock_cloexec(fd) == -1 ||
+	    sock_peer(fd, &peer) == -1)) {
+		log_error("descriptor %d is no connection of a worker", fd);
+		return false;
+	}
+	connect_channel();
+	return true;
+}
+
 /* The mode by umask(2): after bind(2) it could be too late.  An owner who is to
    have it alone needs a mode without "others", too. */
 static bool
@@ -832,6 +975,8 @@ open_listener(void)
 	bool owned = server.owner != NULL || server.group != NULL;
 	char path[SOCK_TEXT];
 
+	if (server.worker)
+		return open_channel();
 	if (server.inherited != -1)
 		return inherit_listener();
 	server.listener = sock_listen(&server.addr, server.backlog, false,
@@ -922,7 +1067,8 @@ where(const char *name)
 		return false;
 	}
 	if ((server.mode != -1 || server.owner != NULL ||
-	    server.group != NULL) && !sock_is_file(&server.addr)) {
+	    server.group != NULL) && (server.worker ||
+	    !sock_is_file(&server.addr))) {
 		text_write(STDERR_FILENO, "fdexec: -g, -m and -o are for a "
 		    "file, and %s has none\n", name);
 		return false;
@@ -938,7 +1084,7 @@ options(int argc, char **argv)
 	int ch, n;
 
 	/* glibc would look for options behind the operands, but for "+". */
-	while ((ch = getopt(argc, argv, "+b:c:g:hm:o:V")) != -1) {
+	while ((ch = getopt(argc, argv, "+b:c:g:hm:o:Vw")) != -1) {
 		switch (ch) {
 		case 'b':
 			n = number('b', optarg, 10, 1, 65535);
@@ -969,6 +1115,9 @@ options(int argc, char **argv)
 		case 'V':
 			text_write(STDOUT_FILENO, "fdexec %s\n", VERSION);
 			return 0;
+		case 'w':
+			server.worker = true;
+			break;
 		default:
 			text_write(STDERR_FILENO, "%s", usage);
 			return 2;
@@ -993,7 +1142,7 @@ finish(void)
 	for (i = 0; server.slot != NULL && i < server.slots; i++)
 		if (server.slot[i].state == HEAD)
 			reject(&server.slot[i]);
-	if (!server.stopping)
+	if (!server.stopping && !server.worker)
 		sock_remove(&server.addr, &server.file);
 	/* The listener ends with the process, which waits for no client. */
 	free(server.slot);

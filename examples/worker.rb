@@ -6,7 +6,7 @@
 # It asks fdproxy for clients, and gives those that stay connected back, so that
 # their next request is routed anew.  Each thread serves one client at a time,
 # has a connection of its own to fdproxy, and promises to take one client on it.
-require 'digest'
+require 'digest/md5'
 require 'socket'
 require 'timeout'
 

@@ -6,6 +6,10 @@
 asks the workers behind /NAME in turn, up to so many requests at once, and
 prints how many connections it took.
 
+    workers.py digest NAME
+
+prints what the worker of that name calls its standard input.
+
     workers.py ends HOST:PORT NAME
 
 sees that a connection that is not to be kept ends behind the response.
@@ -20,7 +24,7 @@ the last ones it closes.
 runs two workers, and ends one while both are asked.
 """
 import hashlib, random, select, signal, socket, struct, subprocess, sys
-import threading
+import threading, zlib
 
 PATIENCE = 30
 
@@ -78,6 +82,13 @@ class Client:
         self.socket.close()
 
 
+def digest(name, body):
+    """libc has no MD5."""
+    if name in ("fork", "epoll"):
+        return "%08x" % zlib.adler32(body)
+    return hashlib.md5(body).hexdigest()
+
+
 def make(name, i, fields=b""):
     """A request, its method, and how the worker's answer goes on."""
     method = ("GET", "POST", "HEAD")[i % 3]
@@ -85,7 +96,7 @@ def make(name, i, fields=b""):
     text = " %s %s 127.0.0.1" % (method, target)
     if method == "POST":
         body = random.randbytes(random.choice((0, 10, 5000, 100000)))
-        text += " %d %s" % (len(body), hashlib.md5(body).hexdigest())
+        text += " %d %s" % (len(body), digest(name.partition("-")[0], body))
         fields += b"Content-Length: %d\r\n" % len(body)
     head = "%s %s HTTP/1.1\r\nHost: a\r\n" % (method, target)
     return head.encode() + fields + b"\r\n" + body, method, text + "\n"
@@ -275,5 +286,8 @@ def leave(where, name, path, *command):
             worker.kill()
 
 
+if sys.argv[1] == "digest":
+    print(digest(sys.argv[2], sys.stdin.buffer.read()))
+    sys.exit()
 host, port = sys.argv[2].split(":")
 globals()[sys.argv[1]]((host, int(port)), *sys.argv[3:])

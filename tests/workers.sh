@@ -43,13 +43,17 @@ command_of() {
 		    examples/worker.go && echo ./worker.go.out ;;
 	ruby)
 		have ruby && echo ruby examples/worker.rb ;;
+	fork | epoll)
+		have cc && cc -I"$top/companions" -o worker_$1 \
+		    examples/worker_$1.c "$top/companions/fdbackend.c" &&
+		    echo ./worker_$1 ;;
 	esac
 }
 
 # These never read more than a request, and so keep what is pipelined.
 exact() {
 	case $1 in
-	http | go | ruby) ;;
+	http | go | ruby | fork | epoll) ;;
 	*) return 1 ;;
 	esac
 }
@@ -68,7 +72,7 @@ proxy() {
 }
 
 names=
-for name in http asyncio node go ruby; do
+for name in http asyncio node go ruby fork epoll; do
 	if command=$(command_of $name) && [ -n "$command" ]; then
 		names="$names $name"
 		echo "$command" >$name.command
@@ -88,8 +92,8 @@ done
 # ---- each ----
 
 head -c 1048576 /dev/urandom >body
-digest=$(md5sum <body | cut -c1-32)
 for name in $names; do
+	digest=$(client digest $name <body)
 	said=$(fetch "$url/$name/a?b=c") || die "$name: GET"
 	test "$said" = "$name GET /$name/a?b=c $from" || die "$name: $said"
 	said=$(fetch --data-binary @body $url/$name/p) || die "$name: POST"
