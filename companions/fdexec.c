@@ -573,12 +573,12 @@ connect_channel(void)
 static void
 ask(void)
 {
-	unsigned int n = server.children - server.running - server.asked;
+	unsigned int n;
 	int asked;
 
-	if (server.listener == -1 && !server.stopping && !server.done &&
-	    now() >= server.again)
+	if (server.listener == -1 && !server.stopping && now() >= server.again)
 		connect_channel();
+	n = server.children - server.running - server.asked;
 	if (server.listener == -1 || server.stopping || full() || n == 0)
 		return;
 	asked = fdbackend_ask(server.listener, n);

@@ -1418,7 +1418,154 @@ TEST(load)
 	close(go);
 }
 
+/* ---- as a worker ---- */
+
+#define WORKERS	"/=workers:w,payload=head,wait=10s"
+
+/* Behind the head that fdproxy writes. */
+static void
+must_get_body(int client, const char *want)
+{
+	size_t len;
+
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_contains(buf, want);
+	close(client);
+}
+
+/* It asks for as many as it may have programs; the others wait in fdproxy. */
+TEST(worker)
+{
+	int client[4], i, go = fifo("go");
+	long patient = now_ms() + WORLD_PATIENCE;
+	char text[64];
+
+	world_proxy("-r", WORKERS, NULL);
+	start("w", "-wc2", "read -r x <go; echo \"$QUERY_STRING\"");
+	for (i = 0; i < 4; i++) {
+		client[i] = client_open();
+		snprintf(text, sizeof(text), "GET /?%d HTTP/1.0\r\n\r\n", i);
+		send_text(client[i], text);
+		if (i > 1)
+			continue;
+		while (children() != i + 1) {
+			ck_assert_int_lt(now_ms(), patient);
+			poll(NULL, 0, 2);
+		}
+	}
+	/* Its end, ours of fdproxy, and of two programs. */
+	until_sockets(3);
+	ck_assert_int_eq(write(go, "\n\n\n\n", 4), 4);
+	for (i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "\r\n\r\n%d\n", i);
+		must_get_body(client[i], text);
+	}
+	close(go);
+}
+
+/* Without heads behind the clients, many in a row. */
+TEST(worker_without_heads)
+{
+	int i;
+
+	world_proxy("-r", "/=workers:w,wait=10s", NULL);
+	start("w", "-wc1", "test -z \"$QUERY_STRING\" && echo hello");
+	for (i = 0; i < 20; i++)
+		ck_contains(exchange("GET /?x HTTP/1.1\r\nHost: x\r\n\r\n"),
+		    "\r\n\r\nhello\n");
+}
+
+/* fdproxy comes later. */
+TEST(worker_comes_first)
+{
+	start("w", "-w", "echo hello");
+	until_file("fdexec.err", "cannot connect to w: ");
+	world_proxy("-r", WORKERS, NULL);
+	ck_contains(exchange(HEAD), "\r\n\r\nhello\n");
+}
+
+/* Who is under way is served before the end. */
+TEST(worker_leaves)
+{
+	int client, go = fifo("go");
+	long patient = now_ms() + WORLD_PATIENCE;
+
+	world_proxy("-r", WORKERS, NULL);
+	start("w", "-wc2", "trap '' TERM; read -r x <go; echo hello");
+	client = client_open();
+	send_text(client, HEAD);
+	while (children() != 1) {
+		ck_assert_int_lt(now_ms(), patient);
+		poll(NULL, 0, 2);
+	}
+	kill(fdexec, SIGTERM);
+	until_file("fdexec.err", "stopping; 1 programs run");
+	ck_assert_int_eq(write(go, "\n", 1), 1);
+	must_get_body(client, "\r\n\r\nhello\n");
+	ck_assert_int_eq(ended(), 0);
+	close(go);
+}
+
+/* As fdproxy's command, by the connection that it finds. */
+TEST(worker_command)
+{
+	world_launch("-r", "/=:workers,payload=head", binary, "-w", "fd:3",
+	    "sh", "-c", "echo \"$REQUEST_METHOD\"", NULL);
+	world_announced();
+	ck_contains(exchange(HEAD), "\r\n\r\nGET\n");
+	world_expect("has ended with status 0");
+}
+
+/* Take what it asks for: n clients. */
+static void
+must_ask(int channel, int n)
+{
+	char bytes[64];
+
+	ck_assert_int_le(n, (int)sizeof(bytes));
+	read_exact(channel, bytes, (size_t)n);
+	ck_assert_ptr_null(memchr(bytes, 1, (size_t)n));
+}
+
+/* The test is fdproxy: what is lost, and what is no head. */
+TEST(worker_of_another)
+{
+	int listener = backend_listen("w", 4), channel, fd, pair[2];
+	size_t len;
+
+	start("w", "-wc3", "echo hello");
+	channel = accept(listener, NULL, NULL);
+	must_ask(channel, 3);
+	/* A descriptor was lost there: it asks for another client. */
+	send_bytes(channel, "", 1);
+	must_ask(channel, 1);
+	until_file("fdexec.err", "a client is lost");
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(fdpass_send(channel, pair[1], "", 1), 1);
+	close(pair[1]);
+	read_all(pair[0], buf, sizeof(buf), &len);
+	ck_assert_str_eq(buf, "hello\n");
+	close(pair[0]);
+	must_ask(channel, 1);
+	/* No head: where the next message begins is not known. */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(fdpass_send(channel, pair[1], "\0junk", 5), 5);
+	close(pair[1]);
+	close(pair[0]);
+	until_file("fdexec.err", "is not the head of a request");
+	fd = accept(listener, NULL, NULL);
+	must_ask(fd, 3);
+	close(channel);
+	close(fd);
+}
+
 static const struct test tests[] = {
+	ONCE(worker),
+	ONCE(worker_without_heads),
+	ONCE(worker_comes_first),
+	ONCE(worker_leaves),
+	ONCE(worker_command),
+	ONCE(worker_of_another),
 	ONCE(ucspi),
 	ONCE(cgi),
 	ONCE(abstract_name),
