@@ -199,6 +199,8 @@ backend_failed(uint32_t list, enum fdpass_state state, int error)
 	if (most > PROBE_MOST_MS)
 		most = PROBE_MOST_MS;
 	b->delay = b->delay * 2 < most ? b->delay * 2 : most;
+	if (error == EBUSY || error == ENOTCONN)	/* who asks tells us */
+		b->delay = PROBE_MOST_MS;
 	deadline_set(slot_list_id(list), clock_ms() + b->delay);
 }
 
@@ -208,7 +210,7 @@ backend_probe(uint32_t list)
 	struct backend *b = backend_at(list);
 	int fd = backend_connect(b->target, b->addr);
 
-	stats_get()->retries++;
+	stats_get()->retries += !b->target->workers;
 	if (fd == -1)
 		backend_failed(list, fdpass_state(errno, b->addr), errno);
 	else if (slot_count(list) > 1)

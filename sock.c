@@ -367,52 +367,6 @@ sock_parse(const char *text, struct sock_addr addr[2], int *n)
 	return NULL;
 }
 
-static const char *
-text_in(const unsigned char *a, char *dst, size_t size)
-{
-	text_format(dst, size, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
-	return dst;
-}
-
-/*
- * RFC 5952: the first of the longest runs of zero groups becomes "::".  Not
- * inet_ntop(3), which has printf(3) with it in small C libraries.
- */
-static const char *
-text_in6(const unsigned char *a, char *dst, size_t size)
-{
-	unsigned int group[8];
-	size_t i, run, first = 8, longest = 1, n = 0;
-
-	for (i = 0; i < 8; i++)
-		group[i] = (unsigned int)a[2 * i] << 8 | a[2 * i + 1];
-	for (i = 0; i < 8; i += run + 1) {
-		for (run = 0; i + run < 8 && group[i + run] == 0; run++)
-			;
-		if (run > longest) {
-			first = i;
-			longest = run;
-		}
-	}
-	for (i = 0; i < 8 && n < size; i++) {
-		if (i == first) {
-			i += longest - 1;
-			n += text_format(dst + n, size - n, "%s",
-			    i == 7 ? "::" : ":");
-			continue;
-		}
-		n += text_format(dst + n, size - n, "%s%x", i > 0 ? ":" : "",
-		    group[i]);
-		if (i == 5 && first == 0 && longest == 5 &&
-		    group[5] == 0xffff && n + 1 < size) {
-			dst[n++] = ':';
-			text_in(a + 12, dst + n, size - n);
-			break;
-		}
-	}
-	return dst;
-}
-
 const char *
 sock_host(const struct sock_addr *addr, char *dst, size_t size)
 {
@@ -421,7 +375,7 @@ sock_host(const struct sock_addr *addr, char *dst, size_t size)
 
 	if (addr->u.sa.sa_family == AF_INET) {
 		memcpy(a, &addr->u.in.sin_addr, 4);
-		return text_in(a, dst, size);
+		return text_in4(a, dst, size);
 	}
 	if (addr->u.sa.sa_family == AF_INET6) {
 		memcpy(a, &addr->u.in6.sin6_addr, 16);

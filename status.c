@@ -101,9 +101,7 @@ add_numbers(struct text *t, const struct status_view *v)
 		{ "fdproxy_open_descriptors", "Descriptors in use.", "",
 		    v->descriptors }
 	};
-	uint64_t n;
 	unsigned int i;
-	int status;
 
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		if (all[i].help != NULL)
@@ -111,6 +109,15 @@ add_numbers(struct text *t, const struct status_view *v)
 		add(t, "%s%s %" PRIu64 "\n", all[i].name, all[i].labels,
 		    all[i].n);
 	}
+}
+
+static void
+add_answers(struct text *t)
+{
+	unsigned int i;
+	uint64_t n;
+	int status;
+
 	add_family(t, "fdproxy_answered_total",
 	    "Answers of its own, by status.");
 	for (i = 0; (status = stats_answer(i, &n)) != 0; i++)
@@ -213,6 +220,7 @@ status_snapshot(const struct status_view *v)
 	add(&t, "fdproxy_build_info{version=\"%s\",poller=\"%s\"} 1\n",
 	    VERSION, poller_name());
 	add_numbers(&t, v);
+	add_answers(&t);
 	add_routes(&t, v->config);
 	body_len = t.len;
 	head_len = text_format(head, sizeof(head), "HTTP/1.1 200 OK\r\n%s"

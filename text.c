@@ -229,3 +229,49 @@ text_number(const char *text, unsigned int base, unsigned long max,
 	*n = (unsigned long)got;
 	return end != text && *end == '\0' && got <= max && got < UINT64_MAX;
 }
+
+const char *
+text_in4(const unsigned char *a, char *dst, size_t size)
+{
+	text_format(dst, size, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+	return dst;
+}
+
+/*
+ * RFC 5952: the first of the longest runs of zero groups becomes "::".  Not
+ * inet_ntop(3), which has printf(3) with it in small C libraries.
+ */
+const char *
+text_in6(const unsigned char *a, char *dst, size_t size)
+{
+	unsigned int group[8];
+	size_t i, run, first = 8, longest = 1, n = 0;
+
+	for (i = 0; i < 8; i++)
+		group[i] = (unsigned int)a[2 * i] << 8 | a[2 * i + 1];
+	for (i = 0; i < 8; i += run + 1) {
+		for (run = 0; i + run < 8 && group[i + run] == 0; run++)
+			;
+		if (run > longest) {
+			first = i;
+			longest = run;
+		}
+	}
+	for (i = 0; i < 8 && n < size; i++) {
+		if (i == first) {
+			i += longest - 1;
+			n += text_format(dst + n, size - n, "%s",
+			    i == 7 ? "::" : ":");
+			continue;
+		}
+		n += text_format(dst + n, size - n, "%s%x", i > 0 ? ":" : "",
+		    group[i]);
+		if (i == 5 && first == 0 && longest == 5 &&
+		    group[5] == 0xffff && n + 1 < size) {
+			dst[n++] = ':';
+			text_in4(a + 12, dst + n, size - n);
+			break;
+		}
+	}
+	return dst;
+}

@@ -59,4 +59,11 @@ text_hex(char c)
 	return -1;
 }
 
+/*
+ * The 4 or 16 bytes of an IP address, in the network's order, as RFC 5952 has
+ * them.  Returns dst, terminated, and cut if size is too small.
+ */
+const char	*text_in4(const unsigned char *address, char *dst, size_t size);
+const char	*text_in6(const unsigned char *address, char *dst, size_t size);
+
 #endif

@@ -201,9 +201,12 @@ worker_take(uint32_t queue)
 	for (w = workers; w < workers + touched; w++) {
 		if (!takes_clients(w, queue))
 			continue;
-		errno = EBUSY;
-		if (w->promises == 0 || (w->blocked && clock_before(clock_ms(),
-		    w->until)))
+		if (w->promises == 0) {
+			errno = errno == EAGAIN ? EAGAIN : EBUSY;
+			continue;
+		}
+		errno = EAGAIN;
+		if (w->blocked && clock_before(clock_ms(), w->until))
 			continue;
 		busy = w->most - w->promises;
 		if (best == NULL || busy < least || (busy == least &&

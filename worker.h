@@ -73,7 +73,8 @@ void		 worker_end(uint32_t index, const char *what);
 /*
  * Take a promise of those that work for queue, of the one with the fewest
  * outstanding.  A number to use it by; or -1 with errno: EBUSY, all are busy;
- * ENOTCONN, there is none.
+ * ENOTCONN, there is none; EAGAIN, what was sent to those who are not busy has
+ * not been read, so they are to be tried again.
  */
 int		 worker_take(uint32_t queue);
 
