@@ -43,6 +43,9 @@ command_of() {
 		    examples/worker.go && echo ./worker.go.out ;;
 	ruby)
 		have ruby && echo ruby examples/worker.rb ;;
+	php)
+		have php && php -r 'exit((int)!extension_loaded("sockets"));' &&
+		    echo php examples/worker.php ;;
 	fork | epoll)
 		have cc && cc -I"$top/companions" -o worker_$1 \
 		    examples/worker_$1.c "$top/companions/fdbackend.c" &&
@@ -53,7 +56,7 @@ command_of() {
 # These never read more than a request, and so keep what is pipelined.
 exact() {
 	case $1 in
-	http | go | ruby | fork | epoll) ;;
+	http | go | ruby | php | fork | epoll) ;;
 	*) return 1 ;;
 	esac
 }
@@ -72,7 +75,7 @@ proxy() {
 }
 
 names=
-for name in http asyncio node go ruby fork epoll; do
+for name in http asyncio node go ruby php fork epoll; do
 	if command=$(command_of $name) && [ -n "$command" ]; then
 		names="$names $name"
 		echo "$command" >$name.command
