@@ -48,7 +48,7 @@ watch(int i, enum poller_want want)
 
 	if (l->fd == -1 || l->watched == want)
 		return;
-	if (!serve_watch(l->fd, (uint32_t)i, &l->watched, want))
+	if (!poller_watch(l->fd, (uint32_t)i, &l->watched, want))
 		deadline_set(timer, clock_ms() + PAUSE_MS);
 }
 
@@ -122,13 +122,12 @@ accept_resume(void)
 static void
 take_back(uint32_t worker, int fd)
 {
-	bool ends = stopping || accept_is_over();
 	struct sock_addr peer;
 	struct conn c;
 	bool left = sock_reclaim(fd, &peer) == -1;
 
 	if (left && errno == ENOTCONN) {
-		close(fd);		/* by itself */
+		sock_close(fd);		/* by itself */
 		return;
 	}
 	if (left || !listen_knows(fd, &peer)) {
@@ -136,8 +135,13 @@ take_back(uint32_t worker, int fd)
 		sock_close(fd);
 		return;
 	}
+	if (accept_is_over()) {
+		shutdown(fd, SHUT_RDWR);
+		sock_close(fd);
+		return;
+	}
 	conn_start(&c, fd, &peer, true, NULL);
-	serve_client(&c, conn_advance(&c, ends ? CONN_LATE : 0));
+	serve_client(&c, conn_advance(&c, stopping ? CONN_LATE : 0));
 }
 
 static void
@@ -152,6 +156,14 @@ take_worker(uint32_t i)
 		if (client != -1)
 			take_back(i, client);
 	}
+	/* What is given back next would be lost as well? */
+	if (said != WORKER_LOST)
+		return;
+	client = sock_stream();
+	if (client == -1)
+		pause_accepting(0);
+	else
+		close(client);
 }
 
 /* Take one in, and what it has asked for so far. */
@@ -188,7 +200,8 @@ accept_some(int listener, const struct config_listen *workers)
 	struct sock_addr peer;
 	int fd, n, failed = 0;
 
-	for (n = 0; n < ACCEPTS && !paused && !accept_is_over(); n++) {
+	for (n = 0; n < ACCEPTS && !paused &&
+	    (workers != NULL || !accept_is_over()); n++) {
 		fd = sock_accept(listener, &peer);
 		if (fd != -1) {
 			if (workers != NULL)
@@ -234,7 +247,8 @@ accept_event(uint32_t id)
 	struct listener *l;
 
 	if (id >= SERVE_WORKERS) {
-		take_worker(id - SERVE_WORKERS);
+		if (!paused)
+			take_worker(id - SERVE_WORKERS);
 		return;
 	}
 	l = listen_at((int)id);

@@ -268,6 +268,13 @@ backend_all(uint32_t *at)
 	return true;
 }
 
+const char *
+backend_lacks(const struct config_target *t)
+{
+	return t->workers ? "has no worker that asks for clients" :
+	    "does not accept connections";
+}
+
 void
 backend_set_ready(bool ready)
 {
@@ -287,9 +294,9 @@ backend_ready(void)
 	if (clock_again(&looked, PROBE_ALL_MS)) {
 		all = backend_all(&at);
 		if (!all)
-			log_info("not ready: %s does not accept connections",
-			    sock_path(&config->targets[at].addr, text,
-			    sizeof(text)));
+			log_info("not ready: %s %s", sock_path(
+			    &config->targets[at].addr, text, sizeof(text)),
+			    backend_lacks(&config->targets[at]));
 	}
 	return serving && all;
 }

@@ -103,6 +103,9 @@ uint32_t	 backend_deadline(uint32_t list,
  */
 bool		 backend_all(uint32_t *at);
 
+/* What such a target fails to do, for a message. */
+const char	*backend_lacks(const struct config_target *target);
+
 /*
  * Whether the service is to be called ready: the loop has said so, and all
  * sockets accept.  No socket is looked at more than once a second; and none if

@@ -149,15 +149,15 @@ config_read_right(struct config_reader *r, const char *what, const char *word,
 {
 	unsigned long mode;
 
-	if (strncmp(word, "mode=", 5) == 0) {
+	if (strncasecmp(word, "mode=", 5) == 0) {
 		if (text_number(word + 5, 8, 0777, &mode))
 			l->mode = (int)mode;
 		else
 			config_read_error(r, "%s: mode= must be an octal "
 			    "number up to 777, near \"%s\"", what, word);
-	} else if (strncmp(word, "owner=", 6) == 0 && word[6] != '\0') {
+	} else if (strncasecmp(word, "owner=", 6) == 0 && word[6] != '\0') {
 		config_read_string(r, &l->owner, word + 6);
-	} else if (strncmp(word, "group=", 6) == 0 && word[6] != '\0') {
+	} else if (strncasecmp(word, "group=", 6) == 0 && word[6] != '\0') {
 		config_read_string(r, &l->group, word + 6);
 	} else {
 		return false;

@@ -432,12 +432,12 @@ add_workers(struct config_reader *r, struct pass *p)
 	    p->t.peer == FDPASS_ANYBODY)
 		error = "an abstract name has no mode, so anybody could be a "
 		    "worker: give peer=USER";
-	else if (i == CONFIG_WORKERS)
+	else if (p->t.child && p->t.peer != FDPASS_ANYBODY)
+		error = "peer= is for a socket, and :workers has none";
+	else if (i == CONFIG_WORKERS && !p->t.child)
 		error = "more than 32 sockets for workers";
 	if (error != NULL) {
 		config_read_error(r, "ProxyPass: %s", error);
-		free(l->owner);
-		free(l->group);
 		return false;
 	}
 	if (i < c->nworkers || p->t.child)
@@ -478,8 +478,12 @@ config_route_set(struct config_reader *r, char **words)
 		    "effect with flusher=none");
 	if (p.t.compat)		/* Apache joins nothing */
 		p.t.hold = false;
-	if (r->config->errors == before && add_workers(r, &p))
+	if (r->config->errors == before && add_workers(r, &p)) {
 		add_target(r, words[1], &p.t);
+	} else {
+		free(p.listener.owner);
+		free(p.listener.group);
+	}
 }
 
 static int

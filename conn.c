@@ -397,8 +397,11 @@ wait_for_head(struct conn *c, size_t n, size_t seen, unsigned int why)
 	}
 	if (n > seen)
 		c->u.head.naps = 0;
-	if (n > 0 && seen == 0 && c->returned)
+	if (n > 0 && seen == 0 && c->returned && !c->left) {
 		c->begun = clock_ms();
+		sock_make_room(c->fd);
+	}
+	c->left = false;
 	c->waited = false;
 	c->state = CONN_HEAD;
 	if (n == 0 || (edges && c->u.head.looks < LOOKS_MAX)) {
@@ -476,16 +479,18 @@ static ssize_t
 send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 {
 	const struct config_target *t = target_of(c);
+	int tries, error = 0;
 	ssize_t n = -1;
-	int tries;
 
 	for (tries = 0; n == -1 && c->backend != -1; tries++) {
 		n = backend_send(t, c->backend, c->fd, scratch, len);
 		if (n == -1)
 			backend_drop(t, c->backend);
+		error = error == 0 ? errno : error;
 		c->backend = n == -1 && tries < SENDS_MAX - 1 ?
 		    backend_connect(t, addr) : -1;
 	}
+	errno = error;		/* the first one says most */
 	return n;
 }
 
@@ -534,7 +539,7 @@ conn_pass(struct conn *c)
 		backend_failed(list, fdpass_state(e.error, &r.addr) ==
 		    FDPASS_ABSENT ? FDPASS_ABSENT : FDPASS_FULL, e.error);
 	if (consumes)
-		return reset(c, strerror(e.error), e.error, c->head);
+		return reset(c, fdpass_error(e.error), e.error, c->head);
 	return wait_or_answer(c, &r, list, FDPASS_FULL, e.error);
 }
 
@@ -558,6 +563,7 @@ conn_start(struct conn *c, int fd, const struct sock_addr *peer,
 	c->begun -= left->age;
 	c->since = clock_ms() - left->waited;
 	c->waited = left->waited > 0;
+	c->left = true;		/* until the first look */
 	c->id = left->id;
 	if (returned)
 		stats_get()->returned++;
@@ -658,8 +664,9 @@ conn_refuse(struct conn *c)
 {
 	if (c->state == CONN_FLUSH)
 		reset(c, "no room to wait", 0, peek_line(c));
-	else if (c->state == CONN_HEAD || c->state == CONN_REST ||
-	    c->state == CONN_QUEUED)
+	else if (c->state == CONN_HEAD && is_kept(c))
+		gone(c, 0);
+	else if (c->state < CONN_FLUSH)
 		last_word(c, 503);
 }
 

@@ -61,8 +61,8 @@ struct conn_left {
 
 /*
  * A client from that address that has just been accepted, or returned by a
- * worker for its next request (NULL); or was left to us.  fd is its own from
- * now on.
+ * worker for its next request, or (left is not NULL) was left to us.  fd is its
+ * own from now on.
  */
 void		 conn_start(struct conn *c, int fd,
 		    const struct sock_addr *peer, bool returned,

@@ -160,7 +160,8 @@ take_left(struct listener *l, const struct sock_addr *want)
 
 	for (i = 0; i < nleft; i++) {
 		/* One that nobody can find any more is opened anew. */
-		if (left[i].fd == -1 || left[i].kind == LISTEN_NO_FILE)
+		if (left[i].fd == -1 || left[i].kind == LISTEN_NO_FILE ||
+		    left[i].workers != l->workers)
 			continue;
 		addr = *want;
 		if (sock_port(want) == 0 && left[i].kind == LISTEN_ANY_PORT &&

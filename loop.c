@@ -480,10 +480,13 @@ take_own_timer(uint32_t id)
 	case TIMER_START:
 		if (phase != STARTING)
 			break;
-		log_error("%s does not accept connections in time",
-		    probed == config->ntargets ? plan.command[0] :
-		    sock_path(&config->targets[probed].addr, text,
-		    sizeof(text)));
+		if (probed == config->ntargets)
+			log_error("%s does not accept connections in time",
+			    plan.command[0]);
+		else
+			log_error("%s %s in time", sock_path(
+			    &config->targets[probed].addr, text, sizeof(text)),
+			    backend_lacks(&config->targets[probed]));
 		status = CHILD_FAILED;
 		phase = DONE;
 		break;
@@ -565,7 +568,8 @@ loop_open(struct config *c, uint32_t last_id)
 		max = room < 10000 ? room : 10000;
 	if (max > room) {
 		log_warn("MaxConnections %u needs %u descriptors, the limit "
-		    "is %u: using %u", max, 2 * max + RESERVE, limit, room);
+		    "is %u: using %u", max, 2 * max + RESERVE + workers, limit,
+		    room);
 		max = room;
 	}
 	if (!worker_open(workers, SERVE_WORKERS) ||

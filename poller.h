@@ -2,6 +2,7 @@
 #ifndef POLLER_H
 #define POLLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -82,6 +83,13 @@ void	poller_close(void);
  * epoll would go on to report a socket that lives there.
  */
 int	poller_set(int fd, uint32_t id, enum poller_want old,
+	    enum poller_want want);
+
+/*
+ * The same with the want before in *watched, which is changed.  If that fails,
+ * after a message: false, and fd is not watched any more.
+ */
+bool	poller_watch(int fd, uint32_t id, uint8_t *watched,
 	    enum poller_want want);
 
 /*

@@ -6,24 +6,11 @@
 #include "log.h"
 #include "serve.h"
 
-bool
-serve_watch(int fd, uint32_t id, uint8_t *watched, enum poller_want want)
-{
-	if (poller_set(fd, id, (enum poller_want)*watched, want) == -1 &&
-	    want != POLLER_NONE) {
-		log_error("%s: %s", poller_name(), strerror(errno));
-		*watched = POLLER_NONE;
-		return false;
-	}
-	*watched = (uint8_t)want;
-	return true;
-}
-
 static bool
 watch(struct conn *c, enum poller_want want)
 {
 	uint8_t watched = c->watched;
-	bool good = serve_watch(c->fd, SERVE_CLIENTS + (uint32_t)slot_index(c),
+	bool good = poller_watch(c->fd, SERVE_CLIENTS + (uint32_t)slot_index(c),
 	    &watched, want);
 
 	c->watched = watched;

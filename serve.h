@@ -23,13 +23,6 @@ enum {
 };
 
 /*
- * Change how fd is watched.  If that fails, after a message: false, and it is
- * not watched any more.
- */
-bool	serve_watch(int fd, uint32_t id, uint8_t *watched,
-	    enum poller_want want);
-
-/*
  * Do what conn wants for a client, which may be on the stack: it gets a slot
  * if it must wait, if need be another's, or is refused.
  */

@@ -237,12 +237,12 @@ slot_census(uint32_t *head, uint32_t *backend, uint32_t *client, bool *page)
 struct conn *
 slot_unread(const struct conn *c)
 {
-	uint32_t list = c == NULL ? LIST_HEAD : c->list;
+	uint32_t list = c == NULL ? LIST_BACKENDS : c->list;
 
 	if (c != NULL && c->next != SLOT_NONE)
 		return &slots[c->next];
-	for (list += c != NULL; list < nlists; list++)
-		if (list != LIST_LINGER && lists[list].count > 0)
+	for (list += c != NULL; (list %= nlists) != LIST_LINGER; list++)
+		if (lists[list].count > 0)
 			return slot_first(list);
 	return NULL;
 }

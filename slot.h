@@ -74,7 +74,7 @@ struct conn {
 	unsigned int waited : 1;	/* since is set */
 	unsigned int reset : 1;		/* close it with a reset */
 	unsigned int returned : 1;	/* by a worker, which may have a copy */
-	unsigned int left : 1;		/* to the next program */
+	unsigned int left : 1;		/* by a program, until it is looked at */
 };
 
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
@@ -143,7 +143,8 @@ void		 slot_census(uint32_t *head, uint32_t *backend,
 
 /*
  * The client behind c (NULL: the first) among those that wait with an unread
- * head: in each list in its order, one list after the other.
+ * head: in each list in its order, one list after the other, those of backends
+ * first, and last those who are silent since they were given back.
  */
 struct conn	*slot_unread(const struct conn *c);
 

@@ -171,6 +171,18 @@ sock_reclaim(int fd, struct sock_addr *peer)
 	return 0;
 }
 
+void
+sock_make_room(int fd)
+{
+#ifdef __linux__
+	/* The buffer grows by this, and its size is not fixed by it. */
+	set_int(fd, SOL_SOCKET, SO_RCVLOWAT, 256 * 1024);
+	set_int(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+#else
+	(void)fd;
+#endif
+}
+
 uint64_t
 sock_network(int fd)
 {
@@ -205,8 +217,15 @@ void
 sock_reset(int fd)
 {
 	struct linger off = { 1, 0 };
+#ifdef __linux__
+	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+#endif
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+#ifdef __linux__
+	/* Though another process has it, too (tcp(7)). */
+	connect(fd, &nobody, sizeof(nobody));
+#endif
 	close(fd);
 }
 

@@ -153,6 +153,14 @@ int		 sock_peer(int fd, struct sock_addr *addr);
  */
 int		 sock_reclaim(int fd, struct sock_addr *peer);
 
+/*
+ * The rest of a head is to come to a connection that is only peeked at, of
+ * which another process has read: give it room.  What was read of a packet
+ * counts as long as a byte of it is unread, and Linux offers no window for less
+ * than a packet, of which those over loopback have 64 KiB.
+ */
+void		 sock_make_room(int fd);
+
 /* The network that a socket is in (Linux's namespaces), as a number; 0 if that
    is not known. */
 uint64_t	 sock_network(int fd);

@@ -35,28 +35,29 @@ worker_open(uint32_t max, uint32_t id)
 	return workers != NULL;
 }
 
-static void
-watch(struct worker *w, enum poller_want want)
+static uint32_t
+id_of(const struct worker *w)
 {
-	uint32_t id = first_id + (uint32_t)(w - workers);
-
-	if (poller_set(w->fd, id, (enum poller_want)w->watched, want) == -1 &&
-	    want != POLLER_NONE) {
-		log_error("%s: %s", poller_name(), strerror(errno));
-		want = POLLER_NONE;
-	}
-	w->watched = (uint8_t)want;
+	return first_id + (uint32_t)(w - workers);
 }
 
 /* Its end is told by shutdown(2): another process may have the connection. */
 static void
 leave(struct worker *w)
 {
-	watch(w, POLLER_NONE);
+	poller_watch(w->fd, id_of(w), &w->watched, POLLER_NONE);
 	shutdown(w->fd, SHUT_RDWR);
 	close(w->fd);
 	w->fd = -1;
 	w->serial++;
+}
+
+/* One that cannot be watched may come again. */
+static void
+watch(struct worker *w, enum poller_want want)
+{
+	if (!poller_watch(w->fd, id_of(w), &w->watched, want))
+		leave(w);
 }
 
 void
@@ -105,6 +106,8 @@ worker_add(int fd, uint32_t queue, const struct sock_addr *addr, uid_t peer,
 {
 	struct worker *w = workers;
 	const char *wrong = NULL;
+	socklen_t len = sizeof(int);
+	int room_for_head = 2 * WORKER_HEAD, size;
 	uid_t uid;
 	pid_t pid;
 
@@ -126,9 +129,12 @@ worker_add(int fd, uint32_t queue, const struct sock_addr *addr, uid_t peer,
 	*w = (struct worker){ .fd = fd, .queue = queue, .addr = addr,
 	    .promises = promises, .most = most, .serial = w->serial,
 	    .watched = POLLER_NONE, .chosen = ++choices };
-	if (!paused)
-		watch(w, POLLER_ACCEPT);
-	return (int)(w - workers);
+	/* So that a head goes in one message. */
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == 0 &&
+	    size < 2 * room_for_head)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room_for_head, len);
+	watch(w, paused ? POLLER_NONE : POLLER_ACCEPT);
+	return w->fd == -1 ? -1 : (int)(w - workers);
 }
 
 enum worker_said
@@ -173,6 +179,8 @@ worker_read(uint32_t i, int *client)
 	w->promises += promises;
 	if (w->most < w->promises + w->held)
 		w->most = w->promises + w->held;
+	if (back > fds)
+		return WORKER_LOST;
 	return n == sizeof(data) || *client != -1 ? WORKER_MORE :
 	    WORKER_SILENT;
 }
@@ -198,7 +206,8 @@ worker_take(uint32_t queue)
 	uint32_t busy, least = 0;
 
 	errno = ENOTCONN;
-	for (w = workers; w < workers + touched; w++) {
+	/* In an old process, those that are left are the next program's. */
+	for (w = workers; !old && w < workers + touched; w++) {
 		if (!takes_clients(w, queue))
 			continue;
 		if (w->promises == 0) {

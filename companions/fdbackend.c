@@ -26,10 +26,12 @@
 #define MSG_CMSG_CLOEXEC	0
 #endif
 
+#define SURPLUS		253	/* descriptors of one message, at most */
+
 /* Where a receiver has switched credentials on, they stand in front. */
 union control {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(64)];
+	char bytes[CMSG_SPACE(SURPLUS * sizeof(int)) + CMSG_SPACE(64)];
 };
 
 static int
@@ -51,7 +53,7 @@ fdbackend_connect(const char *path)
 
 	if (path == NULL) {
 		fd = number == NULL ? -1 : atoi(number);
-		if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+		if (fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
 			return fd;
 		errno = ENOTCONN;
 		return -1;
@@ -70,7 +72,9 @@ fdbackend_connect(const char *path)
 	if (fd == -1)
 		return -1;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
-	    connect(fd, (struct sockaddr *)&addr, size) == -1)
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    connect(fd, (struct sockaddr *)&addr, size) == -1 ||
+	    fcntl(fd, F_SETFL, 0) == -1)
 		return drop(fd, errno);
 	return fd;
 }
@@ -90,7 +94,7 @@ fdbackend_delay(unsigned int *step)
 	    (unsigned int)getpid() * 7919) % (most / 2);
 }
 
-/* One message, all of it or nothing; fd -1: without a descriptor. */
+/* One message; fd -1: without a descriptor.  How many bytes of it went. */
 static int
 say(int channel, const void *bytes, size_t len, int fd)
 {
@@ -143,7 +147,9 @@ fdbackend_take(int from, int *client)
 	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof(control.bytes) };
 	struct cmsghdr *cmsg;
+	size_t at;
 	ssize_t n;
+	int fd;
 
 	*client = -1;
 	do {
@@ -155,12 +161,17 @@ fdbackend_take(int from, int *client)
 		return -1;
 	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg != NULL;
 	    cmsg = CMSG_NXTHDR(&msg, cmsg))
-		if (cmsg->cmsg_level == SOL_SOCKET &&
+		for (at = CMSG_LEN(0); cmsg->cmsg_level == SOL_SOCKET &&
 		    cmsg->cmsg_type == SCM_RIGHTS &&
-		    cmsg->cmsg_len >= CMSG_LEN(sizeof(*client)))
-			memcpy(client, CMSG_DATA(cmsg), sizeof(*client));
+		    at + sizeof(fd) <= cmsg->cmsg_len; at += sizeof(fd)) {
+			memcpy(&fd, (char *)cmsg + at, sizeof(fd));
+			if (*client == -1)
+				*client = fd;
+			else
+				close(fd);
+		}
 	if (*client == -1) {
-		errno = EMFILE;
+		errno = byte == '\0' ? EMFILE : EBADMSG;
 		return -1;
 	}
 	if (MSG_CMSG_CLOEXEC == 0)
@@ -171,14 +182,15 @@ fdbackend_take(int from, int *client)
 int
 fdbackend_give_back(int channel, int client, unsigned int more)
 {
-	static const char bytes[16] = { CLIENT };
-	unsigned int n = more < sizeof(bytes) ? more : sizeof(bytes) - 1;
+	static const char bytes[1024] = { CLIENT };
 
-	if (say(channel, bytes, 1 + n, client) == -1)
+	if (more >= sizeof(bytes)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (say(channel, bytes, 1 + more, client) == -1)
 		return -1;
 	close(client);
-	if (more > n)
-		fdbackend_ask(channel, more - n);
 	return 0;
 }
 

@@ -16,13 +16,14 @@
  * Connect to the socket of workers at path, or at @name (Linux); with NULL it
  * is the connection that fdproxy has left to its command (FDPROXY_WORKERS).
  * The channel, blocking, close-on-exec; or -1: ENOTCONN if path is NULL and
- * there is no such connection.
+ * there is no such connection; EAGAIN if too many wait to be let in.
  */
 int		fdbackend_connect(const char *path);
 
 /*
  * How many milliseconds to wait before connecting again: growing, random, 5
- * seconds at most.  *step is the caller's, 0 at first and after a success.
+ * seconds at most.  *step is the caller's, 0 at first and once a client has
+ * come.
  */
 unsigned int	fdbackend_delay(unsigned int *step);
 
@@ -38,7 +39,8 @@ int		fdbackend_ask(int channel, unsigned int n);
  * was accepted.  1, and *client is the caller's, close-on-exec, blocking.  0 is
  * the end: of a channel, connect again; of a connection that has brought
  * nobody, a probe.  -1 with EAGAIN: nobody yet; EMFILE: a client was lost since
- * this process had no descriptor free: ask for another one.
+ * this process had no descriptor free: ask for another one; EBADMSG: a byte that
+ * means nothing, but for the head of a client that was lost.
  *
  * With payload=head its head stands behind the byte that this has read: in
  * one piece on a channel, and up to the end on the plain wire.
@@ -48,7 +50,8 @@ int		fdbackend_take(int from, int *client);
 /*
  * Give a client back, for its next request to be routed: exactly one request
  * was read of it, its response says that the connection stays, and all of it
- * has been written.  more clients are asked for in the same message.  0: the
+ * has been written.  more clients, 1023 at most, are asked for in the same
+ * message, for which an O_NONBLOCK channel has to have room.  0: the
  * client is closed here.  -1: it is the caller's still, to be closed, or on
  * EAGAIN and ETOOMANYREFS to be given back a little later.
  */

@@ -141,6 +141,9 @@ static struct {
 
 static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
 
+static const struct http_limits limits = { HTTP_HEAD_MAX, HTTP_HEAD_MAX,
+    FIELDS, HTTP_HEAD_MAX };
+
 /* A message and what follows it; a lingering client's bytes, to be dropped. */
 static char buffer[1 + HTTP_HEAD_MAX];
 
@@ -393,8 +396,6 @@ start_child(struct slot *s, const struct http_head *head)
 static void
 parse_head(struct slot *s, const char *p, size_t len)
 {
-	static const struct http_limits limits = { HTTP_HEAD_MAX,
-	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
 	struct http_head head;
 	int n = http_parse_head(p, len, &s->scan, &limits, &head);
 
@@ -564,7 +565,6 @@ connect_channel(void)
 		return false;
 	}
 	sock_nonblock(server.listener, true);
-	server.step = 0;
 	server.asked = 0;
 	return true;
 }
@@ -589,15 +589,15 @@ ask(void)
 /*
  * The head of a client stands behind it, or not: the next byte is no NUL then.
  * It is peeked at, since another client may stand behind it, and whole, since
- * it came in the same message.  False if that is not so.
+ * it came in the same message.  False if its end is not to be found.
  */
 static bool
 start_with_head(struct slot *s)
 {
-	static const struct http_limits limits = { HTTP_HEAD_MAX,
-	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
 	struct http_head head;
-	ssize_t n = recv(server.listener, buffer, sizeof(buffer), MSG_PEEK);
+	ssize_t n = recv(server.listener, buffer, sizeof(buffer) - 1,
+	    MSG_PEEK);
+	char *end;
 	int len;
 
 	if (n <= 0 || buffer[0] == '\0') {
@@ -611,7 +611,10 @@ start_with_head(struct slot *s)
 	}
 	complain(NO_HEAD, "a payload is not the head of a request");
 	reject(s);
-	return false;
+	buffer[n] = '\0';
+	end = strstr(buffer, "\r\n\r\n");
+	return end != NULL && recv(server.listener, buffer,
+	    (size_t)(end + 4 - buffer), 0) > 0;
 }
 
 /* The end of the channel; fdproxy may come back, unless it is our parent. */
@@ -634,10 +637,13 @@ take_clients(void)
 		took = fdbackend_take(server.listener, &client);
 		if (took == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
+		if (took == -1 && errno == EBADMSG)
+			continue;	/* the head of one that was lost */
 		if (took == 0 || (took == -1 && errno != EMFILE)) {
 			lose_channel();
 			return;
 		}
+		server.step = 0;
 		server.asked -= server.asked > 0;
 		if (took == -1) {
 			complain(LOST, "a client is lost: no descriptors left");
@@ -884,11 +890,13 @@ loop(void)
 			take_signals();
 		take_slots();
 		take_deadlines();
-		if (server.worker)
-			take_clients();
-		else if (server.poll[POLL_LISTENER].revents != 0 ||
-		    server.stopping || server.next != -1)
+		if (server.worker) {
+			if (server.poll[POLL_LISTENER].revents != 0)
+				take_clients();
+		} else if (server.poll[POLL_LISTENER].revents != 0 ||
+		    server.stopping || server.next != -1) {
 			accept_senders();
+		}
 	}
 	return 0;
 }
@@ -1064,6 +1072,11 @@ where(const char *name)
 	} else if (!sock_unix(&server.addr, name, strlen(name))) {
 		text_write(STDERR_FILENO, "fdexec: the path of the socket is "
 		    "empty, too long or no name: \"%s\"\n", name);
+		return false;
+	}
+	if (server.worker && server.backlog != BACKLOG) {
+		text_write(STDERR_FILENO, "fdexec: -b is for a socket of our "
+		    "own\n");
 		return false;
 	}
 	if ((server.mode != -1 || server.owner != NULL ||

@@ -28,6 +28,7 @@ static int busy;
 
 static volatile sig_atomic_t leaving;
 static int poller, channel = -1;
+static unsigned int step;	/* of the delay before connecting again */
 static const char *name = "C";
 
 static void
@@ -93,6 +94,7 @@ take(void)
 	while ((took = fdbackend_take(channel, &fd)) != 0) {
 		if (took == -1 && errno != EMFILE)
 			return errno == EAGAIN;
+		step = 0;
 		if (took == -1 || fd >= FDS) {
 			if (took == 1)
 				close(fd);
@@ -150,7 +152,6 @@ turn(int wait_ms)
 int
 main(int argc, char **argv)
 {
-	unsigned int step = 0;
 	bool told = false;
 
 	if (argc < 2)
@@ -166,7 +167,6 @@ main(int argc, char **argv)
 		if (channel == -1 && !leaving) {
 			channel = fdbackend_connect(argv[1]);
 			if (channel != -1) {
-				step = 0;
 				fcntl(channel, F_SETFL, O_NONBLOCK);
 				watch(channel);
 				fdbackend_ask(channel, (unsigned int)(MANY -

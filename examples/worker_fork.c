@@ -65,13 +65,14 @@ work(const char *path, const char *name)
 			poll(NULL, 0, (int)fdbackend_delay(&step));
 			continue;
 		}
-		step = 0;
 		fdbackend_ask(channel, 1);
-		while ((took = fdbackend_take(channel, &client)) != 0)
+		while ((took = fdbackend_take(channel, &client)) != 0) {
+			step = 0;
 			if (took == 1)
 				serve(client, name);
 			else
 				fdbackend_ask(channel, 1);
+		}
 		close(channel);
 		channel = -1;
 	}

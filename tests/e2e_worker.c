@@ -29,9 +29,11 @@
 #define ROUTES	"-r", "/one=workers:one,flusher=none,wait=10s", \
 	"-r", "/two=workers:two,flusher=none,wait=10s"
 
-#define FILE_LEN	((size_t)8 * 1024 * 1024)
+/* More than any send buffer takes; byte by byte, less takes long enough. */
+#define FILE_MAX	((size_t)8 * 1024 * 1024)
+#define FILE_LEN	(world_torture() ? (size_t)60000 : FILE_MAX)
 
-static char buf[FILE_LEN + 1024];
+static char buf[FILE_MAX + 1024];
 
 /* ---- a worker ---- */
 
@@ -105,7 +107,7 @@ read_request(int client, char *head, size_t size)
 	if (p != NULL)
 		body = strtoul(p + 16, NULL, 10);
 	for (; body > 0; body -= n) {
-		n = body < sizeof(buf) ? body : sizeof(buf);
+		n = body < 65536 ? body : 65536;
 		read_exact(client, buf, n);
 	}
 }
@@ -114,7 +116,7 @@ read_request(int client, char *head, size_t size)
 static int
 serve(int w, const char *name)
 {
-	char head[2048], text[256], *end;
+	char head[16384], text[256], *end;
 	int client = take(w);
 
 	read_request(client, head, sizeof(head));
@@ -785,6 +787,28 @@ TEST(closed_silently)
 	ck_assert_int_eq(world_exit(), 0);
 }
 
+/* It is told nothing, whoever ends it: it has asked for nothing. */
+TEST(no_word_at_the_end)
+{
+	int w, client, other;
+	size_t len;
+
+	world_proxy(ROUTES, "-c", "KeepAliveTimeout 1h", NULL);
+	w = worker("one", 1);
+	client = kept(w);
+	other = client_open();
+	send_text(other, TWO);
+	world_until_says("clients wait", 1);
+	world_signal(SIGTERM);
+	world_signal(SIGINT);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_uint_eq(len, 0);
+	ck_assert_int_eq(read_all(other, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_int_eq(status_of(buf), 503);
+	world_expect("stopping");
+	ck_assert_int_eq(world_exit(), 0);
+}
+
 /* Who waits for its next request makes room for who has one. */
 TEST(makes_room)
 {
@@ -825,6 +849,34 @@ TEST(count)
 		expect(client, "/one of one\n");
 	}
 	ck_assert(ended(w));
+	world_expect("stopping");
+	ck_assert_int_eq(world_exit(), 0);
+}
+
+/* A worker that comes then is no reason to spin, while one client is slow. */
+TEST(count_is_reached)
+{
+	int w, slow, client;
+	long sleeps;
+
+	world_proxy("-n", "1", ROUTES, NULL);
+	slow = client_open();
+	send_text(slow, "GET ");
+	w = worker("one", 1);
+	client = client_open();
+	send_text(client, ONE);
+	close(serve(w, "one"));
+	expect(client, "/one of one\n");
+	world_until_says("stopping", 1);
+	client_unix("one");
+	send_text(slow, "/");
+	sleeps = world_sleeps();
+	ck_assert(!readable(slow, 200));
+	ck_assert_int_le(world_sleeps() - sleeps, 20);
+	send_text(slow, "no HTTP/1.1\r\nHost: x\r\n\r\n");
+	read_exact(slow, buf, 12);
+	ck_assert_int_eq(memcmp(buf, "HTTP/1.1 404", 12), 0);
+	shutdown(slow, SHUT_WR);
 	world_expect("stopping");
 	ck_assert_int_eq(world_exit(), 0);
 }
@@ -1099,6 +1151,26 @@ TEST(flushed_by_old)
 	close(take(w));
 }
 
+/* Its worker dies: another one's promises are the new program's. */
+TEST(promises_of_new)
+{
+	int w[2], client = start_flush(&w[0]), i;
+	size_t len;
+
+	w[1] = worker("one", 1);
+	close(w[0]);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	for (i = 0; i < 2; i++) {
+		client = client_open();
+		send_text(client, ONE);
+		read_exact(client, buf, FILE_LEN);
+		close(take(w[1]));
+		ck_assert(!readable(w[1], 20));
+		ask(w[1], 1);
+	}
+	world_expect("reset after its head was sent");
+}
+
 /* It goes away there: the worker's promise is as good as lost. */
 TEST(gone_in_old)
 {
@@ -1161,7 +1233,9 @@ main(int argc, char **argv)
 		TIMES(options_left_on, COUNT(options)),
 		TIMES(kept_copy, 2),
 		TIMES(closed_silently, 2),
+		ONCE(no_word_at_the_end),
 		ONCE(makes_room),
+		ONCE(count_is_reached),
 		ONCE(count),
 		TIMES(command, 2),
 		ONCE(readiness),
@@ -1173,6 +1247,7 @@ main(int argc, char **argv)
 		TIMES(renewed, renews),
 		TIMES(renewed_without, renews),
 		TIMES(flushed_by_old, renews),
+		TIMES(promises_of_new, renews),
 		TIMES(gone_in_old, renews),
 		ONCE(stopping)
 	};

@@ -155,7 +155,7 @@ static const char *const goods[] = {
 	"GracefulShutdownTimeout 30",
 	"KeepAliveTimeout 0",
 	"KeepAliveTimeout 15",
-	"ProxyPass / workers:///run/w mode=0600 owner=root group=root wait=1s",
+	"ProxyPass / workers:///run/w MODE=0600 owner=root group=root wait=1s",
 	"ProxyPass / workers://w\nProxyPass /b workers://w flusher=none",
 	"ProxyPass / :workers",
 	"Group staff",
@@ -399,6 +399,10 @@ static const struct {
 	    "socket, not to a folder, near \"/run/x/\"" },
 	{ "ProxyPass / fd:///run/x mode=0600", WORKERS },
 	{ "ProxyPass / :workers owner=root", WORKERS },
+	{ "ProxyPass / :workers peer=0", "ProxyPass: peer= is for a socket, "
+	    "and :workers has none" },
+	{ "ProxyPass / workers:///x owner=a group=b queue=x",
+	    "queue must be a number from 1 to 1000000, near \"x\"" },
 	{ "ProxyPass / workers:///x mode=8", "ProxyPass: mode= must be an "
 	    "octal number up to 777, near \"mode=8\"" },
 	{ "ProxyPass / workers:///x owner=", "owner: a name expected" },

@@ -159,7 +159,7 @@ TEST(asks)
 
 TEST(takes)
 {
-	int client, fd = open("/dev/null", O_RDWR), on = 1;
+	int client, fd = open("/dev/null", O_RDWR), on = 1, i;
 
 	fcntl(near_end, F_SETFL, O_NONBLOCK);
 	ck_assert_int_eq(fdbackend_take(near_end, &client), -1);
@@ -176,8 +176,12 @@ TEST(takes)
 	ck_assert_int_gt(client, 2);
 	ck_assert(is_cloexec(client));
 	close(client);
-	/* The rest is the caller's to read; a byte alone is a lost client. */
+	/* The rest is the caller's to read; a NUL alone is a lost client. */
 	ck_assert_int_eq(fdbackend_take(near_end, &client), -1);
+	ck_assert_int_eq(errno, EBADMSG);
+	ck_assert_int_eq(send(far_end, "", 1, 0), 1);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(fdbackend_take(near_end, &client), -1);
 	ck_assert_int_eq(errno, EMFILE);
 	ck_assert_int_eq(fdpass_send(far_end, fd, "", 1), 1);
 	close(far_end);
@@ -188,6 +192,20 @@ TEST(takes)
 	close(client);
 	ck_assert_int_eq(fdbackend_take(near_end, &client), 0);
 	close(fd);
+}
+
+TEST(surplus_is_closed)
+{
+	int fds[2], client, next;
+
+	fds[0] = fds[1] = open("/dev/null", O_RDWR);
+	ck_assert_int_eq(fdpass_send_fds(far_end, fds, 2, "", 1), 1);
+	ck_assert_int_eq(fdbackend_take(near_end, &client), 1);
+	next = dup(client);
+	ck_assert_int_eq(next, client + 1);
+	close(next);
+	close(client);
+	close(fds[0]);
 }
 
 /* The other side has closed over what it has not read. */
@@ -203,11 +221,17 @@ TEST(reset_is_an_end)
 
 TEST(gives_back)
 {
-	static const unsigned int more[] = { 0, 1, 15, 16, 100 };
+	static const unsigned int more[] = { 0, 1, 15, 16, 1023, 1024 };
 	int fd = open("/dev/null", O_RDWR), got;
-	char bytes[256] = "";
+	char bytes[1024] = "";
 	ssize_t n;
 
+	if (more[_i] == 1024) {
+		ck_assert_int_eq(fdbackend_give_back(near_end, fd, 1024), -1);
+		ck_assert_int_eq(errno, EINVAL);
+		close(fd);
+		return;
+	}
 	ck_assert_int_eq(fdbackend_give_back(near_end, fd, more[_i]), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 	n = fdpass_recv(far_end, bytes, sizeof(bytes), &got);
@@ -291,7 +315,8 @@ main(int argc, char **argv)
 		ONCE(asks),
 		TIMES(takes, 2),
 		ONCE(reset_is_an_end),
-		TIMES(gives_back, 5),
+		TIMES(gives_back, 6),
+		ONCE(surplus_is_closed),
 		ONCE(gives_back_to_nobody),
 		TIMES(finishes, 3),
 		ONCE(leaves)

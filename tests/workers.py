@@ -14,6 +14,10 @@ prints what the worker of that name calls its standard input.
 
 sees that a connection that is not to be kept ends behind the response.
 
+    workers.py behind HOST:PORT NAME
+
+asks again in one packet with the end of a large body.
+
     workers.py alone HOST:PORT NAME SOCKET COMMAND ...
 
 is fdproxy itself for a worker: its first client has left by then, and behind
@@ -145,6 +149,25 @@ def ends(where, name):
         check(got, "GET", "%s GET /%s/1 127.0.0.1\n" % (name, name))
         assert not keep, "the response says nothing of the end"
         client.end()
+
+
+def behind(where, name):
+    """Heads in one packet with the end of a body that the worker reads."""
+    for i in range(12):
+        client = Client(where)
+        body = b"b" * 1048576
+        thread = threading.Thread(target=client.send, args=(
+            b"POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
+            b"GET /%s/2 HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (
+                name.encode(), len(body), body, name.encode(),
+                b"x" * (600 * i)),))
+        thread.start()
+        check(client.receive("POST")[0], "POST", "%s POST /%s 127.0.0.1 %d %s\n"
+              % (name, name, len(body), digest(name, body)))
+        check(client.receive("GET")[0], "GET", "%s GET /%s/2 127.0.0.1\n" %
+              (name, name))
+        thread.join()
+        client.close()
 
 
 class Load:

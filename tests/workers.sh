@@ -104,6 +104,9 @@ for name in $names; do
 	    die "$name: $said"
 	fetch -I $url/$name/h >said || die "$name: HEAD"
 	client ends $at $name || die "$name: the end of a connection"
+	if exact $name; then
+		client behind $at $name || die "$name: a head behind a body"
+	fi
 	ab -q -k -n 1000 -c 16 $url/$name/ab >ab 2>&1 || die "$name: $(cat ab)"
 	grep -q '^Failed requests: *0$' ab || die "$name: $(cat ab)"
 	grep -q '^Keep-Alive requests: *1000$' ab || die "$name: $(cat ab)"
