@@ -479,18 +479,16 @@ static ssize_t
 send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 {
 	const struct config_target *t = target_of(c);
-	int tries, error = 0;
 	ssize_t n = -1;
+	int tries;
 
 	for (tries = 0; n == -1 && c->backend != -1; tries++) {
 		n = backend_send(t, c->backend, c->fd, scratch, len);
 		if (n == -1)
 			backend_drop(t, c->backend);
-		error = error == 0 ? errno : error;
 		c->backend = n == -1 && tries < SENDS_MAX - 1 ?
 		    backend_connect(t, addr) : -1;
 	}
-	errno = error;		/* the first one says most */
 	return n;
 }
 

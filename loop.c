@@ -225,7 +225,8 @@ stop(void)
 		log_notice("stopping; %u clients wait", slot_used());
 		renew_cancel(true);
 	}
-	if (phase == SERVING && config->stop_delay_ms > 0 && !accept_is_over()) {
+	if (phase == SERVING && config->stop_delay_ms > 0 &&
+	    !accept_is_over()) {
 		phase = LEAVING;
 		deadline_set(TIMER_STOP, clock_ms() + config->stop_delay_ms);
 		return;

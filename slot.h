@@ -74,7 +74,7 @@ struct conn {
 	unsigned int waited : 1;	/* since is set */
 	unsigned int reset : 1;		/* close it with a reset */
 	unsigned int returned : 1;	/* by a worker, which may have a copy */
-	unsigned int left : 1;		/* by a program, until it is looked at */
+	unsigned int left : 1;		/* by a program, until a look at it */
 };
 
 static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");

@@ -224,7 +224,7 @@ sock_reset(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 #ifdef __linux__
 	/* Though another process has it, too (tcp(7)). */
-	connect(fd, &nobody, sizeof(nobody));
+	(void)connect(fd, &nobody, sizeof(nobody));
 #endif
 	close(fd);
 }

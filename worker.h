@@ -60,7 +60,7 @@ int		 worker_add(int fd, uint32_t queue,
 enum worker_said {
 	WORKER_MORE,		/* there may be more to read */
 	WORKER_SILENT,		/* that was all */
-	WORKER_LOST,		/* a client, for want of a descriptor, perhaps */
+	WORKER_LOST,		/* a client, perhaps for want of descriptors */
 	WORKER_LEFT		/* it has gone */
 };
 enum worker_said worker_read(uint32_t index, int *client);

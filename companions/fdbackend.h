@@ -39,8 +39,8 @@ int		fdbackend_ask(int channel, unsigned int n);
  * was accepted.  1, and *client is the caller's, close-on-exec, blocking.  0 is
  * the end: of a channel, connect again; of a connection that has brought
  * nobody, a probe.  -1 with EAGAIN: nobody yet; EMFILE: a client was lost since
- * this process had no descriptor free: ask for another one; EBADMSG: a byte that
- * means nothing, but for the head of a client that was lost.
+ * this process had no descriptor free: ask for another one; EBADMSG: a byte
+ * that means nothing, but for the head of a client that was lost.
  *
  * With payload=head its head stands behind the byte that this has read: in
  * one piece on a channel, and up to the end on the plain wire.
