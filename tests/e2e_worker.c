@@ -829,16 +829,16 @@ TEST(no_word_at_the_end)
 /* Who waits for its next request makes room for who has one. */
 TEST(makes_room)
 {
-	int w, first, second, head, fds;
+	int w, first, second, head;
 	size_t len;
 
-	world_proxy(ROUTES, "-c", "MaxConnections 2", NULL);
-	fds = world_fds();
+	world_proxy(ROUTES, "-c", "MaxConnections 2", "-c",
+	    "CustomLog log json", NULL);
 	w = worker("one", 1);
 	head = client_open();
 	send_text(head, "GET ");
 	first = kept(w);
-	world_until_fds(fds + 3);
+	until_file("log", "\"returned\"");
 	second = kept(w);
 	ck_assert_int_eq(read_all(first, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_uint_eq(len, 0);
