@@ -442,7 +442,7 @@ add_workers(struct config_reader *r, struct pass *p)
 	}
 	if (i < c->nworkers || p->t.child)
 		return true;
-	if (l->mode == -1)
+	if (l->mode == -1 && sock_is_file(&l->addr))
 		l->mode = 0660;
 	c->workers[c->nworkers++] = *l;
 	return true;

@@ -85,10 +85,14 @@ check_listeners(const struct config *c)
 	const struct config_listen *l;
 	int i, j;
 
-	MUST(c->listeners >= 0 && c->listeners <= CONFIG_LISTENERS);
+	MUST(c->nworkers >= 0 && c->nworkers <= CONFIG_WORKERS);
+	MUST(c->listeners >= 0 && c->listeners <= CONFIG_LISTENERS +
+	    c->nworkers);
 	for (i = 0; i < c->listeners; i++) {
 		l = &c->listen[i];
 		MUST(l->mode >= -1 && l->mode <= 0777);
+		MUST(l->workers == (i >= c->listeners - c->nworkers));
+		MUST(!l->workers || l->queue < c->nqueues);
 		MUST(l->owner == NULL || *l->owner != '\0');
 		MUST(l->group == NULL || *l->group != '\0');
 		if (!sock_is_file(&l->addr))
@@ -171,14 +175,18 @@ check(const struct config *c, bool fine)
 		if (i > 0)
 			MUST((t->queue == (t - 1)->queue) ==
 			    sock_same(&t->addr, &(t - 1)->addr));
-		MUST(!t->child || (t->kind == CONFIG_SOCKET && c->child));
+		MUST(!t->child || (t->kind == CONFIG_SOCKET && (t->workers ?
+		    c->channel : c->child)));
+		MUST(!t->workers || (t->kind == CONFIG_SOCKET &&
+		    c->has_workers));
 		if (t->kind != CONFIG_SOCKET && t->kind != CONFIG_DIRECTORY) {
 			MUST(t->flush == NULL && t->flush_spec == NULL);
 			MUST(t->path_len == 0 && t->addr.len == 0);
 			continue;
 		}
 		if (t->child)
-			MUST(t->path_len == 0 && t->addr.len == 0);
+			MUST(t->path_len == 0 && (t->addr.len == 0) ==
+			    !t->workers);
 		else
 			check_socket(t);
 		MUST(!fine || t->flush != NULL);
