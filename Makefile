@@ -15,9 +15,8 @@ OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 # In this order: a module includes and calls only what stands before it.
 MODULES = http_parse.c text.c stats.c clock.c sock.c log.c route.c health.c \
 	poller_epoll.c poller_kqueue.c poller_poll.c poller.c fdpass.c worker.c \
-	flush.c \
-	config_read.c config_route.c config.c request.c status.c proc.c \
-	super.c slot.c reply.c backend.c event.c conn.c serve.c listen.c \
+	flush.c config_read.c config_route.c config.c request.c status.c \
+	proc.c super.c slot.c reply.c backend.c event.c conn.c serve.c listen.c \
 	child.c renew.c accept.c loop.c
 LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 

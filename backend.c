@@ -258,9 +258,12 @@ backend_all(uint32_t *at)
 		t = &config->targets[*at];
 		if (!t->first)
 			continue;
-		if (t->workers && worker_count(t->queue, NULL) > 0)
+		if (t->workers) {
+			if (worker_count(t->queue, NULL) == 0)
+				return false;
 			continue;
-		fd = t->workers ? -1 : fdpass_connect(&t->addr, t->peer);
+		}
+		fd = fdpass_connect(&t->addr, t->peer);
 		if (fd == -1)
 			return false;
 		close(fd);

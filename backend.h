@@ -11,9 +11,9 @@
 
 /*
  * The backends, by the path of their sockets, which they listen on or, as
- * workers, connect to: who waits for each in line, what
- * it failed with last, when it is tried again; and whether all of them accept.
- * The line of a backend is a list of slots, which is its number here.
+ * workers, connect to: who waits for each in line, what it failed with last,
+ * when it is tried again; and whether all of them accept.  The line of a
+ * backend is a list of slots, which is its number here.
  */
 
 /* Lists for the backends of a configuration, and for FOUND more that directory

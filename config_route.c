@@ -140,7 +140,6 @@ static void
 set_right(struct config_reader *r, struct pass *p,
     const struct parameter *which, const char *value)
 {
-	(void)value;
 	if (*value == '\0')
 		config_read_error(r, "%s: a name expected", which->names);
 	else

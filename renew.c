@@ -248,43 +248,46 @@ renew_counts(struct renew_counts *counts)
 		*counts = left_counts;
 }
 
+/* The line of a worker or client has been read: its descriptor, or -1. */
+static int
+take_over(int fd)
+{
+	clients += strcspn(clients, "\n");
+	clients += *clients == '\n';
+	return fd > STDERR_FILENO && sock_cloexec(fd) == 0 ? fd : -1;
+}
+
 int
 renew_worker(struct renew_worker *w)
 {
-	int fd;
+	int fd = -1;
 
-	while (clients != NULL && *clients == 'w') {
+	while (fd == -1 && clients != NULL && *clients == 'w') {
 		clients++;
 		fd = (int)next_number(&clients);
 		w->listener = (int)next_number(&clients);
 		w->promises = (uint32_t)next_number(&clients);
 		w->most = (uint32_t)next_number(&clients);
-		clients += strcspn(clients, "\n");
-		clients += *clients == '\n';
-		if (fd > STDERR_FILENO && sock_cloexec(fd) == 0)
-			return fd;
+		fd = take_over(fd);
 	}
-	return -1;
+	return fd;
 }
 
 int
 renew_client(struct conn_left *c)
 {
-	int fd;
+	int fd = -1;
 
-	while (clients != NULL && *clients == 'c') {
+	while (fd == -1 && clients != NULL && *clients == 'c') {
 		clients++;
 		fd = (int)next_number(&clients);
 		c->age = (uint32_t)next_number(&clients);
 		c->returned = next_number(&clients) == 1;
 		c->waited = (uint32_t)next_number(&clients);
 		c->id = (uint32_t)next_number(&clients);
-		clients += strcspn(clients, "\n");
-		clients += *clients == '\n';
-		if (fd > STDERR_FILENO && sock_cloexec(fd) == 0)
-			return fd;
+		fd = take_over(fd);
 	}
-	return -1;
+	return fd;
 }
 
 /* ---- what is left to the next program ---- */

@@ -28,12 +28,6 @@
 
 #define SURPLUS		253	/* descriptors of one message, at most */
 
-/* Where a receiver has switched credentials on, they stand in front. */
-union control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(SURPLUS * sizeof(int)) + CMSG_SPACE(64)];
-};
-
 static int
 drop(int fd, int error)
 {
@@ -98,16 +92,19 @@ fdbackend_delay(unsigned int *step)
 static int
 say(int channel, const void *bytes, size_t len, int fd)
 {
-	union control control;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
 	struct iovec iov = { (void *)bytes, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
-	memset(&control, 0, sizeof(control));
 	if (fd != -1) {
+		memset(&control, 0, sizeof(control));
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(fd));
+		msg.msg_controllen = sizeof(control.bytes);
 		cmsg = CMSG_FIRSTHDR(&msg);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
@@ -140,7 +137,11 @@ fdbackend_ask(int channel, unsigned int n)
 int
 fdbackend_take(int from, int *client)
 {
-	union control control;
+	/* Where credentials are switched on, they stand in front. */
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(SURPLUS * sizeof(int)) + CMSG_SPACE(64)];
+	} control;
 	char byte;
 	struct iovec iov = { &byte, 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,

@@ -550,7 +550,7 @@ deadline(const struct slot *s)
 
 /* ---- as a worker ---- */
 
-static bool
+static void
 connect_channel(void)
 {
 	char path[SOCK_TEXT];
@@ -562,11 +562,10 @@ connect_channel(void)
 		complain(NO_CHANNEL, "cannot connect to %s: %s; it is tried "
 		    "again", path, strerror(errno));
 		server.again = now() + fdbackend_delay(&server.step);
-		return false;
+		return;
 	}
 	sock_nonblock(server.listener, true);
 	server.asked = 0;
-	return true;
 }
 
 /* One client for each program that may be started; none when it is over. */
