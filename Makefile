@@ -7,8 +7,9 @@ include config.mk
 
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
 OWN_CPPFLAGS = -I. -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
-	-D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
-	-DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
+	-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
+	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' \
+	-DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 

@@ -216,14 +216,19 @@ super_daemon_ready(int null)
 static int pid_fd = -1;
 static const char *pid_path;
 
-/* The file may have been removed by its last owner while we opened it. */
+#define PID_TRIES	100
+
+/* The file may have been removed by its last owner while we opened it.  If not,
+   false with errno. */
 static bool
 still_there(int fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 &&
-	    a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	if (fstat(fd, &a) == -1 || lstat(path, &b) == -1)
+		return false;
+	errno = ESTALE;
+	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
 /* Whether a file is ours to write and to remove: a plain one, that holds
@@ -259,29 +264,40 @@ runs_already(const char *path)
 
 /* Links are not followed, and nothing is waited for: the folder may be another
    user's.  Who may read the file could lock it, and keep us from it. */
-bool
-super_pid_open(const char *path)
+static bool
+open_and_lock(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int before = pid_fd;
-	bool good = true;
+	int tries;
 
-	pid_path = path;
-	if (pid_fd != -1 && still_there(pid_fd, path))
-		return true;	/* left to us, and locked by this process */
-	pid_fd = -1;
-	do {
-		if (pid_fd != -1)
-			close(pid_fd);
+	for (tries = 0; tries < PID_TRIES; tries++) {
 		pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 		    O_NONBLOCK, 0600);
 		if (pid_fd == -1) {
 			log_error("cannot open %s: %s", path, errno == ELOOP ?
 			    "it is a symbolic link" : strerror(errno));
-			good = false;
-		} else if (fcntl(pid_fd, F_SETLK, &lock) == -1)
-			good = runs_already(path);
-	} while (good && !still_there(pid_fd, path));
+			return false;
+		}
+		if (fcntl(pid_fd, F_SETLK, &lock) == -1)
+			return runs_already(path);
+		if (still_there(pid_fd, path))
+			return true;
+		pid_fd = sock_drop(pid_fd);
+	}
+	log_error("cannot use %s: %s", path, strerror(errno));
+	return false;
+}
+
+bool
+super_pid_open(const char *path)
+{
+	int before = pid_fd;
+	bool good;
+
+	pid_path = path;
+	if (pid_fd != -1 && still_there(pid_fd, path))
+		return true;	/* left to us, and locked by this process */
+	good = open_and_lock(path);
 	if (good && !is_pid_file(pid_fd)) {
 		log_error("%s is no pid file: neither empty nor a number",
 		    path);

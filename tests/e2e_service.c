@@ -338,6 +338,27 @@ TEST(pid_file_replaced)
 	ck_assert_str_eq(read_file("p"), "12345\n");
 }
 
+/* On a machine whose clock was wrong once: beyond 2^31 seconds. */
+TEST(files_of_the_future)
+{
+	const struct timespec times[2] = { { .tv_sec = 2208988800 },
+	    { .tv_sec = 2208988800 } };	/* 2040 */
+	int s = backend_listen("s", 1), stale = backend_listen("front", 1);
+
+	close(stale);
+	write_file("p", "");
+	ck_assert_int_eq(utimensat(AT_FDCWD, "p", times, 0), 0);
+	ck_assert_int_eq(utimensat(AT_FDCWD, "front", times, 0), 0);
+	snprintf(buf, sizeof(buf), "unix:%s/front", world_dir());
+	world_spawn("-l", buf, "-c", "PidFile p", "-r", "/app=s", NULL);
+	snprintf(buf, sizeof(buf), "%d\n", (int)world_pid());
+	until_file("p", buf);
+	check_served(client_unix("front"), s, "GET /app HTTP/1.1\r\n"
+	    "Host: x\r\n\r\n");
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+}
+
 /* What is left of a crash names nobody, from the start on. */
 TEST(pid_file_of_the_dead)
 {
@@ -455,6 +476,7 @@ main(int argc, char **argv)
 		ONCE(notify_made_anew),
 		TIMES(pid_file_of_another, COUNT(others)),
 		ONCE(pid_file_replaced),
+		ONCE(files_of_the_future),
 		ONCE(pid_file_of_the_dead),
 		ONCE(file_size),
 		ONCE(error_log),
