@@ -2,7 +2,6 @@
 #ifndef SLOT_H
 #define SLOT_H
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -77,7 +76,7 @@ struct conn {
 	unsigned int left : 1;		/* by a program, until a look at it */
 };
 
-static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
+_Static_assert(sizeof(struct conn) <= 64, "a waiting client costs a slot");
 
 #define SLOT_NONE	UINT32_MAX	/* no slot's number */
 #define SLOT_NO_LIST	UINT16_MAX	/* in conn.list: it is in none */
