@@ -242,10 +242,9 @@ proc_drop(const char *user, const char *group, const char *root)
 	    !change_ids(user, group, name, uid, gid))
 		return false;
 #ifdef PR_SET_NO_NEW_PRIVS
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
-		log_error("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-		return false;
-	}
+	/* Linux before 3.5 does not know it. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		log_warn("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 #endif
 	return true;
 }
