@@ -149,6 +149,8 @@ fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
 		errno = EAGAIN;
 		return -1;
 	}
+	if (sent == -1 && errno == ENOTCONN)	/* the same, on some BSDs */
+		errno = EPIPE;
 	return sent;
 }
 
@@ -158,12 +160,18 @@ fdpass_send(int sock, int fd, const void *data, size_t len)
 	return fdpass_send_fds(sock, &fd, 1, data, len);
 }
 
-/* Keep the first descriptor of a message, close all others.  How many came. */
+/*
+ * Keep the first descriptor of a message, close all others.  How many came.  A
+ * control message that was cut ends with the room that there is: its length
+ * may still be what was sent (macOS).
+ */
 static size_t
 take(struct msghdr *msg, int *fd)
 {
+	const unsigned char *end = (unsigned char *)msg->msg_control +
+	    msg->msg_controllen, *p, *stop;
 	struct cmsghdr *cmsg;
-	size_t i, n, came = 0;
+	size_t came = 0;
 	int got;
 
 	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
@@ -172,10 +180,11 @@ take(struct msghdr *msg, int *fd)
 		    (cmsg->cmsg_type != SCM_RIGHTS &&
 		    cmsg->cmsg_type != SCM_PIDFD))
 			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			memcpy(&got, CMSG_DATA(cmsg) + i * sizeof(int),
-			    sizeof(int));
+		stop = (unsigned char *)cmsg + cmsg->cmsg_len;
+		stop = stop < end ? stop : end;
+		for (p = CMSG_DATA(cmsg); p + sizeof(int) <= stop;
+		    p += sizeof(int)) {
+			memcpy(&got, p, sizeof(int));
 			came += cmsg->cmsg_type == SCM_RIGHTS;
 			if (*fd == -1 && cmsg->cmsg_type == SCM_RIGHTS)
 				*fd = got;

@@ -148,7 +148,7 @@ fdbackend_take(int from, int *client)
 	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof(control.bytes) };
 	struct cmsghdr *cmsg;
-	size_t at;
+	size_t at, room;
 	ssize_t n;
 	int fd;
 
@@ -161,16 +161,21 @@ fdbackend_take(int from, int *client)
 	if (n == -1)
 		return -1;
 	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg != NULL;
-	    cmsg = CMSG_NXTHDR(&msg, cmsg))
+	    cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+		/* macOS cuts what has no room, and leaves its length. */
+		room = msg.msg_controllen - (size_t)((char *)cmsg -
+		    control.bytes);
+		room = cmsg->cmsg_len < room ? cmsg->cmsg_len : room;
 		for (at = CMSG_LEN(0); cmsg->cmsg_level == SOL_SOCKET &&
 		    cmsg->cmsg_type == SCM_RIGHTS &&
-		    at + sizeof(fd) <= cmsg->cmsg_len; at += sizeof(fd)) {
+		    at + sizeof(fd) <= room; at += sizeof(fd)) {
 			memcpy(&fd, (char *)cmsg + at, sizeof(fd));
 			if (*client == -1)
 				*client = fd;
 			else
 				close(fd);
 		}
+	}
 	if (*client == -1) {
 		errno = byte == '\0' ? EMFILE : EBADMSG;
 		return -1;

@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
+#include "fdbackend.h"
 #include "fdpass.h"
 #include "unit.h"
 
@@ -77,6 +79,24 @@ same_file(int a, int b)
 
 	return fstat(a, &x) == 0 && fstat(b, &y) == 0 &&
 	    x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static size_t room;	/* for descriptors, if it is not what a receiver has */
+
+/*
+ * recvmsg(2), for all that is in this program: as macOS cuts a message, whose
+ * cmsg_len says what has been sent.  What lies beyond is no descriptor there.
+ */
+ssize_t
+recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t n = syscall(SYS_recvmsg, fd, msg, flags);
+
+	if (n > 0 && room > 0) {
+		msg->msg_flags |= MSG_CTRUNC;
+		msg->msg_controllen = CMSG_LEN(room * sizeof(int));
+	}
+	return n;
 }
 
 /* A NUL byte and a descriptor, of the same open file. */
@@ -207,6 +227,31 @@ TEST(surplus)
 		close(fds[i]);
 }
 
+/* Of a message that was cut, nothing is read beyond its end. */
+TEST(cut)
+{
+	int fds[4], fd, i, first = open("/dev/null", O_RDONLY);
+	char byte;
+
+	for (i = 0; i < 4; i++)
+		fds[i] = STDIN_FILENO;
+	close(first);
+	send_many(pair[0], "", 1, fds, 4);
+	room = 2;
+	if (_i == 0)
+		ck_assert_int_eq(fdpass_recv(pair[1], &byte, 1, &fd), 1);
+	else
+		ck_assert_int_eq(fdbackend_take(pair[1], &fd), 1);
+	room = 0;
+	ck_assert_int_eq(fd, first);
+	close(fd);
+	ck_assert_int_eq(fcntl(first + 1, F_GETFD), -1);
+	for (i = 2; i < 4; i++) {
+		ck_assert_int_ne(fcntl(first + i, F_GETFD), -1);
+		close(first + i);
+	}
+}
+
 /* However many they are, none makes the receiver wait for its client. */
 TEST(surplus_lingers)
 {
@@ -269,6 +314,11 @@ TEST(no_room)
 
 TEST(nobody)
 {
+	int s = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(fdpass_send(s, STDIN_FILENO, "", 1), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	close(s);
 	close(pair[1]);
 	pair[1] = -1;
 	ck_assert_int_eq(fdpass_send(pair[0], STDIN_FILENO, "", 1), -1);
@@ -468,6 +518,7 @@ static const struct test tests[] = {
 	ONCE(payload_long),
 	ONCE(without),
 	TIMES(surplus, 16),
+	TIMES(cut, 2),
 	ONCE(surplus_lingers),
 	ONCE(no_room),
 	ONCE(nobody),
