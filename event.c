@@ -1,4 +1,5 @@
 /* See LICENSE for copyright and license details. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -137,6 +138,48 @@ number_text(char dst[24], int64_t n, int64_t unknown)
 	return dst;
 }
 
+/*
+ * What a connect, or a message to a backend, fails with, by its name: numbers
+ * differ between machines.  Another one stays a number; none is none.
+ */
+#define ERROR(name)	{ name, #name }
+
+static const char *
+error_text(char dst[24], int error, const char *none)
+{
+	static const struct {
+		int number;
+		char name[16];
+	} errors[] = {
+		ERROR(EACCES), ERROR(EAGAIN), ERROR(EBADF), ERROR(EBUSY),
+		ERROR(ECONNREFUSED), ERROR(ECONNRESET), ERROR(EINVAL),
+		ERROR(EIO), ERROR(ELOOP), ERROR(EMFILE), ERROR(EMSGSIZE),
+		ERROR(ENAMETOOLONG), ERROR(ENFILE), ERROR(ENOBUFS),
+		ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOTCONN), ERROR(ENOTDIR),
+		ERROR(ENOTSOCK), ERROR(EPERM), ERROR(EPIPE),
+		ERROR(EPROTOTYPE), ERROR(ETIMEDOUT), ERROR(ETOOMANYREFS)
+	};
+	size_t i;
+
+	if (error == 0)
+		return none;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		if (errors[i].number == error)
+			return errors[i].name;
+	return number_text(dst, error, 0);
+}
+
+/* The same in JSON. */
+static const char *
+json_error(char *dst, size_t size, int error)
+{
+	char text[24];
+
+	text_format(dst, size, error == 0 ? "0" : "\"%s\"",
+	    error_text(text, error, ""));
+	return dst;
+}
+
 /* ---- the access log ---- */
 
 /* What each kind is called, counts, and is worth a message of. */
@@ -196,11 +239,12 @@ write_json(enum event_kind kind, const struct event *e)
 	case EVENT_FLUSHED:
 		break;
 	case EVENT_FAILED:
-		text_format(more, sizeof(more), ",\"errno\":%d", e->error);
+		text_format(more, sizeof(more), ",\"errno\":%s",
+		    json_error(b, sizeof(b), e->error));
 		break;
 	default:
-		text_format(more, sizeof(more), ",\"status\":%d,\"errno\":%d",
-		    e->status, e->error);
+		text_format(more, sizeof(more), ",\"status\":%d,\"errno\":%s",
+		    e->status, json_error(b, sizeof(b), e->error));
 		break;
 	}
 	log_access("{\"id\":%" PRIu32 ",\"ms\":%" PRIu32 ",\"event\":\"%s\""
@@ -238,7 +282,7 @@ write_common(enum event_kind kind, const struct event *e)
 	    clock_log(clock_wall()), line_text(e, line, sizeof(line)),
 	    number_text(text[0], e->status, 0),
 	    number_text(text[1], bytes, -1), route, backend,
-	    clock_ms() - e->client->begun, number_text(text[2], e->error, 0));
+	    clock_ms() - e->client->begun, error_text(text[2], e->error, "-"));
 }
 
 /* ---- messages ---- */

@@ -131,15 +131,13 @@ check_line(int n, const char *host, const char *rest)
 /* The same of a client over TCP, with fields that the folder is part of. */
 static long
 check_backend(int n, const char *line, const char *status, const char *route,
-    const char *backend, int error)
+    const char *backend, const char *error)
 {
-	char rest[2048], number[16] = "-";
+	char rest[2048];
 
-	if (error != 0)
-		snprintf(number, sizeof(number), "%d", error);
 	snprintf(rest, sizeof(rest), "\"%s\" %s route=\"%s\" "
 	    "backend=\"%s/%s\" ms= errno=%s", line, status, route, world_dir(),
-	    backend, number);
+	    backend, error);
 	return check_line(n, "127.0.0.1", rest);
 }
 
@@ -184,17 +182,17 @@ TEST(passed)
 	    "-r", "/file=s,flusher=file:f", "-c", "ProxyPass /d fd://d/",
 	    "-c", "ProxyPass /a\"b fd://s", NULL);
 	check_served(client_open(), s, GET);
-	check_backend(0, "GET /app HTTP/1.1", "200 -", "/app", "s", 0);
+	check_backend(0, "GET /app HTTP/1.1", "200 -", "/app", "s", "-");
 	pass(client_open(), s, "POST /raw/x?y HTTP/1.0\r\nHost: x\r\n\r\nbody");
-	check_backend(1, "POST /raw/x?y HTTP/1.0", "- -", "/raw", "s", 0);
+	check_backend(1, "POST /raw/x?y HTTP/1.0", "- -", "/raw", "s", "-");
 	check_served(client_open(), s, "HEAD /file HTTP/1.1\r\nHost: x\r\n"
 	    "\r\n");
-	check_backend(2, "HEAD /file HTTP/1.1", "- -", "/file", "s", 0);
+	check_backend(2, "HEAD /file HTTP/1.1", "- -", "/file", "s", "-");
 	pass(client_open(), s, "GET /d/q%22t/s HTTP/1.1\r\nHost: x\r\n\r\n");
 	check_backend(3, "GET /d/q%22t/s HTTP/1.1", "200 -", "/d",
-	    "d/q\\x22t", 0);
+	    "d/q\\x22t", "-");
 	pass(client_open(), s, "GET /a%22b HTTP/1.1\r\nHost: x\r\n\r\n");
-	check_backend(4, "GET /a%22b HTTP/1.1", "200 -", "/a\\x22b", "s", 0);
+	check_backend(4, "GET /a%22b HTTP/1.1", "200 -", "/a\\x22b", "s", "-");
 	pass(client_unix("front"), s, "GET /raw HTTP/1.1\r\nHost: x\r\n\r\n");
 	snprintf(buf, sizeof(buf), "\"GET /raw HTTP/1.1\" - - route=\"/raw\" "
 	    "backend=\"%s/s\" ms= errno=-", world_dir());
@@ -217,7 +215,7 @@ TEST(passed_later)
 	pass(client_unix("front"), s, GET);
 	ck_assert_int_eq(strncmp(log_line(0), "unix - - ", 9), 0);
 	pass(first, s, "st: x\r\n\r\n");
-	check_backend(1, "GET /app HTTP/1.1", "- -", "/app", "s", 0);
+	check_backend(1, "GET /app HTTP/1.1", "- -", "/app", "s", "-");
 	stop_with_lines(NULL, 2);
 }
 
@@ -294,13 +292,13 @@ TEST(answered)
 static const struct {
 	const char *socket;
 	int status;
-	int error;
+	const char *error;
 } missing[] = {
-	{ "missing", 503, ENOENT }, { "stale", 503, ECONNREFUSED },
-	{ "file/x", 500, ENOTDIR }, { "file", 500, ENOTSOCK }
+	{ "missing", 503, "ENOENT" }, { "stale", 503, "ECONNREFUSED" },
+	{ "file/x", 500, "ENOTDIR" }, { "file", 500, "ENOTSOCK" }
 };
 
-/* With the number of the error that the backend's socket gave. */
+/* With the name of the error that the backend's socket gave. */
 TEST(no_backend)
 {
 	char route[64], status[16];
@@ -397,7 +395,7 @@ TEST(reset_line)
 	unlink("s");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
 	close(client);
-	check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s", ENOENT);
+	check_backend(0, "GET /app HTTP/1.1", "- -", "/app", "s", "ENOENT");
 	stop_with_lines("reset after its head was sent", 1);
 }
 
@@ -1225,6 +1223,20 @@ abstract_listen(const char *name)
 	return fd;
 }
 
+TEST(unnamed_client)
+{
+	int client;
+	char front[128];
+	size_t len;
+
+	snprintf(front, sizeof(front), "unix:%s/front", world_dir());
+	world_proxy("-r", "/app=missing", "-l", front, NULL);
+	client = client_unix("front");
+	send_text(client, GET);
+	read_all(client, buf, sizeof(buf), &len);
+	world_expect("error: unix:: cannot connect to ");
+}
+
 /* No file, neither in front nor behind. */
 TEST(abstract_names)
 {
@@ -1239,8 +1251,7 @@ TEST(abstract_names)
 	ck_assert_str_eq(world_line(1), abstract("unix:", "front"));
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	snprintf(expected, sizeof(expected), "\"GET /app HTTP/1.1\" 503 34 "
-	    "route=\"/app\" backend=\"%s\" ms= errno=%d", abstract("", "s"),
-	    ECONNREFUSED);
+	    "route=\"/app\" backend=\"%s\" ms= errno=ECONNREFUSED", abstract("", "s"));
 	check_line(0, "127.0.0.1", expected);
 	s = abstract_listen("s");
 	check_served(client_open(), s, GET);
@@ -1310,6 +1321,7 @@ main(int argc, char **argv)
 		TIMES(daemon_given_up, 2),
 		ONCE(listener_mode),
 		TIMES(listener_owner, root),
+		ONCE(unnamed_client),
 		ONCE(abstract_names)
 	};
 
