@@ -6,10 +6,9 @@
 include config.mk
 
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
-OWN_CPPFLAGS = -I. -D_GNU_SOURCE -D_DARWIN_C_SOURCE -D_NETBSD_SOURCE \
-	-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
-	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' \
-	-DPOLLER_USE_$(POLLER)
+OWN_CPPFLAGS = -I. -D_GNU_SOURCE -D_ATFILE_SOURCE -D_DARWIN_C_SOURCE \
+	-D_NETBSD_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
+	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 
@@ -247,6 +246,13 @@ build/fdproxy-torture: fdproxy.to $(TEST_A)
 build/fdaccept-test: companions/fdaccept_run.c $(TEST_A)
 	$(TEST_CC) -ULIBDIR -DLIBDIR='"/nonexistent"' -o $@ \
 		companions/fdaccept_run.c $(TEST_A) $(LINK)
+
+# With what the BSDs do otherwise, over an imitation of kqueue(2).
+BSD = -include tests/bsd.h -Itests/kqueue -UPOLLER_USE_$(POLLER) \
+	-DPOLLER_USE_kqueue
+
+build/fdproxy-bsd: build/.made $(SRC) tests/kqueue/sys/event.h $(TEST_HDR)
+	$(TEST_CC) $(BSD) -o $@ $(SRC) $(LINK)
 
 # An allocation of any kind while it serves ends this build.
 WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=poller_wait

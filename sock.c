@@ -9,6 +9,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if defined(__NetBSD__)
+#include <sys/param.h>
+#endif
 
 #include "sock.h"
 #include "text.h"
@@ -17,6 +20,16 @@
 #if defined(__linux__) && !defined(SO_NETNS_COOKIE) && \
     !defined(__sparc__) && !defined(__hppa__)
 #define SO_NETNS_COOKIE	71
+#endif
+
+/* Linux's, which dietlibc does not have. */
+#if defined(__linux__) && !defined(IPV6_V6ONLY)
+#define IPV6_V6ONLY	26
+#endif
+
+/* NetBSD before 8. */
+#if defined(__NetBSD__) && __NetBSD_Version__ < 800000000
+#define accept4(fd, addr, len, flags)	paccept(fd, addr, len, NULL, flags)
 #endif
 
 int
@@ -286,14 +299,16 @@ sock_path(const struct sock_addr *addr, char *dst, size_t size)
 {
 	size_t len = addr->len, skip = offsetof(struct sockaddr_un, sun_path);
 
-	if (len <= skip)
-		text_format(dst, size, "%s", "");
-	else if (sock_is_file(addr))
+	if (sock_is_file(addr))
 		text_format(dst, size, "%.*s", (int)(len - skip),
 		    addr->u.un.sun_path);
-	else
+#ifdef __linux__
+	else if (len > skip)
 		text_format(dst, size, "@%.*s", (int)(len - skip - 1),
 		    addr->u.un.sun_path + 1);
+#endif
+	else	/* the BSDs' has a length, and NUL bytes */
+		text_format(dst, size, "%s", "");
 	return dst;
 }
 
@@ -658,9 +673,14 @@ sock_listens(int fd)
 {
 	int listens = 0;
 	socklen_t len = sizeof(listens);
+	char c;
 
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
-	    listens != 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0)
+		return listens != 0;
+	/* macOS and OpenBSD do not say; who has been connected has an end. */
+	return errno == ENOPROTOOPT &&
+	    recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	    errno == ENOTCONN;
 }
 
 int

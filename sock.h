@@ -125,7 +125,8 @@ int		 sock_set_rights(const struct sock_addr *addr,
 void		 sock_tune(int fd, const struct sock_addr *addr, int backlog,
 		    bool defer);
 
-/* Whether fd is a listening socket. */
+/* Whether fd is a listening socket; on systems that do not know SO_ACCEPTCONN,
+   one that was never connected is taken for one. */
 bool		 sock_listens(int fd);
 
 /*

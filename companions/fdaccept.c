@@ -216,7 +216,7 @@ remember_sender(int conn)
 static enum brought
 look(int conn, bool named, int *client, struct sock_addr *addr)
 {
-	int type = 0, listening = 0;
+	int type = 0;
 	socklen_t len = sizeof(type);
 	char first = 'x';
 	ssize_t n;
@@ -243,10 +243,7 @@ look(int conn, bool named, int *client, struct sock_addr *addr)
 			remember_sender(conn);
 			return BROUGHT_CLIENT;
 		}
-		len = sizeof(listening);
-		getsockopt(*client, SOL_SOCKET, SO_ACCEPTCONN, &listening,
-		    &len);
-		if (!listening) {
+		if (!sock_listens(*client)) {
 			sock_drop(*client);
 			return BROUGHT_NOBODY;
 		}

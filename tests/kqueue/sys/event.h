@@ -9,14 +9,15 @@
  *	make POLLER=kqueue CPPFLAGS=-Itests/kqueue
  *
  * For one file, one queue and sockets.  A descriptor with two filters ends the
- * program, as does one that is deleted without having been added: that file
- * promises neither happens.
+ * program, as does one that is deleted without having been added, or a queue
+ * that came by fork(2), where no kqueue does: that file promises none happens.
  */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,21 +49,32 @@ struct kevent {
 #define KQUEUE_EVENTS	256
 
 static short kqueue_filter[KQUEUE_FDS];		/* what each one has, or 0 */
+static ino_t kqueue_file[KQUEUE_FDS];
+static pid_t kqueue_owner;
 
 static int
 kqueue(void)
 {
+	kqueue_owner = getpid();
 	return epoll_create1(0);
 }
 
-/* Known by its udata, below 2^32, with the filter above. */
+static ino_t
+kqueue_inode(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == -1 ? 0 : st.st_ino;
+}
+
+/* Known by its number, with its udata, below 2^32, above. */
 static int
 kqueue_add(int kq, const struct kevent *kev)
 {
 	int fd = (int)kev->ident;
 	struct epoll_event ev = { .events = 0, .data = { .u64 =
-	    (uint64_t)(kev->filter == EVFILT_WRITE) << 32 |
-	    (uint32_t)(uintptr_t)kev->udata } };
+	    (uint64_t)(uint32_t)(uintptr_t)kev->udata << 32 |
+	    (uint32_t)fd } };
 
 	if (fd >= KQUEUE_FDS) {
 		errno = ENOMEM;
@@ -82,6 +94,7 @@ kqueue_add(int kq, const struct kevent *kev)
 		return epoll_ctl(kq, EPOLL_CTL_MOD, fd, &ev);
 	}
 	kqueue_filter[fd] = kev->filter;
+	kqueue_file[fd] = kqueue_inode(fd);
 	return 0;
 }
 
@@ -104,8 +117,9 @@ kqueue_report(struct kevent *kev, const struct epoll_event *ev)
 	uint32_t end = EPOLLHUP | EPOLLERR;
 
 	memset(kev, 0, sizeof(*kev));
-	kev->filter = ev->data.u64 >> 32 ? EVFILT_WRITE : EVFILT_READ;
-	kev->udata = (void *)(uintptr_t)(uint32_t)ev->data.u64;
+	kev->ident = (uint32_t)ev->data.u64;
+	kev->filter = kqueue_filter[kev->ident];
+	kev->udata = (void *)(uintptr_t)(ev->data.u64 >> 32);
 	if (kev->filter == EVFILT_READ)
 		end |= EPOLLRDHUP;
 	if (ev->events & end)
@@ -119,8 +133,10 @@ kevent(int kq, const struct kevent *changes, int nchanges,
     struct kevent *events, int nevents, const struct timespec *timeout)
 {
 	struct epoll_event ev[KQUEUE_EVENTS];
-	int i, n;
+	int i, n, out = 0;
 
+	if (getpid() != kqueue_owner)
+		abort();
 	for (i = 0; i < nchanges; i++) {
 		if ((changes[i].flags & EV_DELETE ?
 		    kqueue_delete(kq, &changes[i]) :
@@ -131,10 +147,16 @@ kevent(int kq, const struct kevent *changes, int nchanges,
 		return 0;
 	n = epoll_wait(kq, ev, nevents < KQUEUE_EVENTS ? nevents :
 	    KQUEUE_EVENTS, timeout == NULL ? -1 :
-	    (int)(timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000));
-	for (i = 0; i < n; i++)
-		kqueue_report(&events[i], &ev[i]);
-	return n;
+	    (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) /
+	    1000000));
+	/* close(2) has taken a descriptor out, though epoll goes on to report
+	   the socket if another process has it. */
+	for (i = 0; i < n; i++) {
+		kqueue_report(&events[out], &ev[i]);
+		out += kqueue_inode((int)events[out].ident) ==
+		    kqueue_file[events[out].ident];
+	}
+	return n == -1 ? -1 : out;
 }
 
 #endif
