@@ -147,8 +147,8 @@ clean:
 # What is built to be tested: with sanitizers; the same with poll; sending byte
 # by byte; without any allocation once it serves.
 BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
-	build/fdproxy-noalloc build/fdexec-test build/fdfault-test \
-	build/fdaccept-test \
+	build/fdproxy-noalloc build/fdproxy-keeps build/fdexec-test \
+	build/fdfault-test build/fdaccept-test \
 	build/libfdaccept.so build/accepter build/accepter-test
 UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_sock build/unit_route build/unit_poller build/unit_fdpass \
@@ -246,6 +246,11 @@ build/fdproxy-torture: fdproxy.to $(TEST_A)
 build/fdaccept-test: companions/fdaccept_run.c $(TEST_A)
 	$(TEST_CC) -ULIBDIR -DLIBDIR='"/nonexistent"' -o $@ \
 		companions/fdaccept_run.c $(TEST_A) $(LINK)
+
+# As on macOS, where clients are kept until they have arrived.
+build/fdproxy-keeps: fdproxy.to $(TEST_A)
+	$(TEST_CC) -DFDPASS_KEEPS=true -o $@ `grep -l FDPASS_KEEPS $(MODULES)` \
+		fdproxy.to $(TEST_A) $(LINK)
 
 # With what the BSDs do otherwise, over an imitation of kqueue(2).
 BSD = -include tests/bsd.h -Itests/kqueue -UPOLLER_USE_$(POLLER) \

@@ -105,17 +105,13 @@ backend_send(const struct config_target *t, int backend, int client,
     const void *data, size_t len)
 {
 	int room = (int)len * 2;
-	ssize_t n;
 
 	if (t->workers)
 		return worker_send(backend, client, data, len);
 	/* So that a payload goes in one message. */
 	if (len > 1)
 		setsockopt(backend, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	n = fdpass_send(backend, client, data, len);
-	if (n > 0)
-		close(backend);
-	return n;
+	return fdpass_send(backend, client, data, len);
 }
 
 void

@@ -42,7 +42,8 @@ int		 backend_connect(const struct config_target *target,
 
 /*
  * Send a client to it, in one message with the len bytes at data.  Returns how
- * many bytes went: then the number is used up; or -1 with errno.
+ * many bytes went: then a promise is used up, and a connection is still to be
+ * given up; or -1 with errno.
  */
 ssize_t		 backend_send(const struct config_target *target, int backend,
 		    int client, const void *data, size_t len);

@@ -132,11 +132,13 @@ reset(struct conn *c, const char *why, int error, size_t line)
 	return CONN_CLOSE;
 }
 
+/* Of a client, or of the backend that it was handed off to. */
 static enum conn_want
 linger(struct conn *c)
 {
-	return reply_drain(c->fd, scratch + 1, scratch_size,
-	    &c->u.linger.drained, LINGER_BYTES) ? CONN_READ : CONN_CLOSE;
+	return reply_drain(c->state == CONN_PASSED ? c->backend : c->fd,
+	    scratch + 1, scratch_size, &c->u.linger.drained, LINGER_BYTES) ?
+	    CONN_READ : CONN_CLOSE;
 }
 
 /* Write what is left of the answer: a text of reply's, or the status page. */
@@ -482,13 +484,16 @@ send_client(struct conn *c, const struct sock_addr *addr, size_t len)
 	ssize_t n = -1;
 	int tries;
 
-	for (tries = 0; n == -1 && c->backend != -1; tries++) {
+	for (tries = 0; c->backend != -1; tries++) {
 		n = backend_send(t, c->backend, c->fd, scratch, len);
-		if (n == -1)
-			backend_drop(t, c->backend);
-		c->backend = n == -1 && tries < SENDS_MAX - 1 ?
+		if (n > 0)
+			break;
+		backend_drop(t, c->backend);
+		c->backend = tries < SENDS_MAX - 1 ?
 		    backend_connect(t, addr) : -1;
 	}
+	if (t->workers)
+		c->backend = -1;
 	return n;
 }
 
@@ -526,7 +531,13 @@ conn_pass(struct conn *c)
 		if (c->reset)
 			log_error("%s: a payload was cut short", sock_path(
 			    &r.addr, text, sizeof(text)));
-		return CONN_CLOSE;
+		if (c->reset || c->backend == -1 || !fdpass_keeps())
+			return CONN_CLOSE;
+		/* Some receivers read to the end. */
+		shutdown(c->backend, SHUT_WR);
+		c->state = CONN_PASSED;
+		c->u.linger.drained = 0;
+		return linger(c);
 	}
 	e.error = errno;
 	event(EVENT_FAILED, &e);
@@ -623,6 +634,7 @@ conn_advance(struct conn *c, unsigned int why)
 		return c->state == CONN_REPLY ? CONN_CLOSE : reset(c,
 		    "the client does not read", ETIMEDOUT, peek_line(c));
 	case CONN_LINGER:
+	case CONN_PASSED:
 		return why & (CONN_LATE | CONN_EVICT) ? CONN_CLOSE : linger(c);
 	default:
 		/* A report of a client that left in this turn. */
@@ -699,6 +711,9 @@ conn_settle(struct conn *c)
 		when = clock_ms() + LINGER_IDLE_MS;
 		if (clock_before(c->u.linger.end, when))
 			when = c->u.linger.end;
+		break;
+	case CONN_PASSED:
+		list = LIST_LINGER;
 		break;
 	default:
 		break;

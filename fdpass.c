@@ -32,6 +32,20 @@
 #endif
 #endif
 
+#ifndef FDPASS_KEEPS
+#ifdef __APPLE__
+#define FDPASS_KEEPS	true
+#else
+#define FDPASS_KEEPS	false
+#endif
+#endif
+
+bool
+fdpass_keeps(void)
+{
+	return FDPASS_KEEPS;
+}
+
 int
 fdpass_peer(int fd, uid_t *uid, pid_t *pid)
 {

@@ -59,7 +59,15 @@ const char	*fdpass_error(int error);
 ssize_t	fdpass_send(int sock, int fd, const void *data, size_t len);
 
 /*
- * The same with n descriptors, 0 to FDPASS_MAX, and perhaps no data: for tests
+ * Whether a client must stay open here, with the connection that it was sent
+ * over, until the other side ends that: macOS shuts down the receiving side of
+ * a socket that nothing but messages refers to (unp_gc() in XNU's
+ * uipc_usrreq.c), whenever it closes any AF_UNIX socket.
+ */
+bool	fdpass_keeps(void);
+
+/*
+ * fdpass_send() with n descriptors, 0 to FDPASS_MAX, and perhaps no data: for tests
  * of those who receive.
  */
 #define FDPASS_MAX	2

@@ -312,7 +312,8 @@ proc_count_fds(unsigned int n)
 
 	for (at = 0; at < n; at += CHUNK) {
 		for (i = 0; i < CHUNK; i++)
-			p[i] = (struct pollfd){ .fd = (int)(at + i) };
+			/* Asked for nothing, macOS says nothing. */
+			p[i] = (struct pollfd){ (int)(at + i), POLLIN, 0 };
 		/* poll(2) takes no more than RLIMIT_NOFILE. */
 		polled = poll(p, CHUNK, 0) != -1;
 		for (i = 0; i < CHUNK && at + i < n; i++)

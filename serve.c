@@ -10,8 +10,8 @@ static bool
 watch(struct conn *c, enum poller_want want)
 {
 	uint8_t watched = c->watched;
-	bool good = poller_watch(c->fd, SERVE_CLIENTS + (uint32_t)slot_index(c),
-	    &watched, want);
+	bool good = poller_watch(c->state == CONN_PASSED ? c->backend : c->fd,
+	    SERVE_CLIENTS + (uint32_t)slot_index(c), &watched, want);
 
 	c->watched = watched;
 	return good;

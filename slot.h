@@ -14,7 +14,7 @@
  */
 
 /* The lists: of all heads, of all whose connection is kept alive until their
-   next one, of all that linger, then one for each backend. */
+   next one, of all that linger or are passed, then one for each backend. */
 enum {
 	LIST_HEAD,
 	LIST_KEPT,
@@ -29,11 +29,12 @@ enum conn_state {
 	CONN_QUEUED,		/* waits for a backend; nothing is written */
 	CONN_FLUSH,		/* has a backend; waits to take its head */
 	CONN_REPLY,		/* waits to take an answer of our own */
-	CONN_LINGER		/* has it; what still comes is dropped */
+	CONN_LINGER,		/* has it; what still comes is dropped */
+	CONN_PASSED		/* handed off, but fdpass_keeps() */
 };
 
 struct conn {
-	int fd;			/* -1: free, or handed off */
+	int fd;			/* -1: free */
 	int backend;		/* backend_connect()'s; or -1 */
 	uint32_t next;		/* in a list, or of the free slots */
 	uint32_t prev;
@@ -57,7 +58,7 @@ struct conn {
 		struct {
 			uint32_t drained;
 			uint32_t end;
-		} linger;	/* LINGER */
+		} linger;	/* LINGER, PASSED */
 	} u;
 	uint16_t list;		/* that it is in, or SLOT_NO_LIST */
 	uint16_t taken;		/* in which turn, when it took its slot */

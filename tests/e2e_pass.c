@@ -626,33 +626,65 @@ TEST(many)
 	}
 }
 
-static const struct test tests[] = {
-	ONCE(flush_head),
-	TIMES(read_again, COUNT(last)),
-	TIMES(every_method, COUNT(methods)),
-	TIMES(descriptor_state, 2),
-	ONCE(no_copy_kept),
-	TIMES(every_split, 2),
-	ONCE(large_body),
-	TIMES(payload_head, 2),
-	TIMES(empty_lines, COUNT(empty)),
-	TIMES(expect_continue, COUNT(expectations)),
-#ifdef MSG_MORE
-	TIMES(held_head, 2 * COUNT(holds)),
-	ONCE(held_head_comes),
-#endif
-	ONCE(headers),
-	TIMES(half_close, 2),
-	ONCE(unix_listener),
-	TIMES(directory_target, COUNT(in_folder)),
-	ONCE(routes),
-	ONCE(slow_reader),
-	ONCE(many)
-};
+/*
+ * Where it must be, a client stays open here until the backend has taken it,
+ * and no longer; the oldest one makes room, and is not lost.
+ */
+TEST(kept_until_taken)
+{
+	enum { N = 9, SLOTS = 4 };
+	int listener = backend_listen("s", 16), client[N], fds, fd, i;
+	size_t len;
+
+	world_proxy("-r", "/app=s", "-c", "MaxConnections 4", NULL);
+	fds = world_fds();
+	for (i = 0; i < N; i++) {
+		client[i] = client_open();
+		send_text(client[i], GET);
+		read_exact(client[i], buf, 15);
+		world_until_fds(fds + 2 * (i < SLOTS ? i + 1 : SLOTS));
+	}
+	for (i = 0; i < N; i++) {
+		fd = backend_take(listener);
+		world_until_fds(fds + 2 * (i < N - SLOTS ? SLOTS :
+		    N - i - 1));
+		send_text(fd, "end");
+		close(fd);
+		ck_assert_int_eq(read_all(client[i], buf, sizeof(buf), &len),
+		    END_FIN);
+		ck_assert_ptr_nonnull(strstr(buf, "\r\n\r\nend"));
+		close(client[i]);
+	}
+}
 
 int
 main(int argc, char **argv)
 {
+	const struct test tests[] = {
+		ONCE(flush_head),
+		TIMES(read_again, COUNT(last)),
+		TIMES(every_method, COUNT(methods)),
+		TIMES(descriptor_state, 2),
+		ONCE(no_copy_kept),
+		TIMES(every_split, 2),
+		ONCE(large_body),
+		TIMES(payload_head, 2),
+		TIMES(empty_lines, COUNT(empty)),
+		TIMES(expect_continue, COUNT(expectations)),
+#ifdef MSG_MORE
+		TIMES(held_head, 2 * COUNT(holds)),
+		ONCE(held_head_comes),
+#endif
+		ONCE(headers),
+		TIMES(half_close, 2),
+		ONCE(unix_listener),
+		TIMES(directory_target, COUNT(in_folder)),
+		ONCE(routes),
+		ONCE(slow_reader),
+		ONCE(many),
+		TIMES(kept_until_taken, world_keeps())
+	};
+
 	return runner_run(argc, argv, tests, COUNT(tests), world_begin,
 	    world_end);
 }

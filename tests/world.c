@@ -1024,6 +1024,12 @@ world_torture(void)
 }
 
 bool
+world_keeps(void)
+{
+	return build_is("keeps");
+}
+
+bool
 world_polls(void)
 {
 	return build_is("poll");
