@@ -421,7 +421,18 @@ __attribute__((used, section("__DATA,__interpose"))) static const struct {
 #else
 #define CHECKED(X)
 #endif
-#define ALL(X)	ACCEPTS(X) READS_AND_WRITES(X) PORTS(X) CHECKED(X)
+/* What some become in programs of 32 bits that are built with _TIME_BITS=64. */
+#if defined(__linux__) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define FDACCEPT_TIMED
+#define TIMED(X)							\
+	X(ssize_t, __recvmsg64, (int, struct msghdr *, int))		\
+	X(ssize_t, __sendmsg64, (int, const struct msghdr *, int))	\
+	X(int, __getsockopt64, (int, int, int, void *, socklen_t *))	\
+	X(int, __setsockopt64, (int, int, int, const void *, socklen_t))
+#else
+#define TIMED(X)
+#endif
+#define ALL(X)	ACCEPTS(X) READS_AND_WRITES(X) PORTS(X) CHECKED(X) TIMED(X)
 
 /*
  * Ours have these names for the linker alone: glibc declares some with a union
@@ -727,6 +738,46 @@ own_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	return fdaccept_port_set(fd, level, name) ? 0 :
 	    next.setsockopt(fd, level, name, value, len);
 }
+
+#ifdef FDACCEPT_TIMED
+
+/* With a head under way nothing comes or goes that has a time in it. */
+ssize_t
+own___recvmsg64(int fd, struct msghdr *msg, int flags)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? own_recvmsg(fd, msg, flags) :
+	    next.__recvmsg64(fd, msg, flags);
+}
+
+ssize_t
+own___sendmsg64(int fd, const struct msghdr *msg, int flags)
+{
+	prepare();
+	return fdaccept_head_pending(fd) ? own_sendmsg(fd, msg, flags) :
+	    next.__sendmsg64(fd, msg, flags);
+}
+
+int
+own___getsockopt64(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int result;
+
+	prepare();
+	return fdaccept_port_get(fd, level, name, value, len, &result) ?
+	    result : next.__getsockopt64(fd, level, name, value, len);
+}
+
+int
+own___setsockopt64(int fd, int level, int name, const void *value,
+    socklen_t len)
+{
+	prepare();
+	return fdaccept_port_set(fd, level, name) ? 0 :
+	    next.__setsockopt64(fd, level, name, value, len);
+}
+
+#endif
 
 /* Of the socket that all share; it would be the end of it. */
 int
