@@ -527,8 +527,9 @@ turn(void)
 	for (i = 0; i < n; i++)
 		if (!accept_is_of_workers(events[i].id))
 			take_event(&events[i]);
-	for (i = 0; i < TIMERS && (phase != SERVING || !accept_is_over()) &&
-	    (id = deadline_expired()) != -1; i++) {
+	/* Once it is over, nothing else that is due changes the status. */
+	for (i = 0; i < TIMERS && phase != DONE && (phase != SERVING ||
+	    !accept_is_over()) && (id = deadline_expired()) != -1; i++) {
 		if (id < TIMER_CONN) {
 			take_own_timer((uint32_t)id);
 			continue;
