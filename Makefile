@@ -144,6 +144,10 @@ clean:
 
 # ---- tests ----
 
+# What a server waits for the message behind a connection, ms: on a machine that
+# is busy with tests its sender may be late.
+LATE = -DWAIT_MS=1000
+
 # What is built to be tested: with sanitizers; the same with poll; sending byte
 # by byte; without any allocation once it serves.
 BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
@@ -163,7 +167,7 @@ E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_child build/e2e_signals build/e2e_fault build/e2e_worker \
 	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept
 
-TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(SANITIZE)
+TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(LATE) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
 LINK_TEST = $(LDFLAGS) $(CHECK_LDLIBS) $(LDLIBS)
 TEST_HDR = $(HDR) tests/*.h
@@ -265,8 +269,9 @@ WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=poller_wait
 build/fdproxy-noalloc: build/.made tests/noalloc.c $(OBJ)
 	$(COMPILE) -o $@ tests/noalloc.c $(OBJ) $(WRAP) $(LINK)
 
-build/libfdaccept.so: build/.made libfdaccept.so
-	cp libfdaccept.so $@
+build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR)
+	$(COMPILE) $(LATE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ \
+		$(PRELOAD_SRC) $(SOLIBS)
 
 # A server to preload it into, and the same with the library linked to it: a
 # sanitizer would have to be loaded first.

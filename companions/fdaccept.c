@@ -33,7 +33,9 @@
  * stands still meanwhile, so it is not long; a sender that was stopped in
  * between for longer is told so, and connects again.
  */
+#ifndef WAIT_MS
 #define WAIT_MS	20
+#endif
 
 /* No string that is longer comes through execve(2) on Linux. */
 #define NAMES_SIZE	(128 * 1024)
