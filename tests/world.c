@@ -621,6 +621,9 @@ void
 world_signal(int sig)
 {
 	ck_assert_int_eq(kill(pid, sig), 0);
+	/* It runs on for a moment, unless that is waited for. */
+	if (sig == SIGSTOP)
+		ck_assert_int_eq(waitpid(pid, NULL, WUNTRACED), pid);
 }
 
 static int

@@ -93,7 +93,10 @@ const char	*world_line(int n);
  */
 void	world_stop(const char *text);
 
-/* Send a signal; wait for the end: the status of waitpid(2). */
+/*
+ * Send a signal, and after SIGSTOP wait until it stands still; wait for the
+ * end: the status of waitpid(2).
+ */
 void	world_signal(int sig);
 int	world_wait(void);
 
