@@ -413,7 +413,7 @@ TEST(memory_of_waiting)
 {
 	enum { MAX = 5000 };
 	static int client[MAX];
-	int listener = backend_listen("s", 64), n = MAX;
+	int listener = backend_listen("s", 64), n = MAX, fds;
 	struct rlimit all;
 	long before;
 
@@ -425,7 +425,10 @@ TEST(memory_of_waiting)
 		n = (int)(all.rlim_cur - 100) / 3;
 	ck_assert_int_gt(n, 50);
 	world_proxy("-r", "/app=s", NULL);
+	fds = world_fds();
 	check_served(client_open(), listener, GET);
+	/* Its descriptor may be open for a moment still. */
+	world_until_fds(fds);
 	before = world_memory();
 	waiting(client, n);
 	check_served(client_open(), listener, GET);
