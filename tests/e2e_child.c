@@ -214,11 +214,12 @@ helper_idle(void)
 		pause();
 }
 
-/* One that takes no more, but lives on. */
+/* One that takes no more, once somebody opens "go", but lives on. */
 static _Noreturn void
 helper_deaf(void)
 {
 	close(accept(3, NULL, NULL));
+	close(open("go", O_RDONLY));
 	close(3);
 	helper_idle();
 }
@@ -720,7 +721,7 @@ TEST(idle_clients_delay_nothing)
 /* All that the command has started: when we stop, and when it ends itself. */
 TEST(group_is_ended)
 {
-	watched("watch-two", "StopTimeout 500ms");
+	watched("watch-two", _i == 0 ? "StopTimeout 2s" : "StopTimeout 60s");
 	if (_i == 0) {
 		world_signal(SIGTERM);
 		ck_assert_int_eq(world_exit(), HELPER_STATUS);
@@ -900,9 +901,11 @@ TEST(user)
 /* Nobody holds its socket but the command itself: without it, none is there. */
 TEST(child_socket_closed)
 {
+	ck_assert_int_eq(mkfifo("go", 0600), 0);
 	world_launch("-r", "/app=:child", self, "deaf", NULL);
-	until_file("pid", "\n");
 	world_announced();
+	close(open("go", O_WRONLY));
+	until_file("pid", "\n");
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	world_signal(SIGTERM);
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);

@@ -333,7 +333,7 @@ TEST(rest_has_run_time)
 {
 	pid_t worker;
 
-	world_launch("-r", "/ready=ready:", "-T", "3", "-c",
+	world_launch("-r", "/ready=ready:", "-T", "6", "-c",
 	    "StopTimeout 60s", self, "leave-for-good", NULL);
 	world_announced();
 	worker = process("worker");
@@ -373,11 +373,11 @@ TEST(rest_finishes)
 {
 	pid_t worker;
 
-	start("end-alone", _i == 0 ? "StopTimeout 500ms" : "StopTimeout 60s");
+	start("end-alone", _i == 0 ? "StopTimeout 3s" : "StopTimeout 60s");
 	worker = process("worker");
 	world_signal(SIGTERM);
 	world_until_says("has ended with status 7", 1);
-	ck_assert(runs(worker));
+	ck_assert(_i == 0 || runs(worker));
 	if (_i == 1) {
 		poll(NULL, 0, 300);
 		ck_assert_ptr_null(strstr(read_file("said"), "worker is ask"));
@@ -396,7 +396,7 @@ TEST(rest_is_killed)
 	pid_t worker;
 	long begin = now_ms();
 
-	start("leave-for-good", _i == 0 ? "StopTimeout 500ms" :
+	start("leave-for-good", _i == 0 ? "StopTimeout 3s" :
 	    "StopTimeout 60s");
 	worker = process("worker");
 	world_signal(SIGTERM);
@@ -406,7 +406,7 @@ TEST(rest_is_killed)
 	}
 	ck_assert_int_eq(world_exit(), 128 + SIGTERM);
 	if (_i == 0)
-		ck_assert_int_ge(now_ms() - begin, 500);
+		ck_assert_int_ge(now_ms() - begin, 3000);
 	until_gone(worker);
 	ck_assert_ptr_null(strstr(read_file("said"), "worker ends"));
 }
@@ -650,7 +650,7 @@ TEST(shares_the_terminal)
 		"./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'sleep 60 & echo "
 		"$! >left; read x; echo got $x >>said'",
 		/* So are the children of what is killed. */
-		"trap '' HUP; ./fdproxy -T 1 -l 127.0.0.1:0 -r /r=ready: sh -c "
+		"trap '' HUP; ./fdproxy -T 5 -l 127.0.0.1:0 -r /r=ready: sh -c "
 		"'sh -c \"sleep 60 & wait\" & sleep 0.2; echo got keys >>said; "
 		"wait' || pgrep -s 0 sleep >left; true",
 		/* But who was there before is not ours. */
