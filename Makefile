@@ -320,6 +320,30 @@ build/e2e_harness.to: tests/e2e_harness.c
 build/e2e_fdexec.to: tests/e2e_fdexec.c
 build/e2e_fdaccept.to: tests/e2e_fdaccept.c
 
+# ---- long runs ----
+
+STRESS = build/stress_worker build/worker_epoll build/fdproxy-test \
+	build/fdproxy-test-poll
+
+stress: fdproxy fdexec $(STRESS)
+	python3 tests/stress.py $(STRESS_SECONDS)
+
+build/stress_worker: build/.made tests/stress_worker.c \
+		examples/worker_request.h companions/fdbackend.c $(HDR)
+	$(COMPILE) -Icompanions -o $@ tests/stress_worker.c \
+		companions/fdbackend.c $(LINK)
+
+build/worker_epoll: build/.made examples/worker_epoll.c \
+		examples/worker_request.h companions/fdbackend.c $(HDR)
+	$(COMPILE) -U_GNU_SOURCE -Icompanions -o $@ examples/worker_epoll.c \
+		companions/fdbackend.c $(LINK)
+
+# kqueue by epoll; stress.py takes it as well once it is made.
+build/fdproxy-test-kqueue: fdproxy.to $(TEST_A)
+	$(TEST_CC) -Itests/kqueue -UPOLLER_USE_$(POLLER) -DPOLLER_USE_kqueue \
+		-o $@ `grep -l 'poller\.h' $(MODULES)` fdproxy.to $(TEST_A) \
+		$(LINK)
+
 # ---- how much it costs ----
 
 # Calls of functions for one request.
@@ -411,5 +435,5 @@ static:
 		LDFLAGS='$(STATIC_LDFLAGS)' fdproxy fdexec fdfault
 	ls -l fdproxy fdexec fdfault
 
-.PHONY: all bench calls demo install uninstall clean check tested fuzz \
-	depcheck lint dist distcheck static FORCE
+.PHONY: all bench calls demo install uninstall clean check tested stress \
+	fuzz depcheck lint dist distcheck static FORCE

@@ -45,6 +45,9 @@ SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 CHECK_CPPFLAGS =
 CHECK_LDLIBS = -lcheck -lsubunit -lm -lrt -lpthread
 
+# For each part of "make stress"
+STRESS_SECONDS = 60
+
 # For fuzzing
 FUZZ_CC = clang
 FUZZ_SANITIZE = -O1 -fsanitize=fuzzer-no-link,address,undefined \

@@ -88,18 +88,18 @@ class Client:
 
 def digest(name, body):
     """libc has no MD5."""
-    if name in ("fork", "epoll"):
+    if name in ("fork", "epoll", "stress"):
         return "%08x" % zlib.adler32(body)
     return hashlib.md5(body).hexdigest()
 
 
-def make(name, i, fields=b""):
+def make(name, i, fields=b"", chance=random, sizes=(0, 10, 5000, 100000)):
     """A request, its method, and how the worker's answer goes on."""
     method = ("GET", "POST", "HEAD")[i % 3]
     target, body = "/%s/%d?n" % (name, i), b""
     text = " %s %s 127.0.0.1" % (method, target)
     if method == "POST":
-        body = random.randbytes(random.choice((0, 10, 5000, 100000)))
+        body = chance.randbytes(chance.choice(sizes))
         text += " %d %s" % (len(body), digest(name.partition("-")[0], body))
         fields += b"Content-Length: %d\r\n" % len(body)
     head = "%s %s HTTP/1.1\r\nHost: a\r\n" % (method, target)
@@ -309,8 +309,13 @@ def leave(where, name, path, *command):
             worker.kill()
 
 
-if sys.argv[1] == "digest":
-    print(digest(sys.argv[2], sys.stdin.buffer.read()))
-    sys.exit()
-host, port = sys.argv[2].split(":")
-globals()[sys.argv[1]]((host, int(port)), *sys.argv[3:])
+def main():
+    if sys.argv[1] == "digest":
+        print(digest(sys.argv[2], sys.stdin.buffer.read()))
+        return
+    host, port = sys.argv[2].split(":")
+    globals()[sys.argv[1]]((host, int(port)), *sys.argv[3:])
+
+
+if __name__ == "__main__":      # stress.py has clients of this kind, too
+    main()
