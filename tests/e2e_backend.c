@@ -283,7 +283,8 @@ TEST(full_then_gone)
 		ck_assert_int_eq(status_of(buf), _i == 0 ? 503 : 500);
 		close(client[i]);
 	}
-	ck_assert_int_lt(now_ms() - start, WORLD_PATIENCE);
+	/* Probes would take 15 seconds; byte by byte, answers alone do. */
+	ck_assert(world_torture() || now_ms() - start < 10000);
 	world_expect("cannot connect to ");
 }
 

@@ -223,13 +223,14 @@ TEST(graceful_stop)
 TEST(resting_at_the_end)
 {
 	int listener = backend_listen("s", 4), client, i, unsent = 1;
-	long sleeps, end = now_ms() + WORLD_PATIENCE;
+	long sleeps, end = 0;
 
 	world_proxy("-r", "/app=s,flusher=none", NULL);
 	client = client_open();
 	send_text(client, "GET /app HTTP/1.1\r\nHost: x\r\nX: ");
 	for (i = 0; i < 100; i++) {
 		sleeps = world_sleeps();
+		end = now_ms() + WORLD_PATIENCE;
 		send_text(client, "a");
 		while (world_sleeps() == sleeps)
 			ck_assert_int_lt(now_ms(), end);

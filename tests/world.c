@@ -29,7 +29,7 @@
 static char dir[64];
 static char binary[4096];
 static char lines[4096];
-static char errors[65536];
+static char errors[1024 * 1024];
 static pid_t pid = -1;
 static pid_t also = -1;
 static int launched = -1;	/* what it prints */
@@ -83,11 +83,20 @@ readable(int fd, int ms)
 	return n == 1;
 }
 
+/* The last of it: a message of more than 8 KiB would end Check itself. */
+static const char *
+cut(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 4000 ? text + len - 4000 : text;
+}
+
 static void
 must_be_readable(int fd, const char *what)
 {
 	ck_assert_msg(readable(fd, WORLD_PATIENCE), "no %s within %d ms; "
-	    "fdproxy says: %s", what, WORLD_PATIENCE, world_errors());
+	    "fdproxy says: %s", what, WORLD_PATIENCE, cut(world_errors()));
 }
 
 static void
@@ -542,7 +551,7 @@ world_until_says(const char *text, int times)
 	while (world_says(text) < times && now_ms() < end)
 		nap();
 	ck_assert_msg(world_says(text) >= times, "fdproxy does not say \"%s\", "
-	    "but: %s", text, world_errors());
+	    "but: %s", text, cut(world_errors()));
 }
 
 void
@@ -666,7 +675,7 @@ world_exit(void)
 	int status = world_wait();
 
 	ck_assert_msg(WIFEXITED(status), "fdproxy ended with status %x: %s",
-	    status, world_errors());
+	    status, cut(world_errors()));
 	return WEXITSTATUS(status);
 }
 
@@ -720,7 +729,7 @@ world_stop(const char *text)
 	const char *wrong = stop(text);
 
 	if (wrong != NULL)
-		ck_abort_msg("%s", wrong);
+		ck_abort_msg("%s", cut(wrong));
 }
 
 void
@@ -759,7 +768,7 @@ world_end(void)
 	close(home);
 	/* Nothing is left behind by now. */
 	if (wrong != NULL)
-		ck_abort_msg("%s", wrong);
+		ck_abort_msg("%s", cut(wrong));
 	if (runner_at_end)
 		ck_assert_msg(left == 0, "%d descriptors are open", left);
 }

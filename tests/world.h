@@ -16,7 +16,7 @@
  * fails the test; nothing sleeps for a fixed time.
  */
 
-#define WORLD_PATIENCE	10000	/* ms */
+#define WORLD_PATIENCE	30000	/* ms */
 
 /*
  * Begin and end; the folder is removed.  world_end() closes what the test was
