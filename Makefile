@@ -323,7 +323,7 @@ build/e2e_fdaccept.to: tests/e2e_fdaccept.c
 # ---- long runs ----
 
 STRESS = build/stress_worker build/worker_epoll build/fdproxy-test \
-	build/fdproxy-test-poll
+	build/fdproxy-test-poll build/fdproxy-bsd
 
 stress: fdproxy fdexec $(STRESS)
 	python3 tests/stress.py $(STRESS_SECONDS)
@@ -337,12 +337,6 @@ build/worker_epoll: build/.made examples/worker_epoll.c \
 		examples/worker_request.h companions/fdbackend.c $(HDR)
 	$(COMPILE) -U_GNU_SOURCE -Icompanions -o $@ examples/worker_epoll.c \
 		companions/fdbackend.c $(LINK)
-
-# kqueue by epoll; stress.py takes it as well once it is made.
-build/fdproxy-test-kqueue: fdproxy.to $(TEST_A)
-	$(TEST_CC) -Itests/kqueue -UPOLLER_USE_$(POLLER) -DPOLLER_USE_kqueue \
-		-o $@ `grep -l 'poller\.h' $(MODULES)` fdproxy.to $(TEST_A) \
-		$(LINK)
 
 # ---- how much it costs ----
 

@@ -965,6 +965,13 @@ TEST(children_at_a_time)
 	close(go);
 }
 
+static void
+stand_still(void)
+{
+	kill(fdexec, SIGSTOP);
+	ck_assert_int_eq(waitpid(fdexec, NULL, WUNTRACED), fdexec);
+}
+
 /* Who was silent until then has to wait for a turn, also at the same time. */
 TEST(full_for_all)
 {
@@ -975,8 +982,7 @@ TEST(full_for_all)
 	for (i = 0; i < N; i++)
 		sender[i] = client_unix("s");
 	until_sockets(1 + N);
-	kill(fdexec, SIGSTOP);
-	ck_assert_int_eq(waitpid(fdexec, NULL, WUNTRACED), fdexec);
+	stand_still();
 	for (i = 0; i < N; i++) {
 		client[i] = connection(&server);
 		ck_assert_int_eq(fdpass_send(sender[i], server, "", 1), 1);
@@ -1486,7 +1492,10 @@ TEST(worker_comes_first)
 {
 	start("w", "-w", "echo hello");
 	until_file("fdexec.err", "cannot connect to w: ");
+	/* Until the descriptors at the start are counted. */
+	stand_still();
 	world_proxy("-r", WORKERS, NULL);
+	kill(fdexec, SIGCONT);
 	ck_contains(exchange(HEAD), "\r\n\r\nhello\n");
 }
 

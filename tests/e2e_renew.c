@@ -518,8 +518,11 @@ wait_in_line(int *client, int n)
 {
 	int fds = world_fds(), i;
 
+	/* Where clients are accepted before they speak, too. */
 	for (i = 0; i < n; i++) {
+		world_signal(SIGSTOP);
 		client[i] = with(client_open(), format(GET_NUMBER, i));
+		world_signal(SIGCONT);
 		world_until_fds(fds + i + 1);
 	}
 }
