@@ -28,6 +28,7 @@
 #define MESSAGE_MAX	(1200 * 1024)
 
 static int open_before;
+static char *self;		/* our own program */
 static char message[MESSAGE_MAX], want[MESSAGE_MAX], got[MESSAGE_MAX];
 
 static void
@@ -1044,6 +1045,67 @@ TEST(port_kept)
 	close(fd);
 }
 
+/* A call by a constructor that runs before the library's. */
+#define EARLY		"EARLY"
+#define EARLY_CALLS	21
+
+static long
+early_call(int i)
+{
+	struct sockaddr addr = { .sa_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return i == 0 ? accept(-1, NULL, NULL) :
+	    i == 1 ? accept4(-1, NULL, NULL, 0) :
+	    i == 2 ? read(-1, &byte, 1) :
+	    i == 3 ? readv(-1, &iov, 1) :
+	    i == 4 ? recv(-1, &byte, 1, 0) :
+	    i == 5 ? recvfrom(-1, &byte, 1, 0, NULL, NULL) :
+	    i == 6 ? recvmsg(-1, &msg, 0) :
+	    i == 7 ? write(-1, &byte, 1) :
+	    i == 8 ? writev(-1, &iov, 1) :
+	    i == 9 ? send(-1, &byte, 1, 0) :
+	    i == 10 ? sendto(-1, &byte, 1, 0, NULL, 0) :
+	    i == 11 ? sendmsg(-1, &msg, 0) :
+	    i == 12 ? bind(-1, &addr, len) :
+	    i == 13 ? listen(-1, 1) :
+	    i == 14 ? getsockname(-1, &addr, &len) :
+	    i == 15 ? getpeername(-1, &addr, &len) :
+	    i == 16 ? getsockopt(-1, SOL_SOCKET, SO_TYPE, &byte, &len) :
+	    i == 17 ? setsockopt(-1, SOL_SOCKET, SO_TYPE, &byte, len) :
+	    i == 18 ? shutdown(-1, SHUT_WR) :
+	    i == 19 ? close(-1) : close_range(~0u, ~0u, 0) - 1;
+}
+
+__attribute__((constructor(101))) static void
+be_early(void)
+{
+	const char *i = getenv(EARLY);
+
+	if (i != NULL)
+		_exit(early_call(atoi(i)) == -1 ? 0 : 1);
+}
+
+TEST(called_early)
+{
+	char text[8], *argv[] = { self, NULL };
+	int status;
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "%d", _i);
+	pid = fork();
+	if (pid == 0) {
+		setenv(EARLY, text, 1);
+		execv(self, argv);
+		_exit(126);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
 static const struct test tests[] = {
 	TIMES(splits, COUNT(heads)),
 #ifdef __linux__
@@ -1067,11 +1129,13 @@ static const struct test tests[] = {
 	TIMES(port_addresses, COUNT(rooms)),
 	ONCE(port_closed_meanwhile),
 	ONCE(port_not_meant),
-	ONCE(port_kept)
+	ONCE(port_kept),
+	TIMES(called_early, EARLY_CALLS)
 };
 
 int
 main(int argc, char **argv)
 {
+	self = argv[0];
 	return runner_run(argc, argv, tests, COUNT(tests), setup, teardown);
 }
