@@ -378,7 +378,7 @@ TEST(fails_after_the_head)
 	large_flusher();
 	world_proxy("-c", "ProxyPass /d fd://./ flusher=file:f", "-r",
 	    _i != 1 ? "/app=s,flusher=file:f" :
-	    "/app=s,flusher=file:f,payload=head", NULL);
+	    "/app=s,flusher=file:f,payload=head", "-c", "LogLevel info", NULL);
 	client = client_open_small();
 	send_text(client, _i == 2 ? "GET /d/s HTTP/1.1\r\nHost: x\r\n\r\n" :
 	    GET);
@@ -391,6 +391,7 @@ TEST(fails_after_the_head)
 	unlink("s");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
 	close(client);
+	world_until_says("info: cannot pass to /", 1);
 	/* The next one is told before anything is written to it. */
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	/* A backend that drops one connection gets the client by another. */
