@@ -1196,6 +1196,18 @@ TEST(promises_of_new)
 	world_expect("reset after its head was sent");
 }
 
+/* The new program ends its worker's connection, which the old one has, too. */
+TEST(ended_by_new)
+{
+	int w, client = start_flush(&w);
+	size_t len;
+
+	send_text(w, "x");
+	ck_assert(ended(w));
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	world_expect("has sent a byte that means nothing");
+}
+
 /* It goes away there: the worker's promise is as good as lost. */
 TEST(gone_in_old)
 {
@@ -1273,6 +1285,7 @@ main(int argc, char **argv)
 		TIMES(renewed_without, renews),
 		TIMES(flushed_by_old, renews),
 		TIMES(promises_of_new, renews),
+		TIMES(ended_by_new, renews),
 		TIMES(gone_in_old, renews),
 		ONCE(stopping)
 	};
