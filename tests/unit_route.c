@@ -557,6 +557,7 @@ static const struct {
 	{ "///x/admin", 0, false },
 	{ "//x//admin", 0, false },
 	{ "//x/y/../admin", 0, false },
+	{ "//x/y//../admin", 0, false },
 	{ "//admin", 0, false },
 	{ "/admin//../secret", 0, false },
 	{ "/admin/../x", 0, false },
@@ -594,14 +595,18 @@ static const struct {
 	{ "/dir/one/../one/x", 3, true },
 	{ "/dir/one/./x", 3, true },
 	{ "/dir/one/x/..", 3, true },
-	{ "/dir/one/../onetwo", 3, false }
+	{ "/dir/one/../onetwo", 3, false },
+	/* "/a/b/c" before "/a"; a slash more may be what ".." takes away. */
+	{ "/a/b/../c", 4, true },
+	{ "/a/b//../c", 4, false },
+	{ "/a/b///../c", 4, false }
 };
 
 TEST(readings_table)
 {
 	static const char *const tables[][3] = { { "/admin", "/", NULL },
 	    { "/public", NULL, NULL }, { "/a b", "/~user", "/" },
-	    { "/dir", "/", NULL } };
+	    { "/dir", "/", NULL }, { "/a/b/c", "/a", NULL } };
 	const char *path = readings[_i].path;
 	struct route_table *table = route_new();
 	char normal[PATH_MAX_LEN], *segment = NULL, *copy;
