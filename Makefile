@@ -157,8 +157,8 @@ BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_sock build/unit_route build/unit_poller build/unit_fdpass \
 	build/unit_flush build/unit_config build/unit_status build/unit_conn \
-	build/unit_listen build/unit_proc build/unit_fdaccept \
-	build/unit_fdbackend
+	build/unit_listen build/unit_proc build/unit_worker \
+	build/unit_fdaccept build/unit_fdbackend
 REPLAYS = build/replay_http_parse build/replay_route build/replay_config \
 	build/replay_fdaccept_head build/replay_fdexec
 FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
@@ -298,6 +298,7 @@ build/unit_status.to: tests/unit_status.c
 build/unit_conn.to: tests/unit_conn.c
 build/unit_listen.to: tests/unit_listen.c
 build/unit_proc.to: tests/unit_proc.c
+build/unit_worker.to: tests/unit_worker.c
 build/unit_fdaccept.to: tests/unit_fdaccept.c
 build/unit_fdbackend.to: tests/unit_fdbackend.c
 build/fuzz_http_parse.to: tests/fuzz_http_parse.c

@@ -38,7 +38,7 @@ E2E = {
         "fault reply backend worker harness pass limits",
 }
 UNITS = ("http_parse text clock log sock route poller poller_poll fdpass "
-         "flush config status conn listen proc fdaccept fdbackend")
+         "flush config status conn listen proc worker fdaccept fdbackend")
 REPLAYS = "http_parse route config fdaccept_head fdexec"
 
 # What is nearest to a module, beside a unit test of its name.

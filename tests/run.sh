@@ -84,7 +84,7 @@ start e2e_fdaccept env FDPROXY=build/fdproxy-test \
 start "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
     ACCEPTER=build/accepter-test build/e2e_fdaccept
 for unit in http_parse route clock log sock flush fdpass config status text \
-    listen proc poller poller_poll conn fdaccept fdbackend; do
+    listen proc poller poller_poll worker conn fdaccept fdbackend; do
 	start unit_$unit build/unit_$unit
 done
 for fuzz in http_parse route config fdaccept_head fdexec; do
