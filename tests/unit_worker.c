@@ -147,11 +147,27 @@ TEST(lost)
 	ck_assert_int_ne(worker_take(QUEUE), -1);
 }
 
+/* While there are no descriptors, one who comes is not read from either. */
+TEST(paused)
+{
+	struct poller_event events[4];
+
+	worker_pause(true);
+	add(1);
+	promise(worker[0], 1);
+	ck_assert_int_eq(poller_wait(events, COUNT(events), 0), 0);
+	worker_pause(false);
+	ck_assert_int_eq(poller_wait(events, COUNT(events), 0), 1);
+	worker_pause(true);
+	ck_assert_int_eq(poller_wait(events, COUNT(events), 0), 0);
+}
+
 static const struct test tests[] = {
 	ONCE(blocked),
 	ONCE(too_many),
 	ONCE(same_place),
-	ONCE(lost)
+	ONCE(lost),
+	ONCE(paused)
 };
 
 int
