@@ -162,12 +162,29 @@ TEST(paused)
 	ck_assert_int_eq(poller_wait(events, COUNT(events), 0), 0);
 }
 
+/* The largest head goes in one message, however small a buffer there is. */
+TEST(large_head)
+{
+	static char message[1 + WORKER_HEAD];
+	int fd[2], small = 4096;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	worker[nworkers++] = fd[1];
+	ck_assert_int_eq(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small,
+	    sizeof(small)), 0);
+	ck_assert_int_eq(worker_add(fd[0], QUEUE, &addr, FDPASS_ANYBODY, 1,
+	    1), 0);
+	ck_assert_int_eq(worker_send(worker_take(QUEUE), 0, message,
+	    sizeof(message)), sizeof(message));
+}
+
 static const struct test tests[] = {
 	ONCE(blocked),
 	ONCE(too_many),
 	ONCE(same_place),
 	ONCE(lost),
-	ONCE(paused)
+	ONCE(paused),
+	ONCE(large_head)
 };
 
 int
