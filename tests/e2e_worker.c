@@ -1196,6 +1196,25 @@ TEST(promises_of_new)
 	world_expect("reset after its head was sent");
 }
 
+/* A promise is there for who waits at once: none of so many is too late. */
+TEST(promise_wakes)
+{
+	int client[40], w, i;
+
+	world_proxy("-r", "/one=workers:one,flusher=none,connectiontimeout=10s",
+	    NULL);
+	w = worker("one", 1);
+	for (i = 0; i < COUNT(client); i++) {
+		client[i] = client_open();
+		send_text(client[i], ONE);
+	}
+	for (i = 0; i < COUNT(client); i++) {
+		close(take(w));
+		ask(w, 1);
+	}
+	close_all(client, COUNT(client));
+}
+
 /* The new program ends its worker's connection, which the old one has, too. */
 TEST(ended_by_new)
 {
@@ -1285,6 +1304,7 @@ main(int argc, char **argv)
 		TIMES(renewed_without, renews),
 		TIMES(flushed_by_old, renews),
 		TIMES(promises_of_new, renews),
+		ONCE(promise_wakes),
 		TIMES(ended_by_new, renews),
 		TIMES(gone_in_old, renews),
 		ONCE(stopping)
