@@ -1551,8 +1551,9 @@ TEST(worker_of_another)
 	start("w", "-wc3", "echo hello");
 	channel = accept(listener, NULL, NULL);
 	must_ask(channel, 3);
-	/* A descriptor was lost there: it asks for another client. */
-	send_bytes(channel, "", 1);
+	/* A descriptor was lost there, and a head stands behind it: it asks
+	   for another client, there as well. */
+	send_bytes(channel, "\0GET / HTTP/1.0\r\n\r\n", 19);
 	must_ask(channel, 1);
 	until_file("fdexec.err", "a client is lost");
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -1581,6 +1582,22 @@ TEST(worker_of_another)
 	close(fd);
 }
 
+/* What it was given is not to be had again: its end is ours. */
+TEST(worker_is_over)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+	    pair), 0);
+	kept = pair[1];
+	kept_as = 3;
+	start("fd:3", "-wc3", "echo hello");
+	must_ask(pair[0], 3);
+	close(pair[0]);
+	ck_assert_int_eq(ended(), 0);
+	close(pair[1]);
+}
+
 static const struct test tests[] = {
 	ONCE(worker),
 	ONCE(worker_without_heads),
@@ -1588,6 +1605,7 @@ static const struct test tests[] = {
 	ONCE(worker_leaves),
 	ONCE(worker_command),
 	ONCE(worker_of_another),
+	ONCE(worker_is_over),
 	ONCE(ucspi),
 	ONCE(cgi),
 	ONCE(abstract_name),
