@@ -133,7 +133,7 @@ def kill_all(leaders):
 
 
 def run(waiting, *test):
-    """Take suites, the last one first, until one fails: it, and what it says"""
+    """Take suites, the last one first, until one fails: which, and why."""
     running = {}
     try:
         while waiting or running:
