@@ -669,6 +669,38 @@ TEST(terminal)
 	close(master);
 }
 
+/* Before anybody is served, a reader that is slow is waited for. */
+TEST(waited_for)
+{
+	unsigned long before = log_dropped();
+	int fd[2], i, status;
+	char text[4096];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fd), 0);
+	fcntl(fd[1], F_SETFL, O_NONBLOCK);
+	memset(text, 'x', sizeof(text));
+	while (write(fd[1], text, sizeof(text)) > 0)
+		;
+	pid = fork();
+	if (pid == 0) {
+		close(fd[1]);
+		while (read(fd[0], text, sizeof(text)) > 0)
+			;
+		_exit(0);
+	}
+	log_nonblocking(false);
+	log_use(LOG_MESSAGES, "pipe", fd[1]);
+	for (i = 0; i < 10000; i++)
+		log_error("a message of the usual length, more or less");
+	ck_assert_uint_eq(log_dropped(), before);
+	log_use(LOG_MESSAGES, NULL, -1);
+	close(fd[1]);
+	close(fd[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
 TEST(reopened)
 {
 	char a[128], b[128], expected[256];
@@ -912,6 +944,7 @@ static const struct test tests[] = {
 	ONCE(disk_full),
 	ONCE(torn),
 	ONCE(terminal),
+	ONCE(waited_for),
 	ONCE(reopened),
 	ONCE(syslog_packets),
 #ifdef __linux__
