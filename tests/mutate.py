@@ -369,6 +369,7 @@ def main():
         os.chdir(tree)
         measure(order, args.v)
     finally:
+        kill_all([])
         shutil.rmtree(tree, ignore_errors=True)
 
 
