@@ -374,7 +374,7 @@ build/fdproxy-poll: build/.made $(SRC) $(HDR)
 
 build/fdproxy-musl: build/.made $(SRC) $(HDR)
 	$(STATIC_CC) $(OWN_CPPFLAGS) $(OWN_CFLAGS) $(STATIC_CFLAGS) \
-		$(STATIC_LDFLAGS) -o $@ $(SRC)
+		$(STATIC_LTO) $(STATIC_LDFLAGS) -o $@ $(SRC)
 
 # ---- for developers ----
 
@@ -428,7 +428,9 @@ distcheck: dist
 # A small static binary, for an image that holds nothing else.
 static:
 	$(MAKE) clean
-	$(MAKE) CC='$(STATIC_CC)' CFLAGS='$(STATIC_CFLAGS)' \
+	lto='$(STATIC_LTO)'; \
+	echo | $(STATIC_CC) $$lto -E - >/dev/null 2>&1 || lto=; \
+	$(MAKE) CC='$(STATIC_CC)' CFLAGS="$(STATIC_CFLAGS) $$lto" \
 		LDFLAGS='$(STATIC_LDFLAGS)' fdproxy fdexec fdfault
 	ls -l fdproxy fdexec fdfault
 

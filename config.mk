@@ -24,11 +24,12 @@ LDLIBS =
 SOFLAGS = -shared
 SOLIBS =
 
-# For "make static": a small binary, without what only debuggers read
+# For "make static": a small binary, without what only debuggers read.  What is
+# gcc's alone is left out with a compiler that does not know it.
 STATIC_CC = musl-gcc
 STATIC_CFLAGS = -Os -DNDEBUG -ffunction-sections -fdata-sections \
-	-fno-unwind-tables -fno-asynchronous-unwind-tables \
-	-fno-jump-tables -flto=auto -flto-partition=one
+	-fno-unwind-tables -fno-asynchronous-unwind-tables -fno-jump-tables
+STATIC_LTO = -flto=auto -flto-partition=one
 STATIC_LDFLAGS = -static -s -Wl,--gc-sections -Wl,-z,noseparate-code \
 	-Wl,-z,norelro -Wl,--build-id=none
 

@@ -56,6 +56,7 @@ end_to_end() {
 	done
 }
 
+begun=$(date +%s)
 : >$counts
 rm -f $slots
 mkfifo $slots
@@ -106,5 +107,6 @@ while read -r good bad; do
 	passed=$((passed + good))
 	failed=$((failed + bad))
 done <$counts
+echo "in $(($(date +%s) - begun)) s"
 echo "$passed passed, $failed failed"
 test $failed -eq 0 && test $passed -gt 0

@@ -22,20 +22,25 @@ is_named(const char *name, int argc, char **argv)
 }
 
 /*
- * Whether SKIP, words of the form "e2e_log:page_cut" or "e2e_log:page_cut:3"
- * with spaces around each, has test i of that name: what the machine below
- * cannot do.
+ * Whether SKIP, words of the form "e2e_log:page_cut" or "e2e_log:page_cut:3",
+ * has test i of that name: what the machine below cannot do.
  */
 static bool
 is_skipped(const char *program, const char *name, int i)
 {
 	const char *skip = getenv("SKIP");
-	char all[128], one[144];
+	char one[128];
+	size_t n, all;
 
-	snprintf(all, sizeof(all), " %s:%s ", program, name);
-	snprintf(one, sizeof(one), " %s:%s:%d ", program, name, i);
-	return skip != NULL && (strstr(skip, all) != NULL ||
-	    strstr(skip, one) != NULL);
+	all = (size_t)snprintf(one, sizeof(one), "%s:%s", program, name);
+	snprintf(one + all, sizeof(one) - all, ":%d", i);
+	for (; skip != NULL && *skip != '\0'; skip += n + (n == 0)) {
+		n = strcspn(skip, " \t\n");
+		if ((n == all || (n > 0 && n == strlen(one))) &&
+		    strncmp(skip, one, n) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* A name that is none; of one that is not for here as well. */
