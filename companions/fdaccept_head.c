@@ -8,6 +8,10 @@
 #include "fdaccept.h"
 #include "text.h"
 
+#ifndef MSG_ERRQUEUE
+#define MSG_ERRQUEUE	0	/* Linux's */
+#endif
+
 enum stage {
 	STAGE_NONE,		/* the head has been read */
 	STAGE_FRONT,		/* before the request line */
