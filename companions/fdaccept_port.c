@@ -1,4 +1,6 @@
 /* See LICENSE for copyright and license details. */
+#include "fdaccept.h"
+
 #ifdef __linux__
 
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fdaccept.h"
 #include "sock.h"
 #include "text.h"
 
