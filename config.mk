@@ -2,7 +2,7 @@
 #	make CC=musl-gcc LDFLAGS=-static
 #	make CC=aarch64-linux-gnu-gcc POLLER=poll
 
-VERSION = 0.1.0
+VERSION = 0.2.0
 
 PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin
