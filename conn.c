@@ -659,16 +659,6 @@ conn_close(struct conn *c)
 		slot_free(c);
 }
 
-struct conn *
-conn_victim(void)
-{
-	struct conn *c = slot_first(LIST_KEPT);
-
-	if (c == NULL)
-		c = slot_first(LIST_LINGER);
-	return c == NULL ? slot_first(LIST_HEAD) : c;
-}
-
 void
 conn_refuse(struct conn *c)
 {

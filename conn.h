@@ -82,14 +82,6 @@ enum conn_want	 conn_pass(struct conn *c);
 void		 conn_close(struct conn *c);
 
 /*
- * Without a free slot, conn_victim() names the client that should make room
- * (the one that was given back first and has said nothing since; else the
- * oldest that lingers; else the one that has waited longest for its head), or
- * NULL; it is moved on with CONN_EVICT.
- */
-struct conn	*conn_victim(void);
-
-/*
  * There is no slot, or the process ends: the client is told 503, if it can be.
  * The caller closes it.
  */

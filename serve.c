@@ -34,7 +34,7 @@ take_slot(struct conn *c)
 
 	/* The first may have an answer to get by now, then it can go. */
 	for (tries = 0; kept == NULL && tries < 2; tries++) {
-		victim = conn_victim();
+		victim = slot_victim();
 		if (victim != NULL)
 			serve_client(victim, conn_advance(victim, CONN_EVICT));
 		kept = slot_keep(c);

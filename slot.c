@@ -183,6 +183,16 @@ slot_first(uint32_t list)
 	return i == SLOT_NONE ? NULL : &slots[i];
 }
 
+struct conn *
+slot_victim(void)
+{
+	struct conn *c = slot_first(LIST_KEPT);
+
+	if (c == NULL)
+		c = slot_first(LIST_LINGER);
+	return c == NULL ? slot_first(LIST_HEAD) : c;
+}
+
 uint32_t
 slot_count(uint32_t list)
 {

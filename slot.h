@@ -131,6 +131,13 @@ uint32_t	 slot_count(uint32_t list);
 uint32_t	 slot_queued(void);
 uint32_t	 slot_queues(void);
 
+/*
+ * Without a free slot, the client that should make room, or NULL: the one that
+ * was given back first and has said nothing since; else the oldest that lingers
+ * or is passed; else the one that has waited longest for its head.
+ */
+struct conn	*slot_victim(void);
+
 /* The id of a list's deadline, and the thing that an id is of: a slot, or
    (true) a list. */
 uint32_t	 slot_list_id(uint32_t list);

@@ -1121,13 +1121,13 @@ TEST(room)
 	ck_assert_uint_eq(slot_used(), SLOTS);
 	new = start(pair[3], "", &want);
 	ck_assert(slot_keep(new) == NULL);
-	ck_assert(conn_victim() == c[2]);
+	ck_assert(slot_victim() == c[2]);
 	ck_assert_int_eq(conn_advance(c[2], CONN_EVICT), CONN_CLOSE);
 	conn_close(c[2]);
 	c[2] = keep(new);
 	for (i = 0; i < 2; i++) {
 		slot_turn();
-		ck_assert(conn_victim() == c[i]);
+		ck_assert(slot_victim() == c[i]);
 		ck_assert_int_eq(conn_advance(c[i], CONN_EVICT), CONN_CLOSE);
 		conn_close(c[i]);
 	}
@@ -1139,7 +1139,7 @@ TEST(room)
 	conn_close(c[2]);
 	slot_turn();
 	c[0] = start_waiting(pair[3], GET("/wait"), CONN_PARK, CONN_QUEUED);
-	ck_assert(conn_victim() == NULL);
+	ck_assert(slot_victim() == NULL);
 }
 
 /* A slot that is freed is taken again at once: a report of this turn that names
