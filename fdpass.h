@@ -67,8 +67,8 @@ ssize_t	fdpass_send(int sock, int fd, const void *data, size_t len);
 bool	fdpass_keeps(void);
 
 /*
- * fdpass_send() with n descriptors, 0 to FDPASS_MAX, and perhaps no data: for tests
- * of those who receive.
+ * fdpass_send() with n descriptors, 0 to FDPASS_MAX, and perhaps no data: for
+ * tests of those who receive.
  */
 #define FDPASS_MAX	2
 ssize_t	fdpass_send_fds(int sock, const int *fds, size_t n, const void *data,
