@@ -71,10 +71,10 @@ void		 conn_start(struct conn *c, int fd,
 enum conn_want	 conn_advance(struct conn *c, unsigned int why);
 
 /*
- * Hand the client off; nothing may be watching it any more.  Returns CONN_CLOSE;
- * or CONN_READ, of its backend, where it must be kept (fdpass_keeps()); or, if
- * the backend does not take it after all, CONN_PARK, or what an answer waits
- * for.
+ * Hand the client off; nothing may be watching it any more.  Returns
+ * CONN_CLOSE; or CONN_READ, of its backend, where it must be kept
+ * (fdpass_keeps()); or, if the backend does not take it after all, CONN_PARK,
+ * or what an answer waits for.
  */
 enum conn_want	 conn_pass(struct conn *c);
 

@@ -1251,7 +1251,8 @@ TEST(abstract_names)
 	ck_assert_str_eq(world_line(1), abstract("unix:", "front"));
 	ck_assert_int_eq(status_of(exchange(GET)), 503);
 	snprintf(expected, sizeof(expected), "\"GET /app HTTP/1.1\" 503 34 "
-	    "route=\"/app\" backend=\"%s\" ms= errno=ECONNREFUSED", abstract("", "s"));
+	    "route=\"/app\" backend=\"%s\" ms= errno=ECONNREFUSED",
+	    abstract("", "s"));
 	check_line(0, "127.0.0.1", expected);
 	s = abstract_listen("s");
 	check_served(client_open(), s, GET);
