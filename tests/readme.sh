@@ -63,6 +63,16 @@ while [ -n "$(block sh $n)" ]; do
 done
 test $n -gt 1 || die "there is no block"
 
+PORT=$port sh examples/demo.sh >"$dir/demo" 2>&1 & demo=$!
+get() {
+	curl -s --retry-connrefused --retry 9 "http://127.0.0.1:$port$1"
+}
+get / | grep -q 'asked for' && get /hello | grep -q 'You said GET /hello' &&
+    get /files/a.txt | grep -q http.server || { cat "$dir/demo"; die demo; }
+kill $demo
+wait $demo
+echo "ok    README, make demo"
+
 block apache 1 >"$dir/fdproxy.conf"
 "$here/fdproxy" -t -f "$dir/fdproxy.conf" || die "the configuration"
 echo "ok    README, the configuration"
@@ -71,9 +81,9 @@ block python 1 >"$dir/own.py"
 python3 "$dir/own.py" & backend=$!
 "$here/fdproxy" -l "127.0.0.1:$port" -r "/=$dir/own.sock,wait=10s" -T 60 &
 proxy=$!
-said=$(curl -s --retry-connrefused --retry 9 "http://127.0.0.1:$port/")
+said=$(get /)
 kill $backend $proxy
 wait 2>/dev/null
 test "$said" = "Hello from twelve lines." || die "a program of your own: $said"
 echo "ok    README, a program of your own"
-echo "$((n + 1)) passed, 0 failed"
+echo "$((n + 2)) passed, 0 failed"
