@@ -41,26 +41,33 @@ HDR = *.h companions/*.h .flags
 
 COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
 
+# Says what a command makes; with make V=1, the command.
+V =
+RUN = @run() { \
+		if [ -n "$(V)" ]; then echo "$$@"; else echo "CC $@"; fi; \
+		"$$@"; \
+	}; run
+
 # What is installed beside fdproxy, each with its manual.
 COMMANDS = fdexec fdfault fdaccept
 
 all: fdproxy $(COMMANDS) libfdaccept.so libfdbackend.a
 
 fdproxy: $(OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	$(RUN) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 fdexec: $(EXEC_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(EXEC_OBJ) $(LDLIBS)
+	$(RUN) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(EXEC_OBJ) $(LDLIBS)
 
 fdfault: $(FAULT_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(FAULT_OBJ) $(LDLIBS)
+	$(RUN) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(FAULT_OBJ) $(LDLIBS)
 
 fdaccept: $(RUN_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ) $(LDLIBS)
+	$(RUN) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ) $(LDLIBS)
 
 libfdbackend.a: companions/fdbackend.o
-	rm -f $@
-	$(AR) rc $@ companions/fdbackend.o
+	@rm -f $@
+	@$(AR) rc $@ companions/fdbackend.o
 
 fdbackend.pc: companions/fdbackend.pc.in .flags
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
@@ -69,11 +76,11 @@ fdbackend.pc: companions/fdbackend.pc.in .flags
 
 # Not LDFLAGS, which may say -static; not our objects, which may not be PIC.
 libfdaccept.so: $(PRELOAD_SRC) $(HDR)
-	$(COMPILE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ $(PRELOAD_SRC) \
-		$(SOLIBS)
+	$(RUN) $(COMPILE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ \
+		$(PRELOAD_SRC) $(SOLIBS)
 
 .c.o:
-	$(COMPILE) -c -o $@ $<
+	$(RUN) $(COMPILE) -c -o $@ $<
 
 $(OBJ) $(EXEC_OBJ) $(FAULT_OBJ) $(RUN_OBJ) $(LIBRARY_OBJ): $(HDR)
 
@@ -194,25 +201,25 @@ TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 SHARED = tests/runner.to tests/world.to
 
 .c.to:
-	$(TEST_CC) -c -o $@ $<
+	$(RUN) $(TEST_CC) -c -o $@ $<
 
 $(TESTED) $(TESTED_MAIN) $(SHARED): $(TEST_HDR)
 
 $(TEST_A): build/.made Makefile $(TESTED)
-	rm -f $@
-	$(AR) rc $@ $(TESTED)
+	@rm -f $@
+	@$(AR) rc $@ $(TESTED)
 
 .to:
-	$(TEST_CC) -o $@ $< $(SHARED) $(TEST_A) $(LINK_TEST)
+	$(RUN) $(TEST_CC) -o $@ $< $(SHARED) $(TEST_A) $(LINK_TEST)
 
 $(UNITS) $(E2E): $(SHARED) $(TEST_A)
 
 $(UNITS:=.to) $(E2E:=.to) $(FUZZERS:=.to): build/.made $(TEST_HDR)
-	$(TEST_CC) -c -o $@ tests/`basename $@ .to`.c
+	$(RUN) $(TEST_CC) -c -o $@ tests/`basename $@ .to`.c
 
 # The library is in this one as it would be in a server: its read(2) is ours.
 build/unit_fdaccept: build/unit_fdaccept.to companions/fdaccept.to
-	$(TEST_CC) -o $@ build/unit_fdaccept.to companions/fdaccept.to \
+	$(RUN) $(TEST_CC) -o $@ build/unit_fdaccept.to companions/fdaccept.to \
 		$(SHARED) $(TEST_A) $(LINK_TEST)
 
 # The fuzzers' seeds, with any compiler; the fuzzers, with clang.
@@ -221,67 +228,68 @@ $(REPLAYS): $(FUZZERS:=.to) tests/fuzz_main.to $(TEST_A)
 		tests/fuzz_main.to $(TEST_A) $(LINK)
 
 $(FUZZERS): $(FUZZERS:=.to) $(TEST_A)
-	$(TEST_CC) -fsanitize=fuzzer -o $@ $@.to $(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -fsanitize=fuzzer -o $@ $@.to $(TEST_A) $(LINK)
 
 build/fdproxy-test: fdproxy.to $(TEST_A)
-	$(TEST_CC) -o $@ fdproxy.to $(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -o $@ fdproxy.to $(TEST_A) $(LINK)
 
 build/fdexec-test: companions/fdexec.to $(TEST_A)
-	$(TEST_CC) -o $@ companions/fdexec.to $(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -o $@ companions/fdexec.to $(TEST_A) $(LINK)
 
 build/fdfault-test: companions/fdfault.to $(TEST_A)
-	$(TEST_CC) -o $@ companions/fdfault.to $(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -o $@ companions/fdfault.to $(TEST_A) $(LINK)
 
 # What is compiled otherwise comes before the archive, which has it as well.
 WITH_POLL = -UPOLLER_USE_$(POLLER) -DPOLLER_USE_poll
 
 build/fdproxy-test-poll: fdproxy.to $(TEST_A)
-	$(TEST_CC) $(WITH_POLL) -o $@ `grep -l 'poller\.h' $(MODULES)` \
+	$(RUN) $(TEST_CC) $(WITH_POLL) -o $@ `grep -l 'poller\.h' $(MODULES)` \
 		fdproxy.to $(TEST_A) $(LINK)
 
 build/unit_poller_poll: tests/unit_poller.c $(SHARED) $(TEST_A)
-	$(TEST_CC) $(WITH_POLL) -o $@ tests/unit_poller.c poller_epoll.c \
-		poller_kqueue.c poller_poll.c $(SHARED) $(TEST_A) $(LINK_TEST)
+	$(RUN) $(TEST_CC) $(WITH_POLL) -o $@ tests/unit_poller.c \
+		poller_epoll.c poller_kqueue.c poller_poll.c $(SHARED) \
+		$(TEST_A) $(LINK_TEST)
 
 build/fdproxy-torture: fdproxy.to $(TEST_A)
-	$(TEST_CC) -DTORTURE -o $@ `grep -l TORTURE $(MODULES)` fdproxy.to \
-		$(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -DTORTURE -o $@ `grep -l TORTURE $(MODULES)` \
+		fdproxy.to $(TEST_A) $(LINK)
 
 # The library beside it is the only one that this launcher finds.
 build/fdaccept-test: companions/fdaccept_run.c $(TEST_A)
-	$(TEST_CC) -ULIBDIR -DLIBDIR='"/nonexistent"' -o $@ \
+	$(RUN) $(TEST_CC) -ULIBDIR -DLIBDIR='"/nonexistent"' -o $@ \
 		companions/fdaccept_run.c $(TEST_A) $(LINK)
 
 # As on macOS, where clients are kept until they have arrived.
 build/fdproxy-keeps: fdproxy.to $(TEST_A)
-	$(TEST_CC) -DFDPASS_KEEPS=true -o $@ `grep -l FDPASS_KEEPS $(MODULES)` \
-		fdproxy.to $(TEST_A) $(LINK)
+	$(RUN) $(TEST_CC) -DFDPASS_KEEPS=true -o $@ \
+		`grep -l FDPASS_KEEPS $(MODULES)` fdproxy.to $(TEST_A) $(LINK)
 
 # With what the BSDs do otherwise, over an imitation of kqueue(2).
 BSD = -include tests/bsd.h -Itests/kqueue -UPOLLER_USE_$(POLLER) \
 	-DPOLLER_USE_kqueue
 
 build/fdproxy-bsd: build/.made $(SRC) tests/kqueue/sys/event.h $(TEST_HDR)
-	$(TEST_CC) $(BSD) -o $@ $(SRC) $(LINK)
+	$(RUN) $(TEST_CC) $(BSD) -o $@ $(SRC) $(LINK)
 
 # An allocation of any kind while it serves ends this build.
 WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=poller_wait
 
 build/fdproxy-noalloc: build/.made tests/noalloc.c $(OBJ)
-	$(COMPILE) -o $@ tests/noalloc.c $(OBJ) $(WRAP) $(LINK)
+	$(RUN) $(COMPILE) -o $@ tests/noalloc.c $(OBJ) $(WRAP) $(LINK)
 
 build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR)
-	$(COMPILE) $(LATE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ \
+	$(RUN) $(COMPILE) $(LATE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ \
 		$(PRELOAD_SRC) $(SOLIBS)
 
 # A server to preload it into, and the same with the library linked to it: a
 # sanitizer would have to be loaded first.
 build/accepter: build/.made tests/accepter.c .flags
-	$(COMPILE) -o $@ tests/accepter.c $(LINK)
+	$(RUN) $(COMPILE) -o $@ tests/accepter.c $(LINK)
 
 build/accepter-test: tests/accepter.to companions/fdaccept.to $(TEST_A)
-	$(TEST_CC) -o $@ tests/accepter.to companions/fdaccept.to $(TEST_A) \
-		$(LINK)
+	$(RUN) $(TEST_CC) -o $@ tests/accepter.to companions/fdaccept.to \
+		$(TEST_A) $(LINK)
 
 # Each is made of its own source.
 build/unit_http_parse.to: tests/unit_http_parse.c
@@ -333,13 +341,13 @@ stress: fdproxy fdexec $(STRESS)
 
 build/stress_worker: build/.made tests/stress_worker.c \
 		examples/worker_request.h companions/fdbackend.c $(HDR)
-	$(COMPILE) -Icompanions -o $@ tests/stress_worker.c \
+	$(RUN) $(COMPILE) -Icompanions -o $@ tests/stress_worker.c \
 		companions/fdbackend.c $(LINK)
 
 build/worker_epoll: build/.made examples/worker_epoll.c \
 		examples/worker_request.h companions/fdbackend.c $(HDR)
-	$(COMPILE) -U_GNU_SOURCE -Icompanions -o $@ examples/worker_epoll.c \
-		companions/fdbackend.c $(LINK)
+	$(RUN) $(COMPILE) -U_GNU_SOURCE -Icompanions -o $@ \
+		examples/worker_epoll.c companions/fdbackend.c $(LINK)
 
 # ---- how much it costs ----
 
@@ -348,13 +356,13 @@ calls: build/fdproxy-calls build/count_calls
 	FDPROXY=build/fdproxy-calls CK_VERBOSITY=minimal build/count_calls
 
 build/fdproxy-calls: build/.made tests/calls.c $(SRC) $(HDR)
-	$(COMPILE) -O0 -finstrument-functions -o $@ tests/calls.c $(SRC) \
-		$(LINK)
+	$(RUN) $(COMPILE) -O0 -finstrument-functions -o $@ tests/calls.c \
+		$(SRC) $(LINK)
 
 build/count_calls: $(SHARED) $(TEST_A)
 
 build/count_calls.to: build/.made tests/count_calls.c $(TEST_HDR)
-	$(TEST_CC) -c -o $@ tests/count_calls.c
+	$(RUN) $(TEST_CC) -c -o $@ tests/count_calls.c
 
 BENCH = build/bench-floor build/bench-backend build/fdproxy-poll
 
@@ -364,16 +372,16 @@ bench: fdproxy $(BENCH)
 	python3 bench/bench.py $(BENCHFLAGS)
 
 build/bench-floor: build/.made bench/floor.c .flags
-	$(COMPILE) -o $@ bench/floor.c $(LINK)
+	$(RUN) $(COMPILE) -o $@ bench/floor.c $(LINK)
 
 build/bench-backend: build/.made bench/backend.c .flags
-	$(COMPILE) -o $@ bench/backend.c $(LINK)
+	$(RUN) $(COMPILE) -o $@ bench/backend.c $(LINK)
 
 build/fdproxy-poll: build/.made $(SRC) $(HDR)
-	$(COMPILE) $(WITH_POLL) -o $@ $(SRC) $(LINK)
+	$(RUN) $(COMPILE) $(WITH_POLL) -o $@ $(SRC) $(LINK)
 
 build/fdproxy-musl: build/.made $(SRC) $(HDR)
-	$(STATIC_CC) $(OWN_CPPFLAGS) $(OWN_CFLAGS) $(STATIC_CFLAGS) \
+	$(RUN) $(STATIC_CC) $(OWN_CPPFLAGS) $(OWN_CFLAGS) $(STATIC_CFLAGS) \
 		$(STATIC_LTO) $(STATIC_LDFLAGS) -o $@ $(SRC)
 
 # ---- for developers ----
