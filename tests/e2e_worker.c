@@ -1268,6 +1268,8 @@ main(int argc, char **argv)
 	/* A renewal allocates, between turns. */
 	const char *program = getenv("FDPROXY");
 	int renews = program == NULL || strstr(program, "noalloc") == NULL;
+	/* What is short enough to go byte by byte may find room at once. */
+	int stalls = renews && !world_torture();
 	const struct test tests[] = {
 		TIMES(alternate, 4),
 		ONCE(bodies),
@@ -1303,10 +1305,10 @@ main(int argc, char **argv)
 		TIMES(renewed, renews),
 		TIMES(renewed_without, renews),
 		TIMES(flushed_by_old, renews),
-		TIMES(promises_of_new, renews),
+		TIMES(promises_of_new, stalls),
 		ONCE(promise_wakes),
-		TIMES(ended_by_new, renews),
-		TIMES(gone_in_old, renews),
+		TIMES(ended_by_new, stalls),
+		TIMES(gone_in_old, stalls),
 		ONCE(stopping)
 	};
 
