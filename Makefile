@@ -8,7 +8,8 @@ include config.mk
 # Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS belong to whoever calls make.
 OWN_CPPFLAGS = -I. -D_GNU_SOURCE -D_ATFILE_SOURCE -D_DARWIN_C_SOURCE \
 	-D_NETBSD_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
-	-DVERSION='"$(VERSION)"' -DLIBDIR='"$(LIBDIR)"' -DPOLLER_USE_$(POLLER)
+	-DVERSION='"$(VERSION)"' -DPRELOADDIR='"$(PRELOADDIR)"' \
+	-DPOLLER_USE_$(POLLER)
 OWN_CFLAGS = -std=c11 -Wall -Wextra -Wpedantic -Wundef -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes
 
@@ -101,7 +102,7 @@ demo: all
 # program that does, stays as it is.
 install: all fdbackend.pc
 	mkdir -p "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(BINDIR)" \
-		"$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(MANDIR)/man1" \
+		"$(DESTDIR)$(PRELOADDIR)" "$(DESTDIR)$(MANDIR)/man1" \
 		"$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(MANDIR)/man5" \
 		"$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(INCLUDEDIR)" \
 		"$(DESTDIR)$(LIBDIR)/pkgconfig" \
@@ -117,7 +118,8 @@ install: all fdbackend.pc
 	}; \
 	put 755 "$(SBINDIR)" fdproxy; \
 	put 755 "$(BINDIR)" $(COMMANDS); \
-	put 644 "$(LIBDIR)" libfdaccept.so libfdbackend.a; \
+	put 644 "$(PRELOADDIR)" libfdaccept.so; \
+	put 644 "$(LIBDIR)" libfdbackend.a; \
 	put 644 "$(INCLUDEDIR)" companions/fdbackend.h; \
 	put 644 "$(LIBDIR)/pkgconfig" fdbackend.pc; \
 	put 644 "$(MANDIR)/man3" man/fdbackend.3; \
@@ -130,7 +132,7 @@ install: all fdbackend.pc
 
 uninstall:
 	rm -f "$(DESTDIR)$(SBINDIR)/fdproxy" \
-		"$(DESTDIR)$(LIBDIR)/libfdaccept.so" \
+		"$(DESTDIR)$(PRELOADDIR)/libfdaccept.so" \
 		"$(DESTDIR)$(LIBDIR)/libfdbackend.a" \
 		"$(DESTDIR)$(LIBDIR)/pkgconfig/fdbackend.pc" \
 		"$(DESTDIR)$(INCLUDEDIR)/fdbackend.h" \
@@ -142,6 +144,7 @@ uninstall:
 		rm -f "$(DESTDIR)$(BINDIR)/$$command" \
 			"$(DESTDIR)$(MANDIR)/man1/$$command.1"; \
 	done
+	rmdir "$(DESTDIR)$(PRELOADDIR)" 2>/dev/null || :
 
 clean:
 	rm -rf build
@@ -257,7 +260,7 @@ build/fdproxy-torture: fdproxy.to $(TEST_A)
 
 # The library beside it is the only one that this launcher finds.
 build/fdaccept-test: companions/fdaccept_run.c $(TEST_A)
-	$(RUN) $(TEST_CC) -ULIBDIR -DLIBDIR='"/nonexistent"' -o $@ \
+	$(RUN) $(TEST_CC) -UPRELOADDIR -DPRELOADDIR='"/nonexistent"' -o $@ \
 		companions/fdaccept_run.c $(TEST_A) $(LINK)
 
 # As on macOS, where clients are kept until they have arrived.

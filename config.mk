@@ -8,6 +8,8 @@ PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin
 SBINDIR = $(PREFIX)/sbin
 LIBDIR = $(PREFIX)/lib
+# For the library that fdaccept preloads, which nobody links with.
+PRELOADDIR = $(LIBDIR)/fdproxy
 INCLUDEDIR = $(PREFIX)/include
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
@@ -20,7 +22,8 @@ LDFLAGS =
 LDLIBS =
 
 # What makes a shared library of it, and what that needs: -ldl, with a glibc
-# older than 2.34.  LDFLAGS are not used for it.
+# older than 2.34.  LDFLAGS, which may say -static, are not used for it: what
+# of them is for a library as well, such as -Wl,-z,now, goes into SOFLAGS.
 SOFLAGS = -shared
 SOLIBS =
 

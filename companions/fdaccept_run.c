@@ -104,7 +104,7 @@ find_library(const char *self, char path[PATH_MAX])
 				return true;
 		}
 	}
-	snprintf(path, PATH_MAX, "%s", LIBDIR "/" LIBRARY);
+	snprintf(path, PATH_MAX, "%s", PRELOADDIR "/" LIBRARY);
 	return access(path, R_OK) == 0;
 }
 
