@@ -412,17 +412,25 @@ lint:
 
 DIST = fdproxy-$(VERSION)
 
+# The same bytes from the same sources: by whomever, wherever and whenever.  The
+# time is that of the last commit or, from such a tarball, the one in there; tar
+# is GNU tar.
 dist:
 	rm -rf $(DIST)
 	mkdir $(DIST)
-	cp -R .clang-tidy .gitignore LICENSE Makefile README.md config.mk \
+	cp -R .clang-tidy .gitignore LICENSE Makefile *.md config.mk \
 		*.c *.h .ci bench companions contrib examples man tests $(DIST)
 	find $(DIST) -name '*.pyc' -exec rm -f {} +
 	find $(DIST) -name '*.o' -exec rm -f {} +
 	find $(DIST) -name '*.to' -exec rm -f {} +
 	find $(DIST) -name __pycache__ -exec rmdir {} +
-	tar cf - $(DIST) | gzip -9 >$(DIST).tar.gz
+	epoch=$${SOURCE_DATE_EPOCH:-`git log -1 --format=%ct 2>/dev/null || \
+		stat -c %Y Makefile`}; \
+	tar --sort=name --format=ustar --owner=0 --group=0 --numeric-owner \
+		--mode=u+rw,go=rX --mtime=@$$epoch -cf - $(DIST) | \
+		gzip -9n >$(DIST).tar.gz
 	rm -rf $(DIST)
+	sha256sum $(DIST).tar.gz
 
 # The tarball alone must build, pass, install and leave nothing behind.
 distcheck: dist
