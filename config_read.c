@@ -333,8 +333,10 @@ read_all(struct config *c, const char *path, size_t *len)
 		if (text == NULL || *len + 1 == size) {
 			size *= 2;
 			more = realloc(text, size);
-			if (more == NULL)
+			if (more == NULL) {
+				n = -1;
 				break;
+			}
 			text = more;
 		}
 		n = read(fd, text + *len, size - 1 - *len);

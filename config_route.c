@@ -337,7 +337,7 @@ free_flush(struct config_flush *f)
  * with the routes just before: where each has its own, looking at all of them
  * would take its time.
  */
-static bool
+static void
 pass_flusher(struct config_reader *r, struct pass *p)
 {
 	struct config *c = r->config;
@@ -355,13 +355,13 @@ pass_flusher(struct config_reader *r, struct pass *p)
 		if (f != NULL && strcmp(f->name, name) == 0 &&
 		    strcmp(f->headers, p->headers) == 0) {
 			p->t.flush_spec = f;
-			return true;
+			return;
 		}
 	}
 	f = calloc(1, sizeof(*f));
 	if (f == NULL) {
 		config_read_error(r, "out of memory");
-		return false;
+		return;
 	}
 	f->name = config_read_copy(r, name);
 	f->headers = config_read_copy(r, p->headers);
@@ -369,11 +369,10 @@ pass_flusher(struct config_reader *r, struct pass *p)
 	f->own_server = p->own_server;
 	if (f->name == NULL || f->headers == NULL || f->where == NULL) {
 		free_flush(f);
-		return false;
+		return;
 	}
 	*c->flush_end = p->t.flush_spec = f;
 	c->flush_end = &f->next;
-	return true;
 }
 
 static void
@@ -470,8 +469,8 @@ config_route_set(struct config_reader *r, char **words)
 	if (!passes && words[3] != NULL)
 		config_read_error(r, "ProxyPass: \"%s\" takes no parameters",
 		    words[2]);
-	if (passes && !pass_flusher(r, &p))
-		return;
+	if (passes)
+		pass_flusher(r, &p);
 	if (p.t.hold && strcmp(p.flusher, "none") == 0)
 		config_read_error(r, "ProxyPass: flushpackets=off has no "
 		    "effect with flusher=none");
