@@ -240,9 +240,8 @@ open_one(int i)
 	}
 	l->bound = addr;
 	sock_remember(&addr, &l->file);
-	if (!sock_is_file(&addr))
-		return sock_name(l->fd, &l->bound) == 0;
-	if (!has_rights(want) || set_rights(i))
+	if (sock_is_file(&addr) ? !has_rights(want) || set_rights(i) :
+	    sock_name(l->fd, &l->bound) == 0)
 		return true;
 	if (errno != 0)
 		cannot_listen(&addr);

@@ -305,7 +305,10 @@ super_pid_open(const char *path)
 	}
 	/* The number of a process that is no more could be another's; that of
 	   before is still ours if there is no other. */
-	good = good && ftruncate(pid_fd, 0) == 0;
+	if (good && ftruncate(pid_fd, 0) == -1) {
+		log_error("cannot write %s: %s", path, strerror(errno));
+		good = false;
+	}
 	if (good && before != -1 && ftruncate(before, 0) == -1)
 		log_warn("the pid file of before cannot be emptied: %s",
 		    strerror(errno));
