@@ -264,14 +264,13 @@ open_channel(const struct config *c)
 	const struct config_target *t = c->targets;
 	int fd = child_channel();
 
-	if (fd == -1) {
-		log_error("no channel for the command: %s", strerror(errno));
-		return false;
-	}
 	while (!t->child || !t->workers)
 		t++;
-	worker_add(fd, t->queue, &t->addr, FDPASS_ANYBODY, 0, 0);
-	return true;
+	if (fd != -1 && worker_add(fd, t->queue, &t->addr, FDPASS_ANYBODY, 0,
+	    0) != -1)
+		return true;
+	log_error("no channel for the command: %s", strerror(errno));
+	return false;
 }
 
 static bool
@@ -285,7 +284,8 @@ start(struct config *c, uint32_t last_id)
 	else if (!super_pid_open(c->pid_file) && !heir)
 		return false;
 	if (!listen_open(c, heir ? LISTEN_LENIENT : LISTEN_STRICT) ||
-	    !proc_drop(c->user, c->group, c->chroot) || !loop_open(c, last_id))
+	    !proc_drop(c->user, c->group, c->chroot) ||
+	    (!heir && !loop_open(c, last_id, plan.command != NULL)))
 		return false;
 	if (c->child && !child_listen(&addr, c->backlog)) {
 		log_error("no socket for the command: %s", strerror(errno));
@@ -492,7 +492,8 @@ may_follow(struct config *c)
 
 	if (!open_logs(c) || !listen_open(c, LISTEN_TRIAL))
 		return false;
-	good = proc_drop(c->user, c->group, c->chroot) && loop_open(c, 0);
+	good = proc_drop(c->user, c->group, c->chroot) &&
+	    loop_open(c, 0, false);
 	listen_abort();
 	loop_close();
 	return good;
@@ -501,15 +502,12 @@ may_follow(struct config *c)
 static int
 run(void)
 {
+	struct renew_counts counts = { .accepted = 0 };
 	struct config *c = plan.config;
 	bool good;
 	int status;
 
-	heir = renew_open();
-	if (heir)
-		c->report = report_log;
 	c->again = heir;
-	plan.adopted = super_listen_fds();
 	status = read_options(c);
 	if (status != -1)
 		return status;
@@ -518,13 +516,18 @@ run(void)
 		    plan.run_ms : HEALTH_MS);
 	adopt_listeners(c);
 	good = config_finish(c) && child_fits(c);
-	if (!good && heir && !options.test)
-		renew_again(plan.argv, plan.adopted);
+	set_level(c);
+	/* What may fail comes while all is as it was left. */
+	if (heir && !options.test) {
+		renew_counts(&counts);
+		good = good && loop_open(c, counts.accepted, false);
+		if (!good)
+			renew_again(plan.argv, plan.adopted);
+	}
 	if (!good && plan.argc < 2)
 		write_usage();
 	if (!good)
 		return options.test ? 2 : failure(2);
-	set_level(c);
 	if (options.test && heir)
 		return may_follow(c) ? RENEW_GOOD : 1;
 	if (options.test) {
@@ -553,15 +556,19 @@ main(int argc, char **argv)
 	clock_update();
 	plan.argc = argc;
 	plan.argv = argv;
-	plan.config = config_new(report);
-	if (plan.config == NULL)
-		log_error("out of memory");
-	else
+	heir = renew_open();
+	plan.adopted = super_listen_fds();
+	plan.config = config_new(heir ? report_log : report);
+	if (plan.config != NULL) {
 		status = run();
+	} else {
+		log_error("out of memory");
+		if (heir)
+			renew_again(argv, plan.adopted);
+	}
 	/* The names of their files go now. */
 	log_use(LOG_MESSAGES, "stderr", STDERR_FILENO);
 	log_use(LOG_ACCESS, NULL, -1);
-	renew_close();
 	config_free(plan.config);
 	return status;
 }

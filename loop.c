@@ -555,10 +555,11 @@ turn(void)
 /* ---- start ---- */
 
 bool
-loop_open(struct config *c, uint32_t last_id)
+loop_open(struct config *c, uint32_t last_id, bool command)
 {
 	unsigned int limit = proc_raise_nofile();
 	uint32_t max = c->max_connections, room, workers = 0;
+	int fd;
 
 	config = c;
 	if (c->has_workers)
@@ -589,7 +590,12 @@ loop_open(struct config *c, uint32_t last_id)
 		log_error("%s: %s", poller_name(), strerror(errno));
 		return false;
 	}
-	return true;
+	fd = proc_signals(caught, command);
+	if (fd != -1 && poller_set(fd, SERVE_SIGNALS, POLLER_NONE,
+	    POLLER_ACCEPT) != -1)
+		return true;
+	log_error("cannot catch signals: %s", strerror(errno));
+	return false;
 }
 
 void
@@ -604,16 +610,8 @@ loop_close(void)
 int
 loop_run(const struct loop_plan *p)
 {
-	int fd;
-
 	plan = *p;
 	accept_open(config, TIMER_PAUSE, plan.handoffs);
-	fd = proc_signals(caught, plan.command != NULL);
-	if (fd == -1 || poller_set(fd, SERVE_SIGNALS, POLLER_NONE,
-	    POLLER_ACCEPT) == -1) {
-		log_error("cannot catch signals: %s", strerror(errno));
-		return plan.command != NULL ? CHILD_FAILED : 1;
-	}
 	if (plan.run_ms > 0) {
 		run_end = clock_ms() + plan.run_ms;
 		deadline_set(TIMER_RUN, run_end);

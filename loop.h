@@ -24,10 +24,11 @@ struct loop_plan {
 };
 
 /*
- * Take all memory for running by config, and open the poller.  Ids of clients
- * are above last_id.  False after a message.
+ * Take all memory for running by config, open the poller, and catch signals:
+ * with a command also those that are its own.  Ids of clients are above
+ * last_id.  False after a message.
  */
-bool	loop_open(struct config *config, uint32_t last_id);
+bool	loop_open(struct config *config, uint32_t last_id, bool command);
 
 /*
  * Go on until the end, with the clients that another program has left.  Returns

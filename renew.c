@@ -50,8 +50,8 @@
 #define CHILDREN_MAX	8
 #define AGAIN_MS	500	/* to the next look at a configuration */
 
-static char *original;		/* the variable */
-static char *text;		/* the same, taken apart */
+static const char *original;	/* the variable */
+static char text[LIST_MAX];	/* the same, taken apart */
 static const char *clients;	/* the next line in it, of workers, clients */
 static struct renew_counts left_counts;
 
@@ -164,12 +164,13 @@ renew_open(void)
 	uint64_t pid;
 	bool known;
 
-	original = given == NULL ? NULL : strdup(given);
-	text = given == NULL ? NULL : strdup(given);
+	if (given == NULL || text_format(text, sizeof(text), "%s", given) >=
+	    sizeof(text))
+		return false;
+	/* It outlives its name, as all that execve(2) has given us. */
+	original = given;
 	unsetenv(VARIABLE);
 	/* Another process's variable has come by inheritance. */
-	if (original == NULL || text == NULL)
-		return false;
 	begin = text_digits(text, 10, &pid);
 	if (pid != (uint64_t)getpid())
 		return false;
@@ -208,8 +209,8 @@ renew_again(char **argv, int adopted)
 	const char *line = original, *p;
 	sigset_t came;
 
-	log_error("the configuration is not that of the trial; it is read "
-	    "again until it is good");
+	log_error("not as at the trial: the configuration is read again until "
+	    "it is good");
 	fcntl(STDIN_FILENO, F_SETFD, 0);	/* it may be a listener */
 	while ((line = strchr(line, '\n')) != NULL) {
 		p = ++line + 1;
@@ -230,15 +231,6 @@ renew_again(char **argv, int adopted)
 	    proc_find_program(argv[0], program, sizeof(program)))
 		execv(program, argv);
 	log_error("cannot execute %s: %s", program, strerror(errno));
-}
-
-void
-renew_close(void)
-{
-	free(original);
-	free(text);
-	original = text = NULL;
-	clients = NULL;
 }
 
 void

@@ -40,13 +40,12 @@ bool		 renew_open(void);
 #define RENEW_GOOD	10
 
 /*
- * The configuration is bad, which it was not when the trial has read it: after
- * a pause, in which SIGTERM ends us, execute the program once more with all
- * that was left, of which nothing may have been used.  Returns if it cannot be
- * executed.
+ * The configuration is bad, or there is no memory, which was not so at the
+ * trial: after a pause, in which SIGTERM ends us, execute the program once more
+ * with all that was left, of which nothing may have been used.  Returns if it
+ * cannot be executed.
  */
 void		 renew_again(char **argv, int adopted);
-void		 renew_close(void);
 
 /* What was left of the counts, unchanged if nothing was. */
 void		 renew_counts(struct renew_counts *counts);
