@@ -163,7 +163,8 @@ LATE = -DWAIT_MS=1000
 BUILDS = build/fdproxy-test build/fdproxy-test-poll build/fdproxy-torture \
 	build/fdproxy-noalloc build/fdproxy-keeps build/fdexec-test \
 	build/fdfault-test build/fdaccept-test \
-	build/libfdaccept.so build/accepter build/accepter-test
+	build/libfdaccept.so build/accepter build/accepter-test \
+	build/fdproxy-failing
 UNITS = build/unit_http_parse build/unit_text build/unit_clock build/unit_log \
 	build/unit_sock build/unit_route build/unit_poller build/unit_fdpass \
 	build/unit_flush build/unit_config build/unit_status build/unit_conn \
@@ -176,7 +177,7 @@ FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_signals build/e2e_fault build/e2e_worker \
-	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept
+	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept build/e2e_failing
 
 TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(LATE) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -281,6 +282,11 @@ WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=poller_wait
 build/fdproxy-noalloc: build/.made tests/noalloc.c $(OBJ)
 	$(RUN) $(COMPILE) -o $@ tests/noalloc.c $(OBJ) $(WRAP) $(LINK)
 
+# Any call of the system's may fail in this build.
+build/fdproxy-failing: build/.made tests/failing.c $(SRC) $(TEST_HDR)
+	$(TEST_CC) -DFAIL_CALLS -include tests/failing.h -o $@ \
+		tests/failing.c $(SRC) $(LINK)
+
 build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR)
 	$(RUN) $(COMPILE) $(LATE) -fPIC -fvisibility=hidden $(SOFLAGS) -o $@ \
 		$(PRELOAD_SRC) $(SOLIBS)
@@ -333,6 +339,7 @@ build/e2e_worker.to: tests/e2e_worker.c
 build/e2e_harness.to: tests/e2e_harness.c
 build/e2e_fdexec.to: tests/e2e_fdexec.c
 build/e2e_fdaccept.to: tests/e2e_fdaccept.c
+build/e2e_failing.to: tests/e2e_failing.c
 
 # ---- long runs ----
 

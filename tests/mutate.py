@@ -2,15 +2,19 @@
 """Whether the tests notice small defects in the sources.
 
     python3 tests/mutate.py [--seed N] [--count N] [--file PATTERN ...]
-                            [--edits FILE] [--list] [-v]
+                            [--edits FILE] [--without FILE] [--jobs N]
+                            [--near] [--list] [-v]
 
 One at a time is made in a copy of the tree below build/ and compiled without
 sanitizers; the suites run until one fails, the nearest first.  The sources are
 laid end to end and cut into as many stretches as defects are wanted: they are
 spread evenly over the lines.  Of a stretch, each kind is as likely as another.
 What does not compile, or leaves the programs as they are, does not count:
-another of its stretch is drawn.  Those of --edits are a file's lines: JSON,
-["file", "before", "after"].  Prints what nobody notices.  Linux only.
+another of its stretch is drawn; so it is for those that --without names, as
+they are printed: somebody has seen that nobody could observe them.  Those of
+--edits are a file's lines: JSON, ["file", "before", "after"].  With --near only
+the nearest suites run, the quickest first: to be repeated with what is left.
+Prints what nobody notices.  Linux only.
 """
 import argparse
 import ctypes
@@ -27,7 +31,7 @@ import tempfile
 import time
 
 MAKE = ["make", "-s", "-j2", "SANITIZE=", "CFLAGS=-O1"]
-JOBS = 6                # suites at a time: tests wait most of the time
+jobs = 6                # suites at a time: tests wait most of the time
 
 # As tests/run.sh has them: the builds that each runs against, but for the
 # synopsis and the manual's programs.
@@ -52,6 +56,7 @@ NEAREST = {
     "unit_status": "stats",
     "e2e_backend": "backend",
     "e2e_child": "child",
+    "e2e_failing:failing": "fdproxy listen loop renew super",
     "e2e_fault": "fdfault",
     "e2e_fdexec replay_fdexec": "fdbackend fdexec fdexec_cgi",
     "e2e_harness": "fdproxy health loop",
@@ -137,7 +142,7 @@ def run(waiting, *test):
     running = {}
     try:
         while waiting or running:
-            while waiting and len(running) < JOBS:
+            while waiting and len(running) < jobs:
                 suite = waiting.pop()
                 running[suite.start(*test)] = suite
             time.sleep(0.02)
@@ -160,9 +165,9 @@ def run(waiting, *test):
         kill_all(running)
 
 
-def notice(suites):
+def notice(suites, quickest=False):
     """What fails, and fails again where that may have been chance."""
-    waiting = sorted(suites, key=lambda s: s.usual)
+    waiting = sorted(suites, key=lambda s: s.usual, reverse=quickest)
     while True:
         found = run(waiting)
         if not found:
@@ -287,17 +292,24 @@ def all_suites():
                    for build in ["", *builds.split()]]
     # The library is linked to that one, not preloaded.
     suites.append(Suite("e2e_fdaccept", "test", ACCEPTER="accepter-test"))
+    # Of these builds alone.
+    suites.append(Suite("e2e_pass", "keeps"))
+    suites.append(Suite("e2e_failing", "failing"))
     return suites
 
 
-def attempt(defect, suites, binaries):
-    """What notices it, or None; "" if it does not count."""
-    module = os.path.basename(defect.path)[:-2]
+def nearest(path, suites):
+    module = os.path.basename(path)[:-2]
     names = ["unit_" + module] + [
         name for key, modules in NEAREST.items() if module in modules.split()
         for name in key.split()]
-    near = [s for s in suites if s.name in names]
-    far = [s for s in suites if s.name not in names]
+    return [s for s in suites if s.name in names]
+
+
+def attempt(defect, suites, binaries, near_only):
+    """What notices it, or None; "" if it does not count."""
+    near = nearest(defect.path, suites)
+    far = [s for s in suites if s not in near]
     with open(defect.path) as f:
         original = f.read()
     try:
@@ -306,8 +318,8 @@ def attempt(defect, suites, binaries):
         targets = {t for s in near for t in s.targets}
         if not make(targets) or binaries.items() >= contents(targets).items():
             return ""
-        found = notice(near)
-        if found:
+        found = notice(near, near_only)
+        if found or near_only:
             return found
         make(binaries)
         return notice(far)
@@ -320,9 +332,14 @@ def contents(paths):
     return {path: open(path, "rb").read() for path in paths}
 
 
-def measure(order, verbose):
+def measure(order, without, near_only, verbose):
     suites = all_suites()
-    if not make(["tested"]):
+    if near_only:
+        paths = {d.path for stretch in order for d in stretch}
+        suites = [s for s in suites
+                  if any(s in nearest(path, suites) for path in paths)]
+    if not make({t for s in suites for t in [s.argv[0], *s.targets]}
+                if near_only else ["tested"]):
         sys.exit("cannot be built as it is")
     found = notice(suites)
     if found:
@@ -333,7 +350,8 @@ def measure(order, verbose):
     count = {True: 0, False: 0, "": 0}
     for stretch in order:
         for defect in stretch:
-            by = attempt(defect, suites, binaries)
+            by = "" if str(defect) in without else attempt(
+                defect, suites, binaries, near_only)
             if by == "":
                 count[by] += 1
                 continue
@@ -346,14 +364,23 @@ def measure(order, verbose):
 
 
 def main():
+    global jobs
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--file", action="append", help="may be a pattern")
     parser.add_argument("--edits", help="these, instead of random ones")
+    parser.add_argument("--without", default=os.devnull,
+                        help="those that change nothing")
+    parser.add_argument("--jobs", type=int, default=jobs)
+    parser.add_argument("--near", action="store_true",
+                        help="only the nearest suites")
     parser.add_argument("--list", action="store_true", help="only print")
     parser.add_argument("-v", action="store_true", help="print all")
     args = parser.parse_args()
+    jobs = args.jobs
+    with open(args.without) as f:
+        without = f.read().splitlines()
     order = list(edited(args.edits) if args.edits else
                  drawn(args.seed, args.count,
                        args.file or ["*.c", "companions/*.c"]))
@@ -367,7 +394,7 @@ def main():
         shutil.copytree(".", tree, symlinks=True, ignore=shutil.
                         ignore_patterns("build", ".git", "*.o", "*.to"))
         os.chdir(tree)
-        measure(order, args.v)
+        measure(order, without, args.near, args.v)
     finally:
         kill_all([])
         shutil.rmtree(tree, ignore_errors=True)

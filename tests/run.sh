@@ -78,6 +78,7 @@ for e2e in process service; do
 	end_to_end $e2e test test-poll torture
 done
 end_to_end pass keeps
+end_to_end failing failing
 start e2e_fdexec env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
     build/e2e_fdexec
 start e2e_fdaccept env FDPROXY=build/fdproxy-test \
