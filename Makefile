@@ -192,7 +192,7 @@ check:
 tested: $(BUILDS) $(UNITS) build/unit_poller_poll $(REPLAYS) $(E2E)
 
 build/.made:
-	mkdir -p build && : >$@
+	@mkdir -p build && : >$@
 
 # All modules, compiled once with sanitizers: NAME.to is made of NAME.c.  A
 # program is linked with what it needs of the archive: that a module needs
@@ -228,7 +228,8 @@ build/unit_fdaccept: build/unit_fdaccept.to companions/fdaccept.to
 
 # The fuzzers' seeds, with any compiler; the fuzzers, with clang.
 $(REPLAYS): $(FUZZERS:=.to) tests/fuzz_main.to $(TEST_A)
-	name=$(@F); $(TEST_CC) -o $@ build/fuzz_$${name#replay_}.to \
+	@echo "CC $@"; name=$(@F); \
+	$(TEST_CC) -o $@ build/fuzz_$${name#replay_}.to \
 		tests/fuzz_main.to $(TEST_A) $(LINK)
 
 $(FUZZERS): $(FUZZERS:=.to) $(TEST_A)
@@ -284,7 +285,7 @@ build/fdproxy-noalloc: build/.made tests/noalloc.c $(OBJ)
 
 # Any call of the system's may fail in this build.
 build/fdproxy-failing: build/.made tests/failing.c $(SRC) $(TEST_HDR)
-	$(TEST_CC) -DFAIL_CALLS -include tests/failing.h -o $@ \
+	$(RUN) $(TEST_CC) -DFAIL_CALLS -include tests/failing.h -o $@ \
 		tests/failing.c $(SRC) $(LINK)
 
 build/libfdaccept.so: build/.made $(PRELOAD_SRC) $(HDR)
