@@ -1148,6 +1148,9 @@ TEST(health_urls)
 		world_also("-H", urls[i], NULL);
 		ck_assert_msg(world_also_exit() == 1, "%s: good", urls[i]);
 		ck_contains(world_also_errors(), urls[i]);
+		if (strcmp(urls[i], "http://:80/") == 0 ||
+		    strcmp(urls[i], "http://*:80/") == 0)
+			ck_contains(world_also_errors(), "no host");
 	}
 }
 

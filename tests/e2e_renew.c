@@ -1578,6 +1578,25 @@ TEST(full_log)
 	close(pair[1]);
 }
 
+/* The trial starts with the limit that we had ourselves. */
+TEST(limit_of_trial)
+{
+	struct rlimit ours, less;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &ours), 0);
+	less = ours;
+	less.rlim_cur = 500;
+	use_copy();
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &less), 0);
+	start(APP);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &ours), 0);
+	replace("#!/bin/sh\n"
+	    "test \"$1\" != -t || ulimit -Sn >limit\n"
+	    "exec ./real \"$@\"\n");
+	renew(NULL);
+	ck_assert_str_eq(read_file("limit"), "500\n");
+}
+
 /*
  * A configuration that turns bad behind its trial is read again until it is
  * good: clients that come meanwhile wait, and are served.
@@ -1829,6 +1848,7 @@ main(int argc, char **argv)
 		TIMES(in_root, root),
 		ONCE(new_address),
 		ONCE(full_log),
+		ONCE(limit_of_trial),
 		TIMES(turns_bad, 2),
 		ONCE(one_story),
 		TIMES(stopped_child, quick),

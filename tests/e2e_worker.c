@@ -476,6 +476,7 @@ TEST(dies)
 /* 65,535 at a time; one that never reads takes no other's clients. */
 TEST(many_promises)
 {
+	static char text[160];
 	int stuck, good, i;
 
 	world_proxy(ROUTES, NULL);
@@ -498,7 +499,10 @@ TEST(many_promises)
 	}
 	ask(stuck, 65535);
 	ck_assert(ended(stuck));
-	world_expect("promises to take more clients than 65535");
+	snprintf(text, sizeof(text), "one: a worker, process %ld of user %lu, "
+	    "promises to take more clients than 65535: ", (long)getpid(),
+	    (unsigned long)geteuid());
+	world_expect(text);
 }
 
 /* ---- who breaks the protocol ---- */
@@ -787,6 +791,62 @@ kept(int w)
 	give_back(w, serve(w, "one"));
 	expect(client, "/one of one\n");
 	return client;
+}
+
+/* Nor does one behind a renewal. */
+TEST(kept_copy_renewed)
+{
+	int w, client, copy, fd;
+	size_t len;
+
+	world_proxy(ROUTES, "-c", "KeepAliveTimeout 1h", NULL);
+	w = worker("one", 1);
+	client = client_open();
+	send_text(client, ONE);
+	fd = serve(w, "one");
+	copy = dup(fd);
+	give_back(w, fd);
+	expect(client, "/one of one\n");
+	world_signal(SIGHUP);
+	world_until_says("notice: renewed", 1);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
+	ck_assert_uint_eq(len, 0);
+	close(copy);
+	world_expect("stopping");
+	ck_assert_int_eq(world_exit(), 0);
+}
+
+/*
+ * A client that is given back while somebody else keeps fdproxy from its end.
+ * It is closed, whatever it has sent if -n is reached, and if it is silent.
+ */
+TEST(given_back_late)
+{
+	int w, slow, client, fd;
+	size_t len;
+
+	world_proxy("-n", _i == 0 ? "1" : "3", ROUTES, "-c",
+	    "KeepAliveTimeout 1h", "-c", "GracefulShutdownTimeout 1h", NULL);
+	slow = client_open();
+	send_text(slow, "GET ");
+	w = worker("one", 1);
+	client = client_open();
+	send_text(client, _i == 0 ? ONE ONE : ONE);
+	fd = serve(w, "one");
+	if (_i == 1)
+		world_signal(SIGTERM);
+	world_until_says("stopping", 1);
+	give_back(w, fd);
+	expect(client, "/one of one\n");
+	read_all(client, buf, sizeof(buf), &len);
+	ck_assert_uint_eq(len, 0);
+	send_text(slow, "/no HTTP/1.1\r\nHost: x\r\n\r\n");
+	read_exact(slow, buf, 12);
+	shutdown(slow, SHUT_WR);
+	ck_assert(ended(w));
+	world_expect("stopping");
+	ck_assert_int_eq(world_exit(), 0);
 }
 
 /* Silence, at the end of its time and at the end of fdproxy. */
@@ -1290,6 +1350,8 @@ main(int argc, char **argv)
 		ONCE(too_many_workers),
 		TIMES(options_left_on, COUNT(options)),
 		TIMES(kept_copy, 2),
+		TIMES(kept_copy_renewed, renews),
+		TIMES(given_back_late, 2),
 		TIMES(closed_silently, 2),
 		ONCE(no_word_at_the_end),
 		ONCE(makes_room),

@@ -839,7 +839,7 @@ TEST(port_bound)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_INET };
 	struct sock_addr addr, name;
-	int fd[3], i, on = 1, value, null;
+	int fd[3], i, on = 1, low = 2, value, null;
 	socklen_t len;
 
 	begin_port(&addr);
@@ -863,6 +863,13 @@ TEST(port_bound)
 		    sizeof(on)) == 0);
 		ck_assert(setsockopt(fd[i], SOL_SOCKET, SO_REUSEPORT, &on,
 		    sizeof(on)) == 0);
+		/* What a local socket has as well is set there. */
+		ck_assert(setsockopt(fd[i], SOL_SOCKET, SO_RCVLOWAT, &low,
+		    sizeof(low)) == 0);
+		len = sizeof(value);
+		ck_assert(getsockopt(fd[i], SOL_SOCKET, SO_RCVLOWAT, &value,
+		    &len) == 0);
+		ck_assert_int_eq(value, low);
 		len = sizeof(value);
 		ck_assert(getsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &value,
 		    &len) == 0);

@@ -672,6 +672,26 @@ TEST(remember)
 	close(fd);
 }
 
+/* A socket of another's in its place keeps its mode. */
+TEST(rights_of_another)
+{
+	struct sock_file file;
+	struct stat st;
+	int ours = sock_listen(&addr, 5, false, 0600), other;
+
+	sock_remember(&addr, &file);
+	unlink(path);
+	other = sock_listen(&addr, 5, false, 0600);
+	ck_assert(ours != -1 && other != -1);
+	errno = 0;
+	ck_assert_int_eq(sock_set_rights(&addr, &file, 0666, (uid_t)-1,
+	    (gid_t)-1), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	close(ours);
+	close(other);
+}
+
 /* Nothing but a socket is ever removed. */
 TEST(listen_other_file)
 {
@@ -956,6 +976,7 @@ static const struct test tests[] = {
 	ONCE(listen_file_soon),
 	ONCE(listen_file_full),
 	ONCE(remember),
+	ONCE(rights_of_another),
 	ONCE(listen_other_file),
 	ONCE(listen_abstract),
 	ONCE(inherit),
