@@ -797,6 +797,20 @@ TEST(counted)
 	fault_says = lists[_i].says;
 }
 
+/* Also in the place of a list whose count is used again, after 63 others. */
+TEST(counted_anew)
+{
+	int i;
+
+	start(FLUSH, "drop@2", "");
+	expect_counted("-");
+	for (i = 0; i < 64; i++) {
+		send_line("drop@2\n");
+		expect_line("ok");
+	}
+	expect_counted("-d");
+}
+
 /* Clients that have waited for fdfault have a number each. */
 TEST(waiting_clients)
 {
@@ -1159,6 +1173,7 @@ main(int argc, char **argv)
 		ONCE(nobyte_ends),
 		ONCE(reset_of_unix),
 		TIMES(counted, COUNT(lists)),
+		ONCE(counted_anew),
 		ONCE(waiting_clients),
 		ONCE(apache_body_once),
 		TIMES(apache_failures, COUNT(failures)),

@@ -858,6 +858,12 @@ TEST(delay_grows)
 	    backend_lists(config)));
 	ck_assert_int_eq(backend_probe(c[0]->list), -1);
 	ck_assert_int_eq(deadline_wait(), 50);
+	/* Who comes behind makes no queue more. */
+	c[1] = slot_keep(&none);
+	slot_enter(c[1], c[0]->list);
+	ck_assert_uint_eq(slot_queues(), 1);
+	slot_free(c[1]);
+	ck_assert_uint_eq(slot_queues(), 1);
 	slot_free(c[0]);
 	ck_assert_uint_eq(slot_queues(), 0);
 }
