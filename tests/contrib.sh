@@ -105,6 +105,19 @@ if have shellcheck shellcheck; then
 	check "shellcheck, bash" shellcheck contrib/completion/fdproxy.bash
 fi
 
+# ---- what an image is made of ----
+
+copied() {
+	make DESTDIR="$dir/image/out" install || return
+	set -- $(sed -n 's|^COPY --from=build \([^ ]*\) .*|\1|p' \
+	    contrib/Dockerfile.server)
+	test $# -gt 0 || return
+	for file; do
+		test -e "$dir/image$file" || { echo "no $file"; return 1; }
+	done
+}
+check "Dockerfile.server: what it copies is there" copied
+
 # ---- completion: the options are those of the manual ----
 
 manual() {
