@@ -9,7 +9,7 @@ top=$(pwd)
 dir=$(mktemp -d)
 pids=
 export PATH="$top:$PATH"
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
+trap 'kill $pids 2>/dev/null || :; over; wait; rm -rf "$dir"' EXIT
 passed=0
 failed=0
 skipped=0
@@ -64,8 +64,11 @@ Listen 127.0.0.1:0
 PidFile $dir/pid
 ErrorLog $dir/logs/error.log
 ProxyPass /app fd://$dir/app.sock wait=10s
+ProxyPass /work workers://$dir/work wait=10s
 E
 fdexec "$dir/app.sock" echo hello &
+pids="$pids $!"
+fdexec -w "$dir/work" echo hello 2>/dev/null &
 pids="$pids $!"
 
 # copy FILE TO EDIT ...: with this folder's program and configuration
@@ -80,15 +83,19 @@ copy() {
 
 log=$dir/logs/error.log
 ask() {
-	fdproxy -H "http://127.0.0.1:$(sed -n 's/.*listening on .*://p' \
-	    "$log")/app"
+	url=http://$(sed -n 's/.*listening on \(127.*\)/\1/p' "$log")
+	fdproxy -H "$url/app" && fdproxy -T 10 -H "$url/work"
 }
 renewed() { grep -q ' renewed' "$log"; }
 ended() { ! kill -0 "$1"; }
 
+# over: nobody is left of one that went wrong.
+over() { [ ! -s "$dir/pid" ] || kill -KILL "$(cat "$dir/pid")" || :; }
+
 # life START RENEW STOP: it serves, goes on with the same process, and ends.
 life() {
-	rm -f "$log"
+	over
+	rm -f "$log" "$dir/pid"
 	$1 && await test -s "$dir/pid" && ask && pid=$(cat "$dir/pid") || return
 	$2 && await renewed && ask && same "$pid" "$(cat "$dir/pid")" &&
 	    $3 && await ended "$pid" && same "$(ls "$dir/pid" 2>&-)" ""
