@@ -39,7 +39,7 @@ test -z "$(find "$dir/$name" -newermt @1000000000)" ||
 )
 cmp "$dir/one/$name.tar.gz" "$dir/two/$name.tar.gz" ||
     die "the tarball of a tarball is another"
-ok "make dist: $(sha256sum <"$dir/one/$name.tar.gz")"
+ok "make dist: the same of itself, later and elsewhere"
 
 [ "$(sed -n '1s/.*(\(.*\)).*/\1/p' contrib/debian/changelog)" = "$version" ] ||
     die "contrib/debian/changelog is of another version than config.mk"
