@@ -2,8 +2,8 @@
 # See LICENSE for copyright and license details.
 #
 # The tarball and Debian's packages, each twice: the bytes are the same, lintian
-# finds no error, and what is in them fits.  From the top folder; needs dpkg-dev,
-# debhelper and lintian.
+# finds no error, and what is in them fits.  From the top folder; needs
+# dpkg-dev, debhelper and lintian.
 set -eu
 dir=$(mktemp -d)
 chmod 755 "$dir"
