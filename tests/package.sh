@@ -43,6 +43,8 @@ ok "make dist: the same of itself, later and elsewhere"
 
 [ "$(sed -n '1s/.*(\(.*\)).*/\1/p' contrib/debian/changelog)" = "$version" ] ||
     die "contrib/debian/changelog is of another version than config.mk"
+grep -qx "PKG_VERSION:=$version" contrib/openwrt/Makefile ||
+    die "contrib/openwrt/Makefile is of another version than config.mk"
 for build in one two; do
 	(
 		mkdir "$dir/$build/in"
