@@ -10,7 +10,7 @@ top=$(pwd)
 : "${REQUESTS:=200000}"
 dir=$(mktemp -d)
 pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
+trap 'kill -KILL $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
 cd "$dir"
 
 ok() { echo "ok    $*"; }
@@ -143,6 +143,7 @@ AcceptFilter http none
 ErrorLog log
 CustomLog access
 PidFile pid
+RequestReadTimeout header=5min
 ProxyPass /app fd://be wait=10s
 ProxyPass /late fd://late wait=10min
 ProxyPass /file fd://be flusher=file:file

@@ -916,11 +916,32 @@ TEST(port_bound)
  * A signal handler, here a thread, that closes the listener while accept waits,
  * as Apache's does: who comes then is a client all the same.
  */
+static _Atomic pid_t accepting;
+
 static void *
 accept_one(void *arg)
 {
+	accepting = gettid();
 	*(int *)arg = accept(*(int *)arg, NULL, NULL);
 	return NULL;
+}
+
+static void
+until_asleep(void)
+{
+	char path[64], state = 'R';
+	FILE *f;
+
+	while (state != 'S') {
+		poll(NULL, 0, 1);
+		snprintf(path, sizeof(path), "/proc/self/task/%ld/stat",
+		    (long)accepting);
+		f = fopen(path, "r");
+		if (f == NULL)
+			continue;
+		ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %c", &state), 1);
+		fclose(f);
+	}
 }
 
 TEST(port_closed_meanwhile)
@@ -935,8 +956,7 @@ TEST(port_closed_meanwhile)
 	ck_assert(bind_port(fd, AF_INET, PORT) == 0);
 	result = fd;
 	ck_assert(pthread_create(&thread, NULL, accept_one, &result) == 0);
-	/* Asleep in it, or it is a client before the number is another's. */
-	poll(NULL, 0, 50);
+	until_asleep();
 	ck_assert_int_eq(dup2(null, fd), fd);
 	client = request(&addr, "port");
 	pthread_join(thread, NULL);
