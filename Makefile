@@ -356,9 +356,9 @@ build/stress_worker: build/.made tests/stress_worker.c \
 		companions/fdbackend.c $(LINK)
 
 build/worker_epoll: build/.made examples/worker_epoll.c \
-		examples/worker_request.h companions/fdbackend.c $(HDR)
+		examples/worker_request.h libfdbackend.a $(HDR)
 	$(RUN) $(COMPILE) -U_GNU_SOURCE -Icompanions -o $@ \
-		examples/worker_epoll.c companions/fdbackend.c $(LINK)
+		examples/worker_epoll.c libfdbackend.a $(LINK)
 
 # ---- how much it costs ----
 
