@@ -295,21 +295,6 @@ TEST(request)
 
 /* ---- renewals ---- */
 
-/* A supervisor hears of the end of each, whatever came of it. */
-static int
-notified(void)
-{
-	static char path[108];
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(path, sizeof(path), "%s/notify", world_dir());
-	strcpy(addr.sun_path, path);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	world_environment("NOTIFY_SOCKET", path);
-	return fd;
-}
-
 static void
 until_ready(int n, int supervisor)
 {
@@ -330,7 +315,7 @@ until_ready(int n, int supervisor)
 TEST(renewal)
 {
 	int listener = backend_listen("s", 16), other = backend_listen("t", 16);
-	int supervisor = notified(), half, slow, n = 0;
+	int supervisor = world_notified(), half, slow, n = 0;
 	bool good;
 
 	memset(buf, 'x', FILE_LEN);

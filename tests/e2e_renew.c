@@ -210,22 +210,6 @@ client_at(const struct sockaddr_in *addr)
 	return -1;
 }
 
-/* A supervisor that is notified. */
-static int
-notified(void)
-{
-	static char path[108];
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(path, sizeof(path), "%s/notify", world_dir());
-	strcpy(addr.sun_path, path);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	ck_assert_int_eq(chmod(path, 0777), 0);
-	world_environment("NOTIFY_SOCKET", path);
-	return fd;
-}
-
 static const char *
 notice(int fd)
 {
@@ -781,7 +765,7 @@ TEST(standard_input)
 /* A supervisor knows when it is busy; that it is ready is told once by -N. */
 TEST(notifies)
 {
-	int fd = notified(), pair[2];
+	int fd = world_notified(), pair[2];
 	long since;
 
 	ck_assert_int_eq(pipe(pair), 0);
@@ -1176,7 +1160,7 @@ TEST(signals_meanwhile)
 TEST(signal_before)
 {
 	enum { N = 1000 };
-	int fd = notified(), i, fds;
+	int fd = world_notified(), i, fds;
 
 	start("GracefulShutdownTimeout 1ms\n" APP);
 	ck_assert_str_eq(notice(fd), "READY=1");
@@ -1260,7 +1244,7 @@ static const struct {
 TEST(no_upgrade)
 {
 	int s = backend_listen("s", 16), half[2], answered, fds;
-	int fd = notified();
+	int fd = world_notified();
 	struct stat file, now;
 	char exe[32];
 
@@ -1689,7 +1673,7 @@ TEST(supervisor_out_of_reach)
 {
 	int fd;
 
-	fd = notified();
+	fd = world_notified();
 	start("User 65534\n" APP);
 	ck_assert_str_eq(notice(fd), "READY=1");
 	ck_assert_int_eq(chmod("notify", 0700), 0);

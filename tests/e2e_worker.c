@@ -760,20 +760,29 @@ TEST(options_left_on)
 
 /* ---- connections that are kept ---- */
 
+/* A client that was given back, and of which the worker has a copy. */
+static int
+kept_with_copy(int w, int *copy)
+{
+	int client = client_open(), fd;
+
+	send_text(client, ONE);
+	fd = serve(w, "one");
+	*copy = dup(fd);
+	give_back(w, fd);
+	expect(client, "/one of one\n");
+	return client;
+}
+
 /* A copy that the worker forgot keeps no client waiting. */
 TEST(kept_copy)
 {
-	int w, client, copy, fd;
+	int w, client, copy;
 	size_t len;
 
 	world_proxy(ROUTES, "-c", "KeepAliveTimeout 50ms", NULL);
 	w = worker("one", 1);
-	client = client_open();
-	send_text(client, ONE);
-	fd = serve(w, "one");
-	copy = dup(fd);
-	give_back(w, fd);
-	expect(client, "/one of one\n");
+	client = kept_with_copy(w, &copy);
 	/* Its time is over; or it has an answer of fdproxy's own. */
 	if (_i == 1)
 		send_text(client, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -796,17 +805,12 @@ kept(int w)
 /* Nor does one behind a renewal. */
 TEST(kept_copy_renewed)
 {
-	int w, client, copy, fd;
+	int w, client, copy;
 	size_t len;
 
 	world_proxy(ROUTES, "-c", "KeepAliveTimeout 1h", NULL);
 	w = worker("one", 1);
-	client = client_open();
-	send_text(client, ONE);
-	fd = serve(w, "one");
-	copy = dup(fd);
-	give_back(w, fd);
-	expect(client, "/one of one\n");
+	client = kept_with_copy(w, &copy);
 	world_signal(SIGHUP);
 	world_until_says("notice: renewed", 1);
 	world_signal(SIGTERM);

@@ -236,6 +236,21 @@ world_environment(const char *name, const char *value)
 	environment[environment_len++][1] = value;
 }
 
+int
+world_notified(void)
+{
+	static char path[108];
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(path, sizeof(path), "%s/notify", world_dir());
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(chmod(path, 0777), 0);
+	world_environment("NOTIFY_SOCKET", path);
+	return fd;
+}
+
 void
 world_copy(const char *name)
 {

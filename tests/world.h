@@ -80,6 +80,9 @@ void	world_terminal(int fd);
 void	world_inherit(int fd, int as);
 void	world_environment(const char *name, const char *value);
 
+/* The next fdproxy has a supervisor that it notifies: that one's socket. */
+int	world_notified(void);
+
 pid_t	world_pid(void);
 int	world_port(void);
 
