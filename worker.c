@@ -1,5 +1,6 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,16 +78,19 @@ static void
 complain(int fd, const struct sock_addr *addr, const char *what)
 {
 	static uint32_t said;
-	char text[SOCK_TEXT];
+	char text[SOCK_TEXT], process[40] = "";
 	uid_t uid = 0;
 	pid_t pid = 0;
 
 	if (!clock_again(&said, REPEAT_MS))
 		return;
 	fdpass_peer(fd, &uid, &pid);
-	log_error("%s: a worker, process %ld of user %lu, %s: its connection "
-	    "is closed", sock_path(addr, text, sizeof(text)), (long)pid,
-	    (unsigned long)uid, what);
+	if (pid != 0)
+		snprintf(process, sizeof(process), "process %ld of ",
+		    (long)pid);
+	log_error("%s: a worker, %suser %lu, %s: its connection is closed",
+	    sock_path(addr, text, sizeof(text)), process, (unsigned long)uid,
+	    what);
 }
 
 void

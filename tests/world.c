@@ -1051,6 +1051,12 @@ world_torture(void)
 }
 
 bool
+world_bsd(void)
+{
+	return build_is("bsd");
+}
+
+bool
 world_keeps(void)
 {
 	return build_is("keeps");

@@ -177,10 +177,12 @@ const char	*read_file(const char *name);
 void	until_file(const char *name, const char *text);
 
 /*
- * Whether fdproxy is a build that keeps clients until the backend has taken
- * them, one that sends byte by byte, one that uses poll(), or one with
- * sanitizers, whose memory is not its own (by the file's name).
+ * Whether fdproxy is a build with the BSDs' semantics (bsd.h), one that keeps
+ * clients until the backend has taken them, one that uses poll(), one that
+ * sends byte by byte, or one with sanitizers, whose memory is not its own (by
+ * the file's name).
  */
+bool	world_bsd(void);
 bool	world_keeps(void);
 bool	world_polls(void);
 bool	world_torture(void);
