@@ -23,7 +23,7 @@ LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 # What is linked to each program.
 SRC = fdproxy.c $(MODULES)
 EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c \
-	companions/fdbackend.c clock.c fdpass.c \
+	companions/fdexec_relay.c companions/fdbackend.c clock.c fdpass.c \
 	http_parse.c log.c proc.c sock.c text.c
 FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
@@ -188,7 +188,7 @@ build/.made:
 # nothing but what stands before it is what depcheck proves.
 TEST_A = build/test.a
 TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to \
-	companions/fdbackend.to
+	companions/fdexec_relay.to companions/fdbackend.to
 TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 	companions/fdaccept.to tests/accepter.to tests/fuzz_main.to
 SHARED = tests/runner.to tests/world.to
@@ -385,7 +385,7 @@ fuzz:
 
 depcheck: all $(LIBRARY_OBJ)
 	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec_cgi \
-		companions/fdbackend \
+		companions/fdexec_relay companions/fdbackend \
 		companions/fdexec companions/fdfault $(LIBRARY:.c=) \
 		companions/fdaccept_run
 
