@@ -166,7 +166,7 @@ FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_signals build/e2e_fault build/e2e_worker \
-	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept
+	build/e2e_harness build/e2e_fdexec build/e2e_cgi build/e2e_fdaccept
 
 TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(LATE) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -321,6 +321,7 @@ build/e2e_fault.to: tests/e2e_fault.c
 build/e2e_worker.to: tests/e2e_worker.c
 build/e2e_harness.to: tests/e2e_harness.c
 build/e2e_fdexec.to: tests/e2e_fdexec.c
+build/e2e_cgi.to: tests/e2e_cgi.c
 build/e2e_fdaccept.to: tests/e2e_fdaccept.c
 
 # ---- long runs ----

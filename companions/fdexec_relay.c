@@ -345,6 +345,8 @@ fdexec_relay(int client, const struct sock_addr *local,
 	status = 0;
 	if (relay.pid != 0)
 		waitpid(relay.pid, &status, 0);
-	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
-	    relay.bad ? FDEXEC_RELAY_BAD : 0);
+	/* SIGPIPE has told it that we have read enough. */
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGPIPE)
+		_exit(128 + WTERMSIG(status));
+	_exit(relay.bad ? FDEXEC_RELAY_BAD : 0);
 }

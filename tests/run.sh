@@ -80,6 +80,8 @@ done
 end_to_end pass keeps
 start e2e_fdexec env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
     build/e2e_fdexec
+start e2e_cgi env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
+    build/e2e_cgi
 start e2e_fdaccept env FDPROXY=build/fdproxy-test \
     LAUNCHER=build/fdaccept-test ACCEPTER=build/accepter build/e2e_fdaccept
 start "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
