@@ -202,7 +202,8 @@ set_path(const struct http_head *head)
 		info = path + strlen(script);
 	else if (setenv("SCRIPT_NAME", path, 1) == -1)
 		return false;
-	return setenv("PATH_INFO", info, 1) == 0;
+	return (*info == '\0' ? unsetenv("PATH_INFO") :
+	    setenv("PATH_INFO", info, 1)) == 0;
 }
 
 /* The Host field without its port, or our address. */
