@@ -33,6 +33,7 @@ program() {
 
 program env <<'S'
 #!/bin/sh
+cat >/dev/null
 echo 'Content-Type: text/plain'
 echo
 # Some say that a request without a body has one of 0 bytes.
@@ -299,7 +300,7 @@ compare() {
 	done
 }
 
-# Apache reads no answer before all of a body is sent, and writes the text beside
+# Apache reads no answer before all of a body is sent, and writes the text with
 # a Location itself; lighttpd takes what is no head for a body.
 differ="apache:echo apache:unread apache:location lighttpd:dies"
 cd "$dir"

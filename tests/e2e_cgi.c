@@ -217,8 +217,8 @@ TEST(environment)
 	snprintf(script, sizeof(script), OK "echo \"${%s-none}\"",
 	    variables[_i].variable);
 	serve(script);
-	snprintf(request, sizeof(request), "POST /app/%%41?b HTTP/1.1\r\n%s\r\n",
-	    variables[_i].fields);
+	snprintf(request, sizeof(request), "POST /app/%%41?b HTTP/1.1\r\n"
+	    "%s\r\n", variables[_i].fields);
 	snprintf(buf, sizeof(buf), "\r\n\r\n%s\n", variables[_i].want);
 	ck_contains(exchange(request), buf);
 }
@@ -278,7 +278,8 @@ TEST(large_body)
 	close(i);
 }
 
-/* The program answers while the client still sends: each waits for the other. */
+/* The program answers while the client still sends: each waits for the
+   other. */
 TEST(both_at_once)
 {
 	int client, i;
@@ -357,8 +358,8 @@ static const struct {
 	{ GET, "Content-Type: a/b\\r\\nX-y:  z \\r\\n\\r\\n\\n", "HTTP/1.1 "
 	    "200 OK\r\nContent-Type: a/b\r\nX-y:  z \r\n"
 	    "Connection: close\r\n\r\n\n" },
-	{ GET, "A: b\\nstatus: 404 Gone away\\n\\n", "HTTP/1.1 404 Gone away\r\n"
-	    "A: b\r\nConnection: close\r\n\r\n" },
+	{ GET, "A: b\\nstatus: 404 Gone away\\n\\n", "HTTP/1.1 404 Gone "
+	    "away\r\nA: b\r\nConnection: close\r\n\r\n" },
 	{ GET, "Status:503\\n\\n", "HTTP/1.1 503 Service Unavailable\r\n"
 	    "Connection: close\r\n\r\n" },
 	{ GET, "Status: 299 \\n\\n", "HTTP/1.1 299 \r\n"
