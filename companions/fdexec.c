@@ -256,7 +256,6 @@ run_child(int client, const struct sock_addr *local,
 	sock_nonblock(client, false);
 	if (server.cgi) {
 		close_others(client);
-		fdexec_cgi_connection(local, remote);
 		fdexec_relay(client, local, remote, server.argv,
 		    server.failed[1]);
 	}

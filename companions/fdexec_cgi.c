@@ -226,7 +226,8 @@ bool
 fdexec_cgi_script(const struct http_head *head, const struct sock_addr *local,
     const struct sock_addr *remote)
 {
-	return fdexec_cgi_request(head) && set_path(head) &&
+	return fdexec_cgi_connection(local, remote) &&
+	    fdexec_cgi_request(head) && set_path(head) &&
 	    set_address(remote, "REMOTE_ADDR", "REMOTE_PORT") &&
 	    set_address(local, "SERVER_ADDR", "SERVER_PORT") &&
 	    set_name(local) &&

@@ -23,10 +23,8 @@ bool	fdexec_cgi_connection(const struct sock_addr *local,
 	    const struct sock_addr *remote);
 bool	fdexec_cgi_request(const struct http_head *head);
 
-/*
- * The same for a CGI program: all of a request's.  EINVAL is a path that no
- * program may get.
- */
+/* All of these for a CGI program, and its others.  EINVAL is a path that none
+   may get. */
 bool	fdexec_cgi_script(const struct http_head *head,
 	    const struct sock_addr *local, const struct sock_addr *remote);
 

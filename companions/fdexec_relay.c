@@ -140,24 +140,30 @@ take_head(const struct http_head *head, const struct sock_addr *local,
 
 /* ---- the program ---- */
 
+/* Our parent says why there is no program.  The exit status of one. */
+static int
+tell(int failed)
+{
+	int error = errno;
+
+	return write(failed, &error, sizeof(error)) == -1 ? 126 : 127;
+}
+
 static _Noreturn void
 become_program(int input, int output, char **argv, int failed)
 {
-	int error;
-
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(input, STDIN_FILENO) != -1 &&
 	    dup2(output, STDOUT_FILENO) != -1)
 		execvp(argv[0], argv);
-	error = errno;
-	_exit(write(failed, &error, sizeof(error)) == -1 ? 126 : 127);
+	_exit(tell(failed));
 }
 
 /* 0, or the status. */
 static int
 start_program(char **argv, int failed)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, error, i;
+	int in[2], out[2], i;
 
 	if (pipe(in) == 0 && pipe(out) == 0) {
 		for (i = 0; i < 2; i++) {
@@ -177,8 +183,8 @@ start_program(char **argv, int failed)
 		}
 		relay.pid = 0;
 	}
-	error = errno;
-	return write(failed, &error, sizeof(error)) == -1 ? 503 : 500;
+	tell(failed);
+	return 500;
 }
 
 /* ---- between them ---- */
@@ -203,8 +209,8 @@ read_body(void)
 	relay.in_len = (size_t)n;
 }
 
-/* A program that has closed its input wants no more, but the client may not
-   read an answer before it has sent all. */
+/* A program that has closed its input wants no more; but the client may read no
+   answer before it has sent all. */
 static void
 write_body(void)
 {
@@ -224,7 +230,7 @@ write_body(void)
 		close_end(&relay.input);
 }
 
-/* The program's head, or -1 if it is bad: then what it was to be follows. */
+/* n bytes more of the program's head, and what came with them; 0: its end. */
 static void
 read_answer(size_t n)
 {
