@@ -34,7 +34,7 @@ bool	fdexec_cgi_script(const struct http_head *head,
  * status, and in *used how many bytes of buf it took; 0, more must come; -1, it
  * is no such head.
  */
-#define FDEXEC_CGI_HEAD	(2 * HTTP_HEAD_MAX)
+#define FDEXEC_CGI_HEAD	((size_t)2 * HTTP_HEAD_MAX)
 int	fdexec_cgi_answer(const char *buf, size_t len, char *dst,
 	    size_t *used);
 

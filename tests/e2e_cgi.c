@@ -249,6 +249,20 @@ TEST(body)
 	    "\r\n\r\nbody.\n");
 }
 
+/* The same when the rest comes later, and more with it. */
+TEST(body_in_pieces)
+{
+	int client;
+
+	serve(OK "head -c 2; cat; echo .");
+	client = client_open();
+	send_text(client, POST "Content-Length: 4\r\n\r\nbo");
+	while (strstr(buf, "\r\n\r\nbo") == NULL)
+		read_exact(client, buf + strlen(buf), 1);
+	send_text(client, "dyGET /");
+	ck_assert_str_eq(rest_of(client), "dy.\n");
+}
+
 TEST(no_body)
 {
 	serve(OK "cat; echo .");
@@ -658,6 +672,7 @@ static const struct test tests[] = {
 	ONCE(ports),
 	ONCE(starts_clean),
 	ONCE(body),
+	ONCE(body_in_pieces),
 	ONCE(no_body),
 	ONCE(large_body),
 	ONCE(both_at_once),
