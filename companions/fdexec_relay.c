@@ -132,7 +132,7 @@ take_head(const struct http_head *head, const struct sock_addr *local,
 		here = (size_t)relay.body;
 	relay.in_len = relay.in_at + here;
 	relay.body -= here;
-	if (head->expect && here == 0 && relay.body > 0)
+	if (head->expect && relay.body > 0)
 		relay.out_len = text_format(relay.out, sizeof(relay.out),
 		    "HTTP/1.1 100 Continue\r\n\r\n");
 	return 0;
