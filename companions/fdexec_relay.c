@@ -230,7 +230,8 @@ write_body(void)
 		close_end(&relay.input);
 }
 
-/* n bytes more of the program's head, and what came with them; 0: its end. */
+/* n bytes more of the program's head, and what came with them; 0: its end, or
+   all that there is room for. */
 static void
 read_answer(size_t n)
 {
@@ -240,8 +241,7 @@ read_answer(size_t n)
 	relay.raw_len += n;
 	clock_update();
 	status = fdexec_cgi_answer(relay.raw, relay.raw_len, relay.out, &used);
-	if (status == -1 || (status == 0 && (n == 0 ||
-	    relay.raw_len == sizeof(relay.raw)))) {
+	if (status == -1 || (status == 0 && n == 0)) {
 		relay.bad = true;
 		answer(500);
 	} else if (status > 0) {

@@ -422,7 +422,8 @@ static const char *const bad_answers[] = { "", "echo body", "printf 'A: b\\n'",
     "printf 'A: \\000\\n\\n'", "printf 'A: b\\rC: d\\n\\n'",
     "printf 'Status: 99\\n\\n'", "printf 'Status: 100 Continue\\n\\n'",
     "printf 'Status: 600\\n\\n'", "printf 'Status: 2000\\n\\n'",
-    "printf 'Status: OK\\n\\n'", "printf 'HTTP/1.1 200 OK\\n\\n'",
+    "printf 'Status: OK\\n\\n'",
+    "printf 'Status: 200OK\\n\\n'", "printf 'HTTP/1.1 200 OK\\n\\n'",
     "printf 'A: '; exec cat /dev/zero", "yes A: b; exit 0",
     "head -c 70000 /dev/zero | tr '\\0' a" };
 
