@@ -9,7 +9,8 @@
  *
  * One process, one poll(2) loop, and a child for each client: it is started
  * once all that the program is to know has come, so that nobody who lets it
- * wait takes up more than a slot.
+ * wait takes up more than a slot.  With -C the child goes on as fdexec_relay(),
+ * and the program is the child's.
  *
  * Nothing else waits: senders' sockets are ours and O_NONBLOCK, clients are
  * read with MSG_DONTWAIT, a time in SO_LINGER is switched off before close(2),

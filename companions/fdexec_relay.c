@@ -199,14 +199,12 @@ read_body(void)
 	if (relay.body < size)
 		size = (size_t)relay.body;
 	n = recv(relay.client, relay.in, size, MSG_DONTWAIT);
-	if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK &&
-	    errno != EINTR)
-		lose_client();
-	if (n == -1)
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK ||
+	    errno == EINTR))
 		return;
-	relay.body = n == 0 ? 0 : relay.body - (size_t)n;
+	relay.body = n <= 0 ? 0 : relay.body - (size_t)n;
 	relay.in_at = 0;
-	relay.in_len = (size_t)n;
+	relay.in_len = n <= 0 ? 0 : (size_t)n;
 }
 
 /* A program that has closed its input wants no more; but the client may read no
