@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -527,10 +528,16 @@ TEST(local_client)
 /* A head may yet come in pieces. */
 TEST(head_in_pieces)
 {
-	int client;
+	long patient = now_ms() + WORLD_PATIENCE;
+	int client, unread;
 
 	start(OK "echo $REQUEST_URI", NULL);
 	client = give("GET /x HT", 9);
+	/* Until the first is taken. */
+	do {
+		ck_assert_int_lt(now_ms(), patient);
+		ck_assert_int_eq(ioctl(client, TIOCOUTQ, &unread), 0);
+	} while (unread > 0);
 	send_text(client, "TP/1.1\r\n" HOST "\r");
 	send_text(client, "\n");
 	ck_contains(rest_of(client), "\r\n\r\n/x\n");
@@ -562,6 +569,23 @@ TEST(unread_body)
 	while ((n = recv(client, large + 8, sizeof(large) - 8, 0)) > 0)
 		memmove(large, large + n, 8);
 	ck_assert_int_eq(n, 0);
+	ck_assert_int_eq(memcmp(large + 1, "answer\n", 7), 0);
+	close(client);
+}
+
+/* The same over a socket that holds little. */
+TEST(unread_by_both)
+{
+	char head[256];
+	int client, n;
+
+	start("exec <&-; " OK "head -c 500000 /dev/zero; echo answer", NULL);
+	n = snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n",
+	    LARGE);
+	client = give(head, (size_t)n);
+	send_bytes(client, large, sizeof(large));
+	while ((n = (int)recv(client, large + 8, sizeof(large) - 8, 0)) > 0)
+		memmove(large, large + n, 8);
 	ck_assert_int_eq(memcmp(large + 1, "answer\n", 7), 0);
 	close(client);
 }
@@ -716,6 +740,7 @@ static const struct test tests[] = {
 	ONCE(local_client),
 	ONCE(head_in_pieces),
 	TIMES(unread_body, 3),
+	ONCE(unread_by_both),
 	ONCE(not_yet_read),
 	TIMES(client_leaves, 2),
 	ONCE(client_resets),
