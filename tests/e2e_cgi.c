@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,10 +100,15 @@ end(void)
 static int
 give(const char *data, size_t len)
 {
+	struct timeval patience = { WORLD_PATIENCE / 1000, 0 };
 	int pair[2], sender;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 	    pair), 0);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience,
+	    sizeof(patience));
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
 	send_bytes(pair[0], data, len);
 	sender = client_unix("s");
 	ck_assert_int_eq(fdpass_send(sender, pair[1], "", 1), 1);
