@@ -36,7 +36,7 @@ static struct {
 	size_t raw_len;
 	char out[FDEXEC_CGI_HEAD + HTTP_HEAD_MAX];	/* to the client */
 	size_t out_at, out_len;
-} relay = { .input = -1, .output = -1 };
+} relay;
 
 static void
 close_end(int *fd)
@@ -332,6 +332,7 @@ fdexec_relay(int client, const struct sock_addr *local,
 	signal(SIGPIPE, SIG_IGN);
 	clock_update();
 	relay.client = client;
+	relay.input = relay.output = -1;
 	status = read_head(&head);
 	if (status == -1)
 		_exit(0);
