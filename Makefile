@@ -24,7 +24,7 @@ LIBRARY = companions/fdaccept_head.c companions/fdaccept_port.c
 # What is linked to each program.
 SRC = fdproxy.c $(MODULES)
 EXEC_SRC = companions/fdexec.c companions/fdexec_cgi.c \
-	companions/fdbackend.c clock.c fdpass.c \
+	companions/fdexec_relay.c companions/fdbackend.c clock.c fdpass.c \
 	http_parse.c log.c proc.c sock.c text.c
 FAULT_SRC = companions/fdfault.c clock.c fdpass.c log.c proc.c sock.c text.c
 RUN_SRC = companions/fdaccept_run.c clock.c log.c proc.c sock.c super.c text.c
@@ -177,7 +177,8 @@ FUZZERS = build/fuzz_http_parse build/fuzz_route build/fuzz_config \
 E2E = build/e2e_pass build/e2e_reply build/e2e_backend build/e2e_limits \
 	build/e2e_process build/e2e_service build/e2e_renew build/e2e_log \
 	build/e2e_child build/e2e_signals build/e2e_fault build/e2e_worker \
-	build/e2e_harness build/e2e_fdexec build/e2e_fdaccept build/e2e_failing
+	build/e2e_harness build/e2e_fdexec build/e2e_cgi build/e2e_fdaccept \
+	build/e2e_failing
 
 TEST_CC = $(COMPILE) -Icompanions -Itests $(CHECK_CPPFLAGS) $(LATE) $(SANITIZE)
 LINK = $(LDFLAGS) $(LDLIBS)
@@ -199,7 +200,7 @@ build/.made:
 # nothing but what stands before it is what depcheck proves.
 TEST_A = build/test.a
 TESTED = $(MODULES:.c=.to) $(LIBRARY:.c=.to) companions/fdexec_cgi.to \
-	companions/fdbackend.to
+	companions/fdexec_relay.to companions/fdbackend.to
 TESTED_MAIN = fdproxy.to companions/fdexec.to companions/fdfault.to \
 	companions/fdaccept.to tests/accepter.to tests/fuzz_main.to
 SHARED = tests/runner.to tests/world.to
@@ -339,6 +340,7 @@ build/e2e_fault.to: tests/e2e_fault.c
 build/e2e_worker.to: tests/e2e_worker.c
 build/e2e_harness.to: tests/e2e_harness.c
 build/e2e_fdexec.to: tests/e2e_fdexec.c
+build/e2e_cgi.to: tests/e2e_cgi.c
 build/e2e_fdaccept.to: tests/e2e_fdaccept.c
 build/e2e_failing.to: tests/e2e_failing.c
 
@@ -404,7 +406,7 @@ fuzz:
 
 depcheck: all $(LIBRARY_OBJ)
 	sh tests/depcheck.sh $(MODULES:.c=) fdproxy companions/fdexec_cgi \
-		companions/fdbackend \
+		companions/fdexec_relay companions/fdbackend \
 		companions/fdexec companions/fdfault $(LIBRARY:.c=) \
 		companions/fdaccept_run
 

@@ -9,7 +9,8 @@
  *
  * One process, one poll(2) loop, and a child for each client: it is started
  * once all that the program is to know has come, so that nobody who lets it
- * wait takes up more than a slot.
+ * wait takes up more than a slot.  With -C the child goes on as fdexec_relay(),
+ * and the program is the child's.
  *
  * Nothing else waits: senders' sockets are ours and O_NONBLOCK, clients are
  * read with MSG_DONTWAIT, a time in SO_LINGER is switched off before close(2),
@@ -34,6 +35,7 @@
 
 #include "fdbackend.h"
 #include "fdexec_cgi.h"
+#include "fdexec_relay.h"
 #include "fdpass.h"
 #include "http_parse.h"
 #include "log.h"
@@ -97,6 +99,7 @@ enum kind {
 	NO_CHANNEL,
 	NOT_RUN,
 	KILLED,
+	NO_ANSWER,
 	KINDS
 };
 
@@ -127,6 +130,7 @@ static struct {
 	int signals;		/* readable when one came */
 	int failed[2];		/* errno of children that are no program */
 	int listener;
+	bool cgi;		/* the program is for fdexec_relay() */
 	bool worker;		/* it is no listener, but a channel */
 	unsigned int asked;	/* clients, over it, that have not come */
 	unsigned int step;	/* fdbackend_delay()'s */
@@ -148,7 +152,7 @@ static const struct http_limits limits = { HTTP_HEAD_MAX, HTTP_HEAD_MAX,
 static char buffer[1 + HTTP_HEAD_MAX];
 
 static const char usage[] =
-    "usage: fdexec [-hVw] [-b backlog] [-c children] [-g group] [-m mode]\n"
+    "usage: fdexec [-ChVw] [-b backlog] [-c children] [-g group] [-m mode]\n"
     "              [-o owner] socket program [arg ...]\n";
 
 static void
@@ -157,6 +161,7 @@ help(void)
 	text_write(STDOUT_FILENO, "%s\n"
 	    "Receives clients on a socket and runs a program for each.\n\n"
 	    "  -b backlog    connections that may wait (default %d)\n"
+	    "  -C            the program is a CGI program\n"
 	    "  -c children   programs that run at a time (default %d)\n"
 	    "  -g group      group of the socket's file\n"
 	    "  -h            this help\n"
@@ -210,6 +215,27 @@ complain(enum kind kind, const char *fmt, ...)
 /* ---- the child, until it is the program ---- */
 
 /*
+ * What is meant for execvp(3) to close would stay open, and others' connections
+ * with it, as long as the program of this client runs.
+ */
+static void
+close_others(int client)
+{
+	struct slot *s;
+
+	for (s = server.slot; s < server.slot + server.slots; s++) {
+		if (s->sender != -1)
+			close(s->sender);
+		if (s->client != -1 && s->client != client)
+			sock_close(s->client);
+	}
+	if (server.listener != -1)
+		close(server.listener);
+	if (server.next != -1)
+		close(server.next);
+}
+
+/*
  * Whatever else is open is closed by execvp(3).  An end without a program is no
  * clean end, which a client could take for an empty answer; the option is the
  * open file's, so it is our parent's close(2) that resets.
@@ -229,6 +255,11 @@ run_child(int client, const struct sock_addr *local,
 	proc_restore_nofile();
 	/* Some senders leave it set; programs do not expect it. */
 	sock_nonblock(client, false);
+	if (server.cgi) {
+		close_others(client);
+		fdexec_relay(client, local, remote, server.argv,
+		    server.failed[1]);
+	}
 	if (fdexec_cgi_connection(local, remote) &&
 	    (head == NULL || fdexec_cgi_request(head)) &&
 	    dup2(client, STDIN_FILENO) != -1 &&
@@ -753,6 +784,24 @@ stop(void)
 		shutdown(server.listener, SHUT_RD);
 }
 
+/* How a program has ended, or fdexec_relay() with it. */
+static void
+report(pid_t pid, int status)
+{
+	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	if (server.cgi && WIFEXITED(status) && WEXITSTATUS(status) > 128)
+		sig = WEXITSTATUS(status) - 128;
+	/* SIGPIPE is a client that did not wait. */
+	if (sig != 0 && sig != SIGPIPE && !server.stopping)
+		complain(KILLED, "%s[%ld] ended by signal %d", server.argv[0],
+		    (long)pid, sig);
+	if (server.cgi && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == FDEXEC_RELAY_BAD)
+		complain(NO_ANSWER, "%s[%ld] did not begin with the head of "
+		    "a response", server.argv[0], (long)pid);
+}
+
 static void
 reap(void)
 {
@@ -768,12 +817,7 @@ reap(void)
 				continue;
 			server.running--;
 			begin_linger(s);
-			/* SIGPIPE is a client that did not wait. */
-			if (WIFSIGNALED(status) && !server.stopping &&
-			    WTERMSIG(status) != SIGPIPE)
-				complain(KILLED, "%s[%ld] ended by signal %d",
-				    server.argv[0], (long)pid,
-				    WTERMSIG(status));
+			report(pid, status);
 			break;
 		}
 	}
@@ -1096,13 +1140,16 @@ options(int argc, char **argv)
 	int ch, n;
 
 	/* glibc would look for options behind the operands, but for "+". */
-	while ((ch = getopt(argc, argv, "+b:c:g:hm:o:Vw")) != -1) {
+	while ((ch = getopt(argc, argv, "+b:Cc:g:hm:o:Vw")) != -1) {
 		switch (ch) {
 		case 'b':
 			n = number('b', optarg, 10, 1, 65535);
 			if (n == -1)
 				return 2;
 			server.backlog = n;
+			break;
+		case 'C':
+			server.cgi = true;
 			break;
 		case 'c':
 			n = number('c', optarg, 10, 1, CHILDREN_MAX);

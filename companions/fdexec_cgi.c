@@ -1,8 +1,10 @@
 /* See LICENSE for copyright and license details. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "fdexec_cgi.h"
 #include "text.h"
 
@@ -151,4 +153,204 @@ fdexec_cgi_request(const struct http_head *head)
 		    http_parse_is(name, "Cookie") ? "; " : ", ", value))
 			return false;
 	return true;
+}
+
+/*
+ * Without its escapes, terminated.  False for what no program should see: a
+ * NUL, half an escape, and "..", which browsers take out and programs follow.
+ */
+static bool
+decode(struct http_slice path, char *dst)
+{
+	const char *p = path.p, *end = p + path.len;
+	char *to = dst, *dots;
+	int high, low;
+
+	while (p < end) {
+		*to = *p++;
+		if (*to == '%') {
+			if (end - p < 2 || (high = text_hex(p[0])) == -1 ||
+			    (low = text_hex(p[1])) == -1 || high + low == 0)
+				return false;
+			*to = (char)(16 * high + low);
+			p += 2;
+		}
+		to++;
+	}
+	*to = '\0';
+	for (dots = dst; (dots = strstr(dots, "/..")) != NULL; dots += 3)
+		if (dots[3] == '/' || dots[3] == '\0')
+			return false;
+	return true;
+}
+
+/* What stands in SCRIPT_NAME already is where our user says the program is. */
+static bool
+set_path(const struct http_head *head)
+{
+	static const struct http_slice all = { "*", 1 };
+	static char path[HTTP_HEAD_MAX + 1];
+	const char *script = getenv("SCRIPT_NAME"), *info;
+
+	if (!decode(head->asterisk ? all : head->path, path)) {
+		errno = EINVAL;
+		return false;
+	}
+	info = path + strlen(path);
+	if (script != NULL && strncmp(path, script, strlen(script)) == 0 &&
+	    (path[strlen(script)] == '/' || path[strlen(script)] == '\0'))
+		info = path + strlen(script);
+	else if (setenv("SCRIPT_NAME", path, 1) == -1)
+		return false;
+	return (*info == '\0' ? unsetenv("PATH_INFO") :
+	    setenv("PATH_INFO", info, 1)) == 0;
+}
+
+/* The Host field without its port, or our address. */
+static bool
+set_name(const struct sock_addr *local)
+{
+	static char name[HTTP_HEAD_MAX + 1];
+	const char *host = getenv("HTTP_HOST");
+	char *end;
+
+	text_format(name, sizeof(name), "%s", host == NULL ? "" : host);
+	end = strchr(*name == '[' ? name + strcspn(name, "]") : name, ':');
+	if (end != NULL)
+		*end = '\0';
+	return *name != '\0' ? setenv("SERVER_NAME", name, 1) == 0 :
+	    set_address(local, "SERVER_NAME", "SERVER_PORT");
+}
+
+bool
+fdexec_cgi_script(const struct http_head *head, const struct sock_addr *local,
+    const struct sock_addr *remote)
+{
+	return fdexec_cgi_connection(local, remote) &&
+	    fdexec_cgi_request(head) && set_path(head) &&
+	    set_address(remote, "REMOTE_ADDR", "REMOTE_PORT") &&
+	    set_address(local, "SERVER_ADDR", "SERVER_PORT") &&
+	    set_name(local) &&
+	    setenv("GATEWAY_INTERFACE", "CGI/1.1", 1) == 0 &&
+	    setenv("SERVER_SOFTWARE", "fdexec/" VERSION, 1) == 0;
+}
+
+/* ---- answers ---- */
+
+const char *
+fdexec_cgi_reason(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} reasons[] = { { 200, "OK" }, { 204, "No Content" },
+	    { 301, "Moved Permanently" }, { 302, "Found" },
+	    { 303, "See Other" }, { 304, "Not Modified" },
+	    { 400, "Bad Request" }, { 401, "Unauthorized" },
+	    { 403, "Forbidden" }, { 404, "Not Found" },
+	    { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+	    { 411, "Length Required" }, { 414, "URI Too Long" },
+	    { 417, "Expectation Failed" },
+	    { 431, "Request Header Fields Too Large" },
+	    { 500, "Internal Server Error" }, { 503, "Service Unavailable" },
+	    { 505, "HTTP Version Not Supported" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "";
+}
+
+/* Cut a field line, without its end, in two.  False if it is none. */
+static bool
+split(struct http_slice line, struct http_slice *name, struct http_slice *value)
+{
+	const char *end = line.p + line.len, *p;
+
+	p = memchr(line.p, ':', line.len);
+	if (p == NULL)
+		return false;
+	name->p = line.p;
+	name->len = (size_t)(p++ - line.p);
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	value->p = p;
+	value->len = (size_t)(end - p);
+	return http_parse_is_token(*name) && http_parse_is_value(*value);
+}
+
+/* "404 Not Found"; the text may be missing.  0 if it is no final status. */
+static int
+status_of(struct http_slice value)
+{
+	uint64_t n;
+
+	if (value.len < 3 || (value.len > 3 && value.p[3] != ' ') ||
+	    text_digits(value.p, 10, &n) != value.p + 3 || n < 200 || n > 599)
+		return 0;
+	return (int)n;
+}
+
+/* The line that begins at p, without its end; the next one, NULL if it is not
+   whole. */
+static const char *
+take_line(const char *p, const char *end, struct http_slice *line)
+{
+	const char *lf = memchr(p, '\n', (size_t)(end - p));
+
+	if (lf == NULL)
+		return NULL;
+	line->p = p;
+	line->len = (size_t)(lf - p);
+	if (line->len > 0 && lf[-1] == '\r')
+		line->len--;
+	return lf + 1;
+}
+
+int
+fdexec_cgi_answer(const char *buf, size_t len, char *dst, size_t *used)
+{
+	struct http_slice line, name, value, reason = { "", 0 };
+	const char *p = buf, *end = buf + len, *stop = dst + FDEXEC_CGI_HEAD;
+	bool dated = false, moved = false;
+	int status = 0;
+
+	while ((p = take_line(p, end, &line)) != NULL && line.len > 0) {
+		if (!split(line, &name, &value))
+			return -1;
+		if (http_parse_is(name, "Status")) {
+			status = status_of(value);
+			if (status == 0)
+				return -1;
+			reason.p = value.p + value.len;
+			if (value.len > 4)
+				reason.p = value.p + 4;
+			reason.len = (size_t)(value.p + value.len - reason.p);
+		}
+		moved = moved || http_parse_is(name, "Location");
+		dated = dated || http_parse_is(name, "Date");
+	}
+	if (p == NULL)
+		return 0;
+	*used = (size_t)(p - buf);
+	if (status == 0)
+		status = moved ? 302 : 200;
+	if (reason.len == 0) {
+		reason.p = fdexec_cgi_reason(status);
+		reason.len = strlen(reason.p);
+	}
+	dst += text_format(dst, FDEXEC_CGI_HEAD, "HTTP/1.1 %d %.*s\r\n", status,
+	    (int)reason.len, reason.p);
+	for (p = buf; (p = take_line(p, end, &line)) != NULL && line.len > 0;)
+		if (split(line, &name, &value) &&
+		    !http_parse_is(name, "Status") &&
+		    !http_parse_is(name, "Connection"))
+			dst += text_format(dst, (size_t)(stop - dst),
+			    "%.*s\r\n", (int)line.len, line.p);
+	if (!dated)
+		dst += text_format(dst, (size_t)(stop - dst), "Date: %s\r\n",
+		    clock_date(clock_wall()));
+	text_format(dst, (size_t)(stop - dst), "Connection: close\r\n\r\n");
+	return status;
 }

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fdexec_cgi.h"
 #include "fuzz.h"
 #include "http_parse.h"
 #include "sock.h"
@@ -36,7 +37,7 @@
 static int senders[SENDERS_MAX], nsenders;	/* our ends; -1: closed */
 static int coming = -1;				/* to be accepted */
 static int peers[CLIENTS_MAX], npeers;		/* of clients; -1: closed */
-static int64_t clock_ms = 1000000;
+static int64_t time_ms = 1000000;
 static pid_t last_pid = 1000, ended_pid;
 static bool fork_fails, exec_fails;
 static jmp_buf child_ends;
@@ -82,6 +83,17 @@ fuzz_setenv(const char *name, const char *value)
 	return 0;
 }
 
+/* The one that is taken away was not there. */
+static int
+fuzz_unsetenv(const char *name)
+{
+	int i;
+
+	for (i = 0; i < nvariables; i++)
+		MUST(strcmp(variables[i].name, name) != 0);
+	return 0;
+}
+
 static char *
 fuzz_getenv(const char *name)
 {
@@ -97,9 +109,11 @@ static bool
 is_known(const char *name)
 {
 	static const char *const names[] = { "CONTENT_LENGTH", "CONTENT_TYPE",
-	    "PROTO", "QUERY_STRING", "REQUEST_METHOD", "REQUEST_URI",
-	    "SERVER_PROTOCOL", "TCPLOCALIP", "TCPLOCALPORT", "TCPREMOTEIP",
-	    "TCPREMOTEPORT" };
+	    "GATEWAY_INTERFACE", "PATH_INFO", "PROTO", "QUERY_STRING",
+	    "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
+	    "SCRIPT_NAME", "SERVER_ADDR", "SERVER_NAME", "SERVER_PORT",
+	    "SERVER_PROTOCOL", "SERVER_SOFTWARE", "TCPLOCALIP",
+	    "TCPLOCALPORT", "TCPREMOTEIP", "TCPREMOTEPORT" };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -126,7 +140,9 @@ check_variables(bool head)
 			MUST(isupper((unsigned char)*p) ||
 			    isdigit((unsigned char)*p) || *p == '_');
 		for (p = variables[i].value; *p != '\0'; p++)
-			MUST(*p == '\t' || !iscntrl((unsigned char)*p));
+			MUST(*p == '\t' || !iscntrl((unsigned char)*p) ||
+			    strcmp(variables[i].name, "SCRIPT_NAME") == 0 ||
+			    strcmp(variables[i].name, "PATH_INFO") == 0);
 	}
 }
 
@@ -150,6 +166,10 @@ fuzz_fork(int client, const struct sock_addr *local,
 	if (setjmp(child_ends) == 0)
 		run_child(client, local, remote, head);
 	check_variables(head != NULL);
+	if (head != NULL && fdexec_cgi_script(head, local, remote)) {
+		check_variables(true);
+		MUST(strstr(fuzz_getenv("SCRIPT_NAME"), "/../") == NULL);
+	}
 	for (; nvariables > 0; nvariables--) {
 		free(variables[nvariables - 1].name);
 		free(variables[nvariables - 1].value);
@@ -170,8 +190,8 @@ fuzz_waitpid(int *status)
 static int
 fuzz_clock(struct timespec *ts)
 {
-	ts->tv_sec = (time_t)(clock_ms / 1000);
-	ts->tv_nsec = (long)(clock_ms % 1000) * 1000000;
+	ts->tv_sec = (time_t)(time_ms / 1000);
+	ts->tv_nsec = (long)(time_ms % 1000) * 1000000;
 	return 0;
 }
 
@@ -202,6 +222,7 @@ fuzz_nothing(void)
 #define clock_gettime(id, ts)	fuzz_clock(ts)
 #define sock_accept(fd, peer)	((void)(peer), fuzz_accept())
 #define setenv(name, value, o)	fuzz_setenv(name, value)
+#define unsetenv(name)		fuzz_unsetenv(name)
 #define getenv(name)		fuzz_getenv(name)
 
 #include "fdexec.c"
@@ -391,6 +412,37 @@ check_slots(void)
 	prepare();
 }
 
+/*
+ * What a CGI program has written, as the head of a response: nothing but
+ * whole lines, whatever it was.
+ */
+static void
+check_answer(void)
+{
+	static char head[FDEXEC_CGI_HEAD];
+	size_t len = byte(), used = 0, size;
+	char data[256], *p;
+	int status;
+
+	for (size = 0; size < len; size++)
+		data[size] = (char)byte();
+	status = fdexec_cgi_answer(data, len, head, &used);
+	MUST(status >= -1 && (status <= 0 || (status > 199 && status < 600)));
+	if (status <= 0)
+		return;
+	MUST(used > 0 && used <= len && data[used - 1] == '\n');
+	size = strlen(head);
+	MUST(size < 2 * len + 256);
+	MUST(strncmp(head, "HTTP/1.1 ", 9) == 0 && atoi(head + 9) == status);
+	p = strstr(head, "\r\n\r\n");
+	MUST(p != NULL && p == head + size - 4);
+	for (p = head; *p != '\0'; p++) {
+		MUST(!iscntrl((unsigned char)*p) || *p == '\t' ||
+		    *p == '\r' || *p == '\n');
+		MUST((*p == '\r') == (p[1] == '\n'));
+	}
+}
+
 static void
 operate(void)
 {
@@ -415,7 +467,7 @@ operate(void)
 			*sender = -1;
 		break;
 	case 4:
-		clock_ms += which * 50;
+		time_ms += which * 50;
 		break;
 	case 5:
 		end_program(which);
@@ -429,6 +481,8 @@ operate(void)
 	default:
 		fork_fails = which & 1;
 		exec_fails = which & 2;
+		if (which & 4)
+			check_answer();
 	}
 	look_at_all();
 	check_slots();
@@ -463,7 +517,7 @@ end_all(void)
 	while (oldest(SILENT, HEAD) != NULL || oldest(RUNNING, LINGERING) !=
 	    NULL) {
 		end_program(0);
-		clock_ms += LINGER_MS;
+		time_ms += LINGER_MS;
 		look_at_all();
 		check_slots();
 	}

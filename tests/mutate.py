@@ -58,7 +58,7 @@ NEAREST = {
     "e2e_child": "child",
     "e2e_failing:failing": "fdproxy listen loop renew super",
     "e2e_fault": "fdfault",
-    "e2e_fdexec replay_fdexec": "fdbackend fdexec fdexec_cgi",
+    "e2e_fdexec replay_fdexec": "fdbackend fdexec fdexec_cgi fdexec_relay",
     "e2e_harness": "fdproxy health loop",
     "e2e_limits": "accept backend conn serve slot",
     "e2e_log": "event log stats status",

@@ -81,6 +81,8 @@ end_to_end pass keeps
 end_to_end failing failing
 start e2e_fdexec env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
     build/e2e_fdexec
+start e2e_cgi env FDPROXY=build/fdproxy-test FDEXEC=build/fdexec-test \
+    build/e2e_cgi
 start e2e_fdaccept env FDPROXY=build/fdproxy-test \
     LAUNCHER=build/fdaccept-test ACCEPTER=build/accepter build/e2e_fdaccept
 start "e2e_fdaccept (sanitizers)" env FDPROXY=build/fdproxy-test \
