@@ -11,17 +11,8 @@
 #	browser.sh [rounds]
 set -eu
 rounds=${1:-6}
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/scratch.sh
 cd "$dir"
-
-die() {
-	echo "FAIL  $*" >&2
-	exit 1
-}
 
 # ---- the programs: every answer says whose it is ----
 

@@ -9,19 +9,10 @@
 #	cgi.sh [how many comparisons at least]
 set -eu
 minimum=${1:-0}
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/scratch.sh
 chmod 755 "$dir"
 mkdir "$dir/cgi-bin"
 cd "$dir/cgi-bin"
-
-die() {
-	echo "FAIL  $*"
-	exit 1
-}
 
 # program NAME: an executable, of standard input
 program() {

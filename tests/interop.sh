@@ -5,17 +5,8 @@
 # http.server, Node's http, shell scripts): what users put there.  Needs curl,
 # ab and python3; strace, valgrind and node where they are.
 set -eu
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
+. tests/scratch.sh
 cd "$dir"
-
-ok() { echo "ok    $*"; }
-die() {
-	echo "FAIL  $*"
-	exit 1
-}
 
 start() {	# prints nothing; the caller gets $port and $proxy
 	rm -f port

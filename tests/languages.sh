@@ -10,20 +10,10 @@
 #	languages.sh [how many at least]
 set -eu
 minimum=${1:-0}
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/scratch.sh
 cd "$dir"
 ln -s "$top/examples" "$top/tests" .
 
-die() {
-	echo "FAIL  $*"
-	cat ./*.err
-	exit 1
-}
-have() { command -v "$1" >/dev/null; }
 fetch() { curl -sSf -m 60 "$@"; }
 client() { /usr/bin/python3 tests/languages.py "$@"; }
 

@@ -12,17 +12,8 @@
 set -eu
 minimum=${1:-0}
 minimum_port=${2:-0}
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/scratch.sh
 cd "$dir"
-
-die() {
-	echo "FAIL  $*"
-	exit 1
-}
 
 # As a client that no server can have invented.
 from=127.0.0.7
@@ -401,7 +392,6 @@ python() {
 		/usr/bin/python3 -c "import $module" 2>/dev/null || return
 	done
 }
-have() { command -v "$1" >/dev/null; }
 mpm() { test -f /usr/lib/apache2/modules/mod_mpm_$1.so; }
 
 # How each is started; what follows the name must be there for it.  A server of

@@ -9,20 +9,10 @@
 #	workers.sh [how many at least]
 set -eu
 minimum=${1:-0}
-top=$(pwd)
-dir=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/scratch.sh
 cd "$dir"
 ln -s "$top/examples" "$top/tests" .
 
-die() {
-	echo "FAIL  $*"
-	cat ./*.err
-	exit 1
-}
-have() { command -v "$1" >/dev/null; }
 
 # As a client that no worker can have invented.
 from=127.0.0.7
