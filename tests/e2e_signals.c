@@ -674,6 +674,26 @@ TEST(shares_the_terminal)
 	close(master);
 }
 
+/* All that the command leaves is told, where it has no group of its own. */
+TEST(rest_at_a_terminal)
+{
+	int slave, master = open_terminal(&slave);
+
+	world_copy("fdproxy");
+	ck_assert_int_eq(symlink("/bin/sh", "shell"), 0);
+	world_program("shell");
+	write_file("rest", "trap 'echo $1 was told >>said; exit' TERM\n"
+	    "touch up$1\nwhile :; do sleep 0.1; done\n");
+	world_spawn("-c", "./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'sh "
+	    "rest 1 & sh rest 2 & until test -e up1 && test -e up2; do sleep "
+	    "0.1; done'", NULL);
+	ck_assert_int_eq(world_exit(), 0);
+	ck_contains(read_file("said"), "1 was told");
+	ck_contains(read_file("said"), "2 was told");
+	close(slave);
+	close(master);
+}
+
 /* What a key does not reach by itself, whoever says it and how. */
 TEST(told_at_a_terminal)
 {
@@ -718,6 +738,7 @@ main(int argc, char **argv)
 		ONCE(never_accepts),
 		ONCE(job_control),
 		TIMES(shares_the_terminal, 6),
+		ONCE(rest_at_a_terminal),
 		TIMES(told_at_a_terminal, 2)
 	};
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -506,6 +507,37 @@ TEST(many_promises)
 	    "take more clients than 65535: ", process,
 	    (unsigned long)geteuid());
 	world_expect(text);
+}
+
+/* One who is given back is lost without a descriptor; no other is. */
+TEST(no_descriptors)
+{
+	int w, before, client[2], taken[2], i;
+	struct rlimit all, low;
+
+	world_proxy(ROUTES, NULL);
+	before = world_fds();
+	w = worker("one", 2);
+	for (i = 0; i < 2; i++) {
+		client[i] = client_open();
+		send_text(client[i], ONE);
+		taken[i] = serve(w, "one");
+		expect(client[i], "/one of one\n");
+	}
+	world_until_fds(before + 1);
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, NULL, &all), 0);
+	low = all;
+	low.rlim_cur = (rlim_t)before + 1;
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &low, NULL), 0);
+	give_back(w, taken[0]);
+	ck_assert(ended(client[0]));
+	world_until_says("cannot accept", 1);
+	give_back(w, taken[1]);
+	ck_assert_int_eq(prlimit(world_pid(), RLIMIT_NOFILE, &all, NULL), 0);
+	send_text(client[1], ONE);
+	close(serve(w, "again"));
+	expect(client[1], "/one of again\n");
+	world_expect("cannot accept");
 }
 
 /* ---- who breaks the protocol ---- */
@@ -1351,6 +1383,7 @@ main(int argc, char **argv)
 		TIMES(leaves, 2),
 		ONCE(dies),
 		ONCE(many_promises),
+		ONCE(no_descriptors),
 		TIMES(wrong, COUNT(wrongs)),
 		ONCE(every_byte),
 		ONCE(lost),

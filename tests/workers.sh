@@ -13,7 +13,6 @@ minimum=${1:-0}
 cd "$dir"
 ln -s "$top/examples" "$top/tests" .
 
-
 # As a client that no worker can have invented.
 from=127.0.0.7
 fetch() { curl -sSf -m 60 --interface $from -H Expect: "$@"; }
