@@ -237,15 +237,19 @@ TEST(ports)
 	ck_contains(exchange(GET), buf);
 }
 
-/* No client, no listener, no pipe but its own, and SIGPIPE ends it. */
+/*
+ * No client, no listener, no pipe but its own, and SIGPIPE ends it.  32 and 33
+ * are glibc's own: nobody can set them, and its posix_spawn(3) leaves them
+ * ignored, so who was started by make has them.
+ */
 TEST(starts_clean)
 {
 	const char *answer;
 
-	serve(OK "ls /proc/self/fd | tr '\\n' ' '; "
-	    "grep SigIgn /proc/self/status");
+	serve(OK "ls /proc/self/fd | tr '\\n' ' '; set -- $(grep SigIgn "
+	    "/proc/self/status); echo $((0x$2 & ~0x180000000))");
 	answer = exchange(GET);
-	ck_contains(answer, "\r\n\r\n0 1 2 3 SigIgn:\t0000000000000000\n");
+	ck_contains(answer, "\r\n\r\n0 1 2 3 0\n");
 }
 
 /* Exactly the body, whatever stands behind it, and then the end of the file. */
