@@ -684,9 +684,9 @@ TEST(rest_at_a_terminal)
 	world_program("shell");
 	write_file("rest", "trap 'echo $1 was told >>said; exit' TERM\n"
 	    "touch up$1\nwhile :; do sleep 0.1; done\n");
-	world_spawn("-c", "./fdproxy -l 127.0.0.1:0 -r /r=ready: sh -c 'sh "
-	    "rest 1 & sh rest 2 & until test -e up1 && test -e up2; do sleep "
-	    "0.1; done'", NULL);
+	world_spawn("-c", "./fdproxy -c 'StopTimeout 60' -l 127.0.0.1:0 -r "
+	    "/r=ready: sh -c 'sh rest 1 & sh rest 2 & until test -e up1 && "
+	    "test -e up2; do sleep 0.1; done; kill -KILL $$'; true", NULL);
 	ck_assert_int_eq(world_exit(), 0);
 	ck_contains(read_file("said"), "1 was told");
 	ck_contains(read_file("said"), "2 was told");
