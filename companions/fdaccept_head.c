@@ -464,7 +464,8 @@ receive_edited(fdaccept_recvmsg *receive, int fd, struct msghdr *msg,
 		if (n <= 0)
 			return got > 0 ? (ssize_t)got : n;
 		head = heads[fd];
-		len = fdaccept_head_edit(&head, buf, raw, (size_t)n, room - got,
+		len = room - got < sizeof(buf) ? room - got : sizeof(buf);
+		len = fdaccept_head_edit(&head, buf, raw, (size_t)n, len,
 		    &taken);
 		if (!drops)
 			scatter(msg, got, buf, len);

@@ -350,6 +350,18 @@ TEST(cut_short)
 	close(pair[1]);
 }
 
+/* A buffer may be said to end anywhere in memory, or beyond. */
+TEST(any_size)
+{
+	volatile size_t size = SIZE_MAX - 1;
+	char buf[256];
+	int pair[2];
+
+	client(pair, false, "GET / HTTP/1.1\r\n\r\n", 18);
+	ck_assert_int_eq(recv(pair[1], buf, size, 0), 18 + 19);
+	close_pair(pair);
+}
+
 /* A body in chunks that come one by one, and one that is none. */
 TEST(chunks)
 {
@@ -1141,6 +1153,7 @@ static const struct test tests[] = {
 	TIMES(large, 3),
 	TIMES(body, COUNT(body_sizes)),
 	ONCE(cut_short),
+	ONCE(any_size),
 	ONCE(chunks),
 	ONCE(discarded),
 	ONCE(errors),
