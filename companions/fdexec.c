@@ -52,7 +52,6 @@
 #define ACCEPTS		64	/* in one turn */
 #define QUEUE_MAX	4096	/* of a listener that others go on filling */
 #define READS		16	/* of one lingering client in one turn */
-#define FIELDS		1000	/* of a head: joining them is quadratic */
 
 #ifndef POLLRDHUP
 #define POLLRDHUP	0
@@ -100,6 +99,7 @@ enum kind {
 	NOT_RUN,
 	KILLED,
 	NO_ANSWER,
+	NO_REQUEST,
 	KINDS
 };
 
@@ -144,9 +144,6 @@ static struct {
     .children = CHILDREN, .listener = -1, .next = -1 };
 
 static const int signals[] = { SIGCHLD, SIGINT, SIGTERM, 0 };
-
-static const struct http_limits limits = { HTTP_HEAD_MAX, HTTP_HEAD_MAX,
-    FIELDS, HTTP_HEAD_MAX };
 
 /* A message and what follows it; a lingering client's bytes, to be dropped. */
 static char buffer[1 + HTTP_HEAD_MAX];
@@ -428,7 +425,7 @@ static void
 parse_head(struct slot *s, const char *p, size_t len)
 {
 	struct http_head head;
-	int n = http_parse_head(p, len, &s->scan, &limits, &head);
+	int n = http_parse_head(p, len, &s->scan, &fdexec_cgi_limits, &head);
 
 	if (n >= 0 && (size_t)n == len) {
 		start_child(s, &head);
@@ -634,7 +631,7 @@ start_with_head(struct slot *s)
 		start_child(s, NULL);
 		return true;
 	}
-	len = http_parse_head(buffer, (size_t)n, &s->scan, &limits, &head);
+	len = http_parse_head(buffer, (size_t)n, &s->scan, &fdexec_cgi_limits, &head);
 	if (len > 0 && recv(server.listener, buffer, (size_t)len, 0) == len) {
 		start_child(s, &head);
 		return true;
@@ -800,6 +797,18 @@ report(pid_t pid, int status)
 	    WEXITSTATUS(status) == FDEXEC_RELAY_BAD)
 		complain(NO_ANSWER, "%s[%ld] did not begin with the head of "
 		    "a response", server.argv[0], (long)pid);
+	if (server.cgi && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == FDEXEC_RELAY_SILENT)
+		complain(NO_REQUEST, "a client came without its request: the "
+		    "route must have flusher=none");
+}
+
+/* Whether there is no relay any more, or was none: no answer is whole. */
+static bool
+cut_off(int status)
+{
+	return server.cgi && (WIFSIGNALED(status) ||
+	    WEXITSTATUS(status) == FDEXEC_RELAY_SILENT);
 }
 
 static void
@@ -816,7 +825,10 @@ reap(void)
 			if (s->state != RUNNING || s->pid != pid)
 				continue;
 			server.running--;
-			begin_linger(s);
+			if (cut_off(status))
+				reject(s);
+			else
+				begin_linger(s);
 			report(pid, status);
 			break;
 		}

@@ -12,14 +12,21 @@
 
 extern char **environ;
 
+const struct http_limits fdexec_cgi_limits = { HTTP_HEAD_MAX, HTTP_HEAD_MAX,
+    1000, HTTP_HEAD_MAX };
+
 static bool
 stale(const char *variable_and_value)
 {
-	static const char *const names[] = { "CONTENT_LENGTH=",
-	    "CONTENT_TYPE=", "HTTP_", "LISTEN_FDNAMES=", "LISTEN_FDS=",
-	    "LISTEN_PID=", "LISTEN_PIDFDID=", "NOTIFY_SOCKET=", "PROTO=",
-	    "QUERY_STRING=", "REQUEST_METHOD=", "REQUEST_URI=",
-	    "SERVER_PROTOCOL=", "TCPLOCALHOST=", "TCPLOCALIP=",
+	static const char *const names[] = { "AUTH_TYPE=", "CONTENT_LENGTH=",
+	    "CONTENT_TYPE=", "GATEWAY_INTERFACE=", "HTTP_",
+	    "LISTEN_FDNAMES=", "LISTEN_FDS=", "LISTEN_PID=",
+	    "LISTEN_PIDFDID=", "NOTIFY_SOCKET=", "PATH_INFO=",
+	    "PATH_TRANSLATED=", "PROTO=", "QUERY_STRING=", "REMOTE_ADDR=",
+	    "REMOTE_HOST=", "REMOTE_IDENT=", "REMOTE_PORT=", "REMOTE_USER=",
+	    "REQUEST_METHOD=", "REQUEST_URI=", "SERVER_ADDR=",
+	    "SERVER_NAME=", "SERVER_PORT=", "SERVER_PROTOCOL=",
+	    "SERVER_SOFTWARE=", "TCPLOCALHOST=", "TCPLOCALIP=",
 	    "TCPLOCALPORT=", "TCPREMOTEHOST=", "TCPREMOTEINFO=",
 	    "TCPREMOTEIP=", "TCPREMOTEPORT=", "WATCHDOG_PID=",
 	    "WATCHDOG_USEC=" };
@@ -190,20 +197,22 @@ set_path(const struct http_head *head)
 {
 	static const struct http_slice all = { "*", 1 };
 	static char path[HTTP_HEAD_MAX + 1];
-	const char *script = getenv("SCRIPT_NAME"), *info;
+	const char *script = getenv("SCRIPT_NAME");
+	size_t len = script == NULL ? 0 : strlen(script);
 
 	if (!decode(head->asterisk ? all : head->path, path)) {
 		errno = EINVAL;
 		return false;
 	}
-	info = path + strlen(path);
-	if (script != NULL && strncmp(path, script, strlen(script)) == 0 &&
-	    (path[strlen(script)] == '/' || path[strlen(script)] == '\0'))
-		info = path + strlen(script);
-	else if (setenv("SCRIPT_NAME", path, 1) == -1)
+	while (len > 0 && script[len - 1] == '/')
+		len--;
+	if (script == NULL || strncmp(path, script, len) != 0 ||
+	    (path[len] != '/' && path[len] != '\0'))
+		len = strlen(path);
+	if (path[len] != '\0' && setenv("PATH_INFO", path + len, 1) == -1)
 		return false;
-	return (*info == '\0' ? unsetenv("PATH_INFO") :
-	    setenv("PATH_INFO", info, 1)) == 0;
+	path[len] = '\0';
+	return setenv("SCRIPT_NAME", path, 1) == 0;
 }
 
 /* The Host field without its port, or our address. */
@@ -308,16 +317,34 @@ take_line(const char *p, const char *end, struct http_slice *line)
 	return lf + 1;
 }
 
+/* What is no business of a program (RFC 3875 6.3.4): it does not know how its
+   output reaches the client. */
+static bool
+is_ours(struct http_slice name)
+{
+	static const char *const names[] = { "Status", "Connection",
+	    "Keep-Alive", "Transfer-Encoding", "Upgrade" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (http_parse_is(name, names[i]))
+			return true;
+	return false;
+}
+
 int
 fdexec_cgi_answer(const char *buf, size_t len, char *dst, size_t *used)
 {
 	struct http_slice line, name, value, reason = { "", 0 };
 	const char *p = buf, *end = buf + len, *stop = dst + FDEXEC_CGI_HEAD;
 	bool dated = false, moved = false;
-	int status = 0;
+	int status = 0, lengths = 0;
 
 	while ((p = take_line(p, end, &line)) != NULL && line.len > 0) {
 		if (!split(line, &name, &value))
+			return -1;
+		lengths += http_parse_is(name, "Content-Length");
+		if (lengths > 1)
 			return -1;
 		if (http_parse_is(name, "Status")) {
 			status = status_of(value);
@@ -343,9 +370,7 @@ fdexec_cgi_answer(const char *buf, size_t len, char *dst, size_t *used)
 	dst += text_format(dst, FDEXEC_CGI_HEAD, "HTTP/1.1 %d %.*s\r\n", status,
 	    (int)reason.len, reason.p);
 	for (p = buf; (p = take_line(p, end, &line)) != NULL && line.len > 0;)
-		if (split(line, &name, &value) &&
-		    !http_parse_is(name, "Status") &&
-		    !http_parse_is(name, "Connection"))
+		if (split(line, &name, &value) && !is_ours(name))
 			dst += text_format(dst, (size_t)(stop - dst),
 			    "%.*s\r\n", (int)line.len, line.p);
 	if (!dated)

@@ -12,6 +12,9 @@
  * client is UCSPI's, of the request RFC 3875's (CGI).
  */
 
+/* Of a request's head: joining fields is quadratic. */
+extern const struct http_limits fdexec_cgi_limits;
+
 /*
  * Take out what a program would believe to be about its client, or meant for
  * it by a supervisor, and is about fdexec.

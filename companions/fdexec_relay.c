@@ -19,10 +19,12 @@
 #define IDLE_MS		60000	/* for more of its body, of the answer */
 #endif
 
-#define FIELDS		1000	/* of a head: joining them is quadratic */
+#define END_MS		100	/* from a program's last byte to its end */
+#define LOOK_MS		1000	/* for its end, while a client still sends */
 
 static struct {
 	int client;
+	int failed;		/* our parent reads there why it has failed */
 	int input;		/* the program's, to be written; or -1 */
 	int output;		/* the program's, to be read; or -1 */
 	pid_t pid;		/* of the program; 0: not started */
@@ -30,6 +32,7 @@ static struct {
 	bool answered;		/* the response has its head */
 	bool bodiless;		/* and is to have nothing else */
 	bool bad;		/* what the program has written is no head */
+	bool ended;		/* the client has been told the answer's end */
 	char in[HTTP_HEAD_MAX];	/* from the client */
 	size_t in_at, in_len;
 	char raw[HTTP_HEAD_MAX];	/* the program's head, so far */
@@ -55,6 +58,24 @@ lose_client(void)
 	relay.out_at = relay.out_len;
 	close_end(&relay.input);
 	close_end(&relay.output);
+}
+
+/* Our parent says why there is no program. */
+static void
+tell(void)
+{
+	int error = errno;
+
+	while (write(relay.failed, &error, sizeof(error)) == -1 &&
+	    errno == EINTR)
+		;
+}
+
+static void
+end_answer(void)
+{
+	shutdown(relay.client, SHUT_WR);
+	relay.ended = true;
 }
 
 /* An answer of our own. */
@@ -83,8 +104,6 @@ answer(int status)
 static int
 read_head(struct http_head *head)
 {
-	static const struct http_limits limits = { HTTP_HEAD_MAX,
-	    HTTP_HEAD_MAX, FIELDS, HTTP_HEAD_MAX };
 	struct pollfd p = { relay.client, POLLIN, 0 };
 	struct http_scan scan = { 0, 0, 0 };
 	uint32_t begun = clock_ms();
@@ -100,8 +119,8 @@ read_head(struct http_head *head)
 		    errno != EWOULDBLOCK && errno != EINTR))
 			return got == -1 || relay.in_len == 0 ? -1 : 400;
 		relay.in_len += got == -1 ? 0 : (size_t)got;
-		n = http_parse_head(relay.in, relay.in_len, &scan, &limits,
-		    head);
+		n = http_parse_head(relay.in, relay.in_len, &scan,
+		    &fdexec_cgi_limits, head);
 		clock_update();
 		left = HEAD_MS - (int)(clock_ms() - begun);
 	}
@@ -120,8 +139,12 @@ take_head(const struct http_head *head, const struct sock_addr *local,
 	size_t here = relay.in_len - relay.in_at;
 	const char *length;
 
-	if (!fdexec_cgi_script(head, local, remote))
-		return errno == EINVAL ? 400 : 500;
+	if (!fdexec_cgi_script(head, local, remote)) {
+		if (errno == EINVAL)
+			return 400;
+		tell();
+		return 500;
+	}
 	if (getenv("HTTP_TRANSFER_ENCODING") != NULL)
 		return 411;
 	length = getenv("CONTENT_LENGTH");
@@ -140,28 +163,20 @@ take_head(const struct http_head *head, const struct sock_addr *local,
 
 /* ---- the program ---- */
 
-/* Our parent says why there is no program.  The exit status of one. */
-static int
-tell(int failed)
-{
-	int error = errno;
-
-	return write(failed, &error, sizeof(error)) == -1 ? 126 : 127;
-}
-
 static _Noreturn void
-become_program(int input, int output, char **argv, int failed)
+become_program(int input, int output, char **argv)
 {
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(input, STDIN_FILENO) != -1 &&
 	    dup2(output, STDOUT_FILENO) != -1)
 		execvp(argv[0], argv);
-	_exit(tell(failed));
+	tell();
+	_exit(127);
 }
 
 /* 0, or the status. */
 static int
-start_program(char **argv, int failed)
+start_program(char **argv)
 {
 	int in[2], out[2], i;
 
@@ -175,7 +190,7 @@ start_program(char **argv, int failed)
 		relay.output = out[0];
 		relay.pid = fork();
 		if (relay.pid == 0)
-			become_program(in[0], out[1], argv, failed);
+			become_program(in[0], out[1], argv);
 		if (relay.pid != -1) {
 			close(in[0]);
 			close(out[1]);
@@ -183,7 +198,7 @@ start_program(char **argv, int failed)
 		}
 		relay.pid = 0;
 	}
-	tell(failed);
+	tell();
 	return 500;
 }
 
@@ -273,7 +288,7 @@ read_output(void)
 		read_answer(n > 0 ? (size_t)n : 0);
 	else if (relay.bodiless)
 		/* It may write on, but not for a client that leaves. */
-		shutdown(relay.client, SHUT_WR);
+		end_answer();
 	else if (n > 0)
 		relay.out_len = (size_t)n;
 }
@@ -290,16 +305,20 @@ write_output(void)
 		lose_client();
 }
 
-/* One look at both, until the program's output has ended and is sent. */
+/*
+ * One look at both, until the program's output has ended and is sent, and it
+ * has its whole input or wants no more.
+ */
 static void
 step(void)
 {
 	bool reads = relay.body > 0 && relay.in_at == relay.in_len;
 	bool writes = relay.out_at < relay.out_len;
+	bool answers = writes || relay.output != -1;
 	struct pollfd p[] = {
-		{ relay.client, (short)((reads ? POLLIN : 0) |
-		    (writes ? POLLOUT : 0)), 0 },
-		{ relay.in_at < relay.in_len ? relay.input : -1, POLLOUT, 0 },
+		{ reads || answers ? relay.client : -1,
+		    (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0 },
+		{ relay.input, relay.in_at < relay.in_len ? POLLOUT : 0, 0 },
 		{ writes ? -1 : relay.output, POLLIN, 0 }
 	};
 	bool waits = writes || (reads && relay.input != -1);
@@ -313,6 +332,8 @@ step(void)
 		lose_client();
 		return;
 	}
+	if ((p[1].revents & POLLERR) != 0)
+		close_end(&relay.input);
 	if (reads && p[0].revents != 0)
 		read_body();
 	if (writes && p[0].revents != 0)
@@ -320,6 +341,37 @@ step(void)
 	write_body();
 	if (relay.output != -1 && p[2].revents != 0)
 		read_output();
+	/* One that reads on has not been killed. */
+	if (!answers && relay.input != -1)
+		end_answer();
+}
+
+/*
+ * What is left is the program's end.  One that was killed has not written all:
+ * its client sees a reset.  Another may go on without its output for long: its
+ * client sees the end, and what it still sends is dropped.  Returns what to
+ * exit with.
+ */
+static int
+wait_program(void)
+{
+	struct pollfd p = { -1, POLLIN, 0 };
+	int status = 0, tries = 0;
+
+	while (relay.pid != 0 && waitpid(relay.pid, &status,
+	    relay.ended && relay.body == 0 ? 0 : WNOHANG) == 0) {
+		if (!relay.ended && ++tries == END_MS)
+			end_answer();
+		p.fd = relay.body > 0 ? relay.client : -1;
+		if (poll(&p, 1, relay.ended ? LOOK_MS : 1) > 0)
+			read_body();
+	}
+	/* SIGPIPE has told it that we have read enough. */
+	if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGPIPE)
+		return 0;
+	if (!relay.ended && !relay.bad)
+		sock_reset(relay.client);
+	return 128 + WTERMSIG(status);
 }
 
 _Noreturn void
@@ -332,26 +384,21 @@ fdexec_relay(int client, const struct sock_addr *local,
 	signal(SIGPIPE, SIG_IGN);
 	clock_update();
 	relay.client = client;
+	relay.failed = failed;
 	relay.input = relay.output = -1;
 	status = read_head(&head);
 	if (status == -1)
-		_exit(0);
+		_exit(FDEXEC_RELAY_SILENT);
 	if (status == 0)
 		status = take_head(&head, local, remote);
 	if (status == 0)
-		status = start_program(argv, failed);
+		status = start_program(argv);
 	if (status != 0)
 		answer(status);
 	write_body();
-	while (relay.output != -1 || relay.out_at < relay.out_len)
+	while (relay.output != -1 || relay.out_at < relay.out_len ||
+	    relay.input != -1)
 		step();
-	close_end(&relay.input);
-	shutdown(relay.client, SHUT_WR);
-	status = 0;
-	if (relay.pid != 0)
-		waitpid(relay.pid, &status, 0);
-	/* SIGPIPE has told it that we have read enough. */
-	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGPIPE)
-		_exit(128 + WTERMSIG(status));
-	_exit(relay.bad ? FDEXEC_RELAY_BAD : 0);
+	status = wait_program();
+	_exit(status == 0 && relay.bad ? FDEXEC_RELAY_BAD : status);
 }

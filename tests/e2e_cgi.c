@@ -56,6 +56,7 @@ start(const char *script, const char *option)
 	for (i = 3; i < 256; i++)
 		close(i);
 	setenv("HTTP_TRANSFER_ENCODING", "inherited", 1);
+	setenv("REMOTE_USER", "inherited", 1);
 	execl(binary, "fdexec", option == NULL ? "-C" : option, "s",
 	    "./program", (char *)NULL);
 	_exit(111);
@@ -175,6 +176,8 @@ static const struct {
 	{ NULL, "/app/a%20b?c=%20d", "/app/a b||c=%20d" },
 	{ "/app", "/app", "/app||" },
 	{ "/app", "/app/a%20b?c", "/app|/a b|c" },
+	{ "/app/", "/app/a", "/app|/a|" },
+	{ "/", "/app/a", "|/app/a|" },
 	{ "/app/a", "/app/ab", "/app/ab||" },
 	{ "", "/app/x", "|/app/x|" },
 	{ "/app", "http://h/app/x..y/..z?", "/app|/x..y/..z|" }
@@ -214,6 +217,7 @@ static const struct {
 	{ HOST "Content-Type: a/b\r\n", "CONTENT_TYPE", "a/b" },
 	{ HOST "Content-Type: a/b\r\n", "HTTP_CONTENT_TYPE", "none" },
 	{ HOST "Proxy: evil\r\n", "HTTP_PROXY", "none" },
+	{ HOST, "REMOTE_USER", "none" },
 	{ HOST "X-y: 1\r\nx-Y: 2\r\n", "HTTP_X_Y", "1, 2" }
 };
 
@@ -394,6 +398,9 @@ static const struct {
 	    "Location: /x?y\r\nConnection: close\r\n\r\n" },
 	{ GET, "Location: /x\\nStatus: 201 Created\\n\\nb", "HTTP/1.1 201 "
 	    "Created\r\nLocation: /x\r\nConnection: close\r\n\r\nb" },
+	{ GET, "Transfer-Encoding: chunked\\nupgrade: x\\nA: b\\nKeep-Alive: "
+	    "x\\n\\nbody", "HTTP/1.1 200 OK\r\nA: b\r\n"
+	    "Connection: close\r\n\r\nbody" },
 	{ GET, "Set-Cookie: a\\nSet-Cookie: b\\nConnection: keep-alive\\n\\n",
 	    "HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"
 	    "Connection: close\r\n\r\n" },
@@ -433,6 +440,7 @@ static const char *const bad_answers[] = { "", "echo body", "printf 'A: b\\n'",
     "printf 'Status: 99\\n\\n'", "printf 'Status: 100 Continue\\n\\n'",
     "printf 'Status: 600\\n\\n'", "printf 'Status: 2000\\n\\n'",
     "printf 'Status: OK\\n\\n'",
+    "printf 'Content-Length: 1\\ncontent-length: 2\\n\\n'",
     "printf 'Status: 200OK\\n\\n'", "printf 'HTTP/1.1 200 OK\\n\\n'",
     "printf 'A: '; exec cat /dev/zero", "yes A: b; exit 0",
     "head -c 70000 /dev/zero | tr '\\0' a" };
@@ -454,12 +462,37 @@ TEST(byte_by_byte)
 	    "C:\r\nConnection: close\r\n\r\nxy");
 }
 
-/* Killed before its head, and after. */
+/* Killed before its head, and after: no end that looks like the answer's. */
 TEST(killed)
 {
+	size_t len;
+	int client;
+
 	serve(_i == 0 ? "kill -9 $$" : OK "echo body; kill -9 $$");
-	ck_assert_int_eq(status_of(exchange(GET)), _i == 0 ? 500 : 200);
+	client = client_open();
+	send_text(client, GET);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), _i == 0 ?
+	    END_FIN : END_RESET);
+	if (_i == 0)
+		ck_assert_int_eq(status_of(buf), 500);
+	close(client);
 	until_says("ended by signal 9");
+}
+
+/* So is who stands between the two. */
+TEST(relay_killed)
+{
+	int client, go = fifo("go");
+	size_t len;
+
+	serve("echo $PPID >pid; " OK "read -r x <go");
+	client = client_open();
+	send_text(client, GET);
+	read_exact(client, buf, 8);
+	ck_assert_int_eq(kill((pid_t)atoi(read_file("pid")), SIGKILL), 0);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	close(client);
+	close(go);
 }
 
 TEST(vanished)
@@ -512,7 +545,7 @@ TEST(huge_head)
 	ck_assert_int_ne(access("ran", F_OK), 0);
 }
 
-/* Nothing asked, nothing answered. */
+/* Nothing asked, nothing answered, and the reason is said. */
 TEST(no_request)
 {
 	int client;
@@ -522,6 +555,24 @@ TEST(no_request)
 	shutdown(client, SHUT_WR);
 	ck_assert_str_eq(rest_of(client), "");
 	ck_assert_int_ne(access("ran", F_OK), 0);
+	until_says("the route must have flusher=none");
+}
+
+/* The head was read by a flusher: no end that looks like an empty answer. */
+TEST(flushed)
+{
+	size_t len;
+	int client;
+
+	start(OK ">ran", NULL);
+	world_proxy("-r", "/app=s,wait=1min", NULL);
+	client = client_open();
+	send_text(client, GET);
+	shutdown(client, SHUT_WR);
+	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_RESET);
+	ck_assert_int_ne(access("ran", F_OK), 0);
+	until_says("the route must have flusher=none");
+	close(client);
 }
 
 /* Of a local client without a Host field, in HTTP/1.0. */
@@ -669,6 +720,27 @@ TEST(goes_on)
 	close(go);
 }
 
+/* Its input is whole all the same; or is read and dropped, if it is closed. */
+TEST(reads_on)
+{
+	int client, go = fifo("go");
+	char head[256];
+
+	serve(_i == 0 ? OK "exec >&-; read -r x <go; wc -c >done" :
+	    OK "exec <&- >&-; read -r x <go; echo 16777216 >done");
+	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
+	client = client_open();
+	send_text(client, head);
+	if (_i == 0)
+		ck_assert_int_eq(write(go, "\n", 1), 1);
+	send_bytes(client, large, sizeof(large));
+	ck_assert_int_eq(status_of(rest_of(client)), 200);
+	if (_i == 1)
+		ck_assert_int_eq(write(go, "\n", 1), 1);
+	until_file("done", "16777216\n");
+	close(go);
+}
+
 /* ---- fdexec itself ---- */
 
 /* Sockets of the process between client and program. */
@@ -743,10 +815,12 @@ static const struct test tests[] = {
 	TIMES(bad_answer, COUNT(bad_answers)),
 	ONCE(byte_by_byte),
 	TIMES(killed, 2),
+	ONCE(relay_killed),
 	ONCE(vanished),
 	TIMES(bad_request, COUNT(refused)),
 	ONCE(huge_head),
 	ONCE(no_request),
+	ONCE(flushed),
 	ONCE(local_client),
 	ONCE(head_in_pieces),
 	TIMES(unread_body, 3),
@@ -755,6 +829,7 @@ static const struct test tests[] = {
 	TIMES(client_leaves, 2),
 	ONCE(client_resets),
 	ONCE(goes_on),
+	TIMES(reads_on, 2),
 	ONCE(apart),
 	ONCE(worker)
 };
