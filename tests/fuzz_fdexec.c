@@ -83,17 +83,6 @@ fuzz_setenv(const char *name, const char *value)
 	return 0;
 }
 
-/* The one that is taken away was not there. */
-static int
-fuzz_unsetenv(const char *name)
-{
-	int i;
-
-	for (i = 0; i < nvariables; i++)
-		MUST(strcmp(variables[i].name, name) != 0);
-	return 0;
-}
-
 static char *
 fuzz_getenv(const char *name)
 {
@@ -222,7 +211,6 @@ fuzz_nothing(void)
 #define clock_gettime(id, ts)	fuzz_clock(ts)
 #define sock_accept(fd, peer)	((void)(peer), fuzz_accept())
 #define setenv(name, value, o)	fuzz_setenv(name, value)
-#define unsetenv(name)		fuzz_unsetenv(name)
 #define getenv(name)		fuzz_getenv(name)
 
 #include "fdexec.c"
