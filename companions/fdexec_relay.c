@@ -332,7 +332,7 @@ step(void)
 		lose_client();
 		return;
 	}
-	if ((p[1].revents & POLLERR) != 0)
+	if ((p[1].revents & (POLLERR | POLLHUP)) != 0)
 		close_end(&relay.input);
 	if (reads && p[0].revents != 0)
 		read_body();
