@@ -1,6 +1,5 @@
 /* See LICENSE for copyright and license details. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "fdpass.h"
 #include "log.h"
 #include "poller.h"
+#include "text.h"
 #include "worker.h"
 
 #define READ_BYTES	1024
@@ -86,7 +86,7 @@ complain(int fd, const struct sock_addr *addr, const char *what)
 		return;
 	fdpass_peer(fd, &uid, &pid);
 	if (pid != 0)
-		snprintf(process, sizeof(process), "process %ld of ",
+		text_format(process, sizeof(process), "process %ld of ",
 		    (long)pid);
 	log_error("%s: a worker, %suser %lu, %s: its connection is closed",
 	    sock_path(addr, text, sizeof(text)), process, (unsigned long)uid,

@@ -631,7 +631,8 @@ start_with_head(struct slot *s)
 		start_child(s, NULL);
 		return true;
 	}
-	len = http_parse_head(buffer, (size_t)n, &s->scan, &fdexec_cgi_limits, &head);
+	len = http_parse_head(buffer, (size_t)n, &s->scan, &fdexec_cgi_limits,
+	    &head);
 	if (len > 0 && recv(server.listener, buffer, (size_t)len, 0) == len) {
 		start_child(s, &head);
 		return true;
@@ -785,20 +786,19 @@ stop(void)
 static void
 report(pid_t pid, int status)
 {
-	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	int code = server.cgi && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	int sig = code > 128 ? code - 128 : 0;
 
-	if (server.cgi && WIFEXITED(status) && WEXITSTATUS(status) > 128)
-		sig = WEXITSTATUS(status) - 128;
+	if (WIFSIGNALED(status))
+		sig = WTERMSIG(status);
 	/* SIGPIPE is a client that did not wait. */
 	if (sig != 0 && sig != SIGPIPE && !server.stopping)
 		complain(KILLED, "%s[%ld] ended by signal %d", server.argv[0],
 		    (long)pid, sig);
-	if (server.cgi && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == FDEXEC_RELAY_BAD)
+	if (code == FDEXEC_RELAY_BAD)
 		complain(NO_ANSWER, "%s[%ld] did not begin with the head of "
 		    "a response", server.argv[0], (long)pid);
-	if (server.cgi && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == FDEXEC_RELAY_SILENT)
+	if (code == FDEXEC_RELAY_SILENT)
 		complain(NO_REQUEST, "a client came without its request: the "
 		    "route must have flusher=none");
 }

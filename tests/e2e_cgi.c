@@ -118,6 +118,25 @@ give(const char *data, size_t len)
 	return pair[0];
 }
 
+/* In buf, which is empty: up to that text, and not a byte more. */
+static void
+until_got(int client, const char *text)
+{
+	while (strstr(buf, text) == NULL)
+		read_exact(client, buf + strlen(buf), 1);
+}
+
+/* One that is to send LARGE bytes. */
+static int
+begin_large(int client)
+{
+	char head[256];
+
+	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
+	send_text(client, head);
+	return client;
+}
+
 /* Up to a clean end. */
 static const char *
 rest_of(int client)
@@ -272,8 +291,7 @@ TEST(body_in_pieces)
 	serve(OK "head -c 2; cat; echo .");
 	client = client_open();
 	send_text(client, POST "Content-Length: 4\r\n\r\nbo");
-	while (strstr(buf, "\r\n\r\nbo") == NULL)
-		read_exact(client, buf + strlen(buf), 1);
+	until_got(client, "\r\n\r\nbo");
 	send_text(client, "dyGET /");
 	ck_assert_str_eq(rest_of(client), "dy.\n");
 }
@@ -286,15 +304,12 @@ TEST(no_body)
 
 TEST(large_body)
 {
-	char head[256];
 	int client, i;
 
 	for (i = 0; i < LARGE; i++)
 		large[i] = (char)(i % 251);
 	serve(OK "cat >body; wc -c <body");
-	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
-	client = client_open();
-	send_text(client, head);
+	client = begin_large(client_open());
 	send_bytes(client, large, sizeof(large));
 	ck_contains(rest_of(client), "\r\n\r\n16777216\n");
 	i = open("body", O_RDONLY | O_CLOEXEC);
@@ -315,8 +330,7 @@ TEST(both_at_once)
 	serve(OK "while read -r line; do echo \"$line\"; done");
 	client = client_open();
 	send_text(client, POST "Content-Length: 10\r\n\r\n");
-	while (strstr(buf, "\r\n\r\n") == NULL)
-		read_exact(client, buf + strlen(buf), 1);
+	until_got(client, "\r\n\r\n");
 	for (i = 0; i < 5; i++) {
 		send_text(client, "x\n");
 		read_exact(client, buf, 2);
@@ -614,14 +628,11 @@ TEST(unread_body)
 	    "exec <&-; " OK "head -c 16777216 /dev/zero; echo answer",
 	    "head -c 1 >/dev/null; exec <&-; " OK
 	    "head -c 16777216 /dev/zero; echo answer" };
-	char head[256];
 	int client;
 	ssize_t n;
 
 	serve(scripts[_i]);
-	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
-	client = client_open_small();
-	send_text(client, head);
+	client = begin_large(client_open_small());
 	send_bytes(client, large, sizeof(large));
 	memset(large, 'x', sizeof(large));
 	read_exact(client, large, 15);
@@ -654,16 +665,12 @@ TEST(unread_by_both)
 /* Nor does the body that it does not read keep an answer back. */
 TEST(not_yet_read)
 {
-	char head[256];
 	int client, go = fifo("go");
 
 	serve(OK "echo answer; read -r x <go; wc -c");
-	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
-	client = client_open();
-	send_text(client, head);
+	client = begin_large(client_open());
 	send_bytes(client, large, 262144);
-	while (strstr(buf, "answer\n") == NULL)
-		read_exact(client, buf + strlen(buf), 1);
+	until_got(client, "answer\n");
 	ck_assert_int_eq(write(go, "\n", 1), 1);
 	send_bytes(client, large, sizeof(large) - 262144);
 	ck_assert_str_eq(rest_of(client), "16777216\n");
@@ -684,8 +691,7 @@ TEST(client_leaves)
 	snprintf(request, sizeof(request), "%s /app HTTP/1.1\r\n" HOST "\r\n",
 	    method[_i]);
 	send_text(client, request);
-	while (strstr(buf, "\r\n\r\n") == NULL)
-		read_exact(client, buf + strlen(buf), 1);
+	until_got(client, "\r\n\r\n");
 	close(client);
 	until_file("told", "told\n");
 }
@@ -724,13 +730,10 @@ TEST(goes_on)
 TEST(reads_on)
 {
 	int client, go = fifo("go");
-	char head[256];
 
 	serve(_i == 0 ? OK "exec >&-; read -r x <go; wc -c >done" :
 	    OK "exec <&- >&-; read -r x <go; echo 16777216 >done");
-	snprintf(head, sizeof(head), POST "Content-Length: %d\r\n\r\n", LARGE);
-	client = client_open();
-	send_text(client, head);
+	client = begin_large(client_open());
 	if (_i == 0)
 		ck_assert_int_eq(write(go, "\n", 1), 1);
 	send_bytes(client, large, sizeof(large));

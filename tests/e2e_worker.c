@@ -795,15 +795,16 @@ TEST(options_left_on)
 
 /* ---- connections that are kept ---- */
 
-/* A client that was given back, and of which the worker has a copy. */
+/* A client that was given back; the worker keeps a copy if that is wanted. */
 static int
-kept_with_copy(int w, int *copy)
+kept(int w, int *copy)
 {
 	int client = client_open(), fd;
 
 	send_text(client, ONE);
 	fd = serve(w, "one");
-	*copy = dup(fd);
+	if (copy != NULL)
+		*copy = dup(fd);
 	give_back(w, fd);
 	expect(client, "/one of one\n");
 	return client;
@@ -817,24 +818,13 @@ TEST(kept_copy)
 
 	world_proxy(ROUTES, "-c", "KeepAliveTimeout 50ms", NULL);
 	w = worker("one", 1);
-	client = kept_with_copy(w, &copy);
+	client = kept(w, &copy);
 	/* Its time is over; or it has an answer of fdproxy's own. */
 	if (_i == 1)
 		send_text(client, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
 	ck_assert(_i == 1 ? strstr(buf, " 404 ") != NULL : len == 0);
 	close(copy);
-}
-
-static int
-kept(int w)
-{
-	int client = client_open();
-
-	send_text(client, ONE);
-	give_back(w, serve(w, "one"));
-	expect(client, "/one of one\n");
-	return client;
 }
 
 /* Nor does one behind a renewal. */
@@ -845,7 +835,7 @@ TEST(kept_copy_renewed)
 
 	world_proxy(ROUTES, "-c", "KeepAliveTimeout 1h", NULL);
 	w = worker("one", 1);
-	client = kept_with_copy(w, &copy);
+	client = kept(w, &copy);
 	world_signal(SIGHUP);
 	world_until_says("notice: renewed", 1);
 	world_signal(SIGTERM);
@@ -897,7 +887,7 @@ TEST(closed_silently)
 	world_proxy(ROUTES, "-c", _i == 0 ? "KeepAliveTimeout 10ms" :
 	    "KeepAliveTimeout 1h", "-c", "GracefulShutdownTimeout 1h", NULL);
 	w = worker("one", 1);
-	client = kept(w);
+	client = kept(w, NULL);
 	if (_i == 1)
 		world_signal(SIGTERM);
 	ck_assert_int_eq(read_all(client, buf, sizeof(buf), &len), END_FIN);
@@ -917,7 +907,7 @@ TEST(no_word_at_the_end)
 
 	world_proxy(ROUTES, "-c", "KeepAliveTimeout 1h", NULL);
 	w = worker("one", 1);
-	client = kept(w);
+	client = kept(w, NULL);
 	other = client_open();
 	send_text(other, TWO);
 	world_until_says("clients wait", 1);
@@ -942,9 +932,9 @@ TEST(makes_room)
 	w = worker("one", 1);
 	head = client_open();
 	send_text(head, "GET ");
-	first = kept(w);
+	first = kept(w, NULL);
 	until_file("log", "\"returned\"");
-	second = kept(w);
+	second = kept(w, NULL);
 	ck_assert_int_eq(read_all(first, buf, sizeof(buf), &len), END_FIN);
 	ck_assert_uint_eq(len, 0);
 	send_text(second, ONE);
@@ -1073,7 +1063,7 @@ TEST(metrics)
 	    "/s=status:", NULL);
 	w[0] = worker("one", 3);
 	w[1] = worker("one", 4);
-	kept(w[0]);
+	kept(w[0], NULL);
 	client_unix("two");
 	until_promised(7);
 	page = exchange(request);
@@ -1095,7 +1085,7 @@ TEST(access_log)
 	world_proxy(ROUTES, "-c", _i == 0 ? "CustomLog log" :
 	    "CustomLog log json", "-c", "KeepAliveTimeout 10ms", NULL);
 	w = worker("one", 1);
-	kept(w);
+	kept(w, NULL);
 	if (_i == 0) {
 		until_file("log", "\"GET /one HTTP/1.1\" - - route=\"/one\"");
 		return;
@@ -1136,7 +1126,7 @@ TEST(peer)
 	w = client_unix("one");
 	if (_i == 0) {
 		ask(w, 1);
-		kept(w);
+		kept(w, NULL);
 		return;
 	}
 	ck_assert(ended(w));
@@ -1191,7 +1181,7 @@ TEST(renewed)
 	world_proxy(ROUTES, NULL);
 	w[0] = worker("one", 2);
 	w[1] = client_unix("two");
-	client = kept(w[0]);
+	client = kept(w[0], NULL);
 	waiting = client_open();
 	send_text(waiting, TWO);
 	world_until_says("clients wait", 1);
