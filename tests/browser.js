@@ -75,13 +75,14 @@ async function main() {
   const url = args[0], rounds = keep ? 1 : Number(args[1]);
   const names = keep ? ['one'] : ['one', 'two'];
   const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath: '/usr/bin/chromium', timeout: 0,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic',
       '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'] });
   try {
     for (let round = 0; round < rounds; round++) {
       const page = await (await browser.newContext()).newPage();
+      page.setDefaultTimeout(0);
       page.on('response', check);
       page.on('requestfailed', (r) => {
         // A stream of events is ended by the page.

@@ -156,8 +156,8 @@ launch() {
 # proxy ARGUMENTS ...: sets $url
 proxy() {
 	rm -f port
-	"$top/fdproxy" -1 -l 127.0.0.1:0 -c 'CustomLog access' "$@" >port \
-	    2>fdproxy.err &
+	"$top/fdproxy" -1 -l 127.0.0.1:0 -c 'CustomLog access' \
+	    -c 'KeepAliveTimeout 5min' "$@" >port 2>fdproxy.err &
 	pids="$pids $!"
 	proxy=$!
 	until [ -s port ]; do
@@ -176,7 +176,7 @@ browser() {
 }
 
 accept=$top/fdaccept
-raw=flusher=none,wait=20s
+raw=flusher=none,wait=5min,connectiontimeout=5min
 launch gthread one $accept gunicorn -k gthread --threads 8 \
     --bind unix:gthread app:app
 launch uvicorn two $accept uvicorn --no-access-log --uds uvicorn app:asgi

@@ -197,7 +197,7 @@ until [ -s "$dir/port" ]; do
 done
 ours=http://$(cat "$dir/port")
 
-port=$(($$ % 20000 + 20000))
+port=$(($$ % 12000 + 20000))	# below those that clients get
 if command -v lighttpd >/dev/null; then
 	url=http://127.0.0.1:$port
 	cat >"$dir/lighttpd.conf" <<S
@@ -241,7 +241,7 @@ fi
 # are the server's own; the body in the file body, but not of a 500
 answer() {
 	: >body
-	curl -sS -m 60 -D raw -o body "$@" || echo "curl: $?"
+	curl -sS -m 300 -D raw -o body "$@" || echo "curl: $?"
 	# The first head may be that of 100 (Continue).
 	tr -d '\r' <raw | sed -n 's,^HTTP/1.. \([2-5]..\).*,\1,p'
 	case "$*" in *--head*) : >body ;; esac

@@ -63,8 +63,8 @@ cat >"$dir/conf" <<E
 Listen 127.0.0.1:0
 PidFile $dir/pid
 ErrorLog $dir/logs/error.log
-ProxyPass /app fd://$dir/app.sock wait=10s
-ProxyPass /work workers://$dir/work wait=10s
+ProxyPass /app fd://$dir/app.sock wait=5min
+ProxyPass /work workers://$dir/work wait=5min
 E
 fdexec "$dir/app.sock" echo hello &
 pids="$pids $!"
@@ -84,7 +84,7 @@ copy() {
 log=$dir/logs/error.log
 ask() {
 	url=http://$(sed -n 's/.*listening on \(127.*\)/\1/p' "$log")
-	fdproxy -H "$url/app" && fdproxy -T 10 -H "$url/work"
+	fdproxy -T 60 -H "$url/app" && fdproxy -T 60 -H "$url/work"
 }
 renewed() { grep -q ' renewed' "$log"; }
 ended() { ! kill -0 "$1"; }

@@ -165,8 +165,8 @@ TEST(told_of_waiting)
 		    "GET /0 HTTP/1.0\r\n\r\n");
 		world_until_fds(fds + 1 + i);
 	}
-	ck_contains(world_errors(), "/missing: No such file or directory; "
-	    "clients wait\n");
+	world_until_says("/missing: No such file or directory; clients wait\n",
+	    1);
 	ck_assert_int_le(world_says("clients wait"), 1 + (int)((now_ms() -
 	    start) / 1000));
 	for (i = 0; i < N; i++)

@@ -1173,16 +1173,16 @@ TEST(ready_target)
 	/* However often it is asked. */
 	while (readable(a, 0))
 		close(accept(a, NULL, NULL));
-	begin = now_ms();
-	while (now_ms() - begin < 2500)
+	begin = end = now_ms();
+	while (end - begin < 2500 || (n < 2 && end - begin < WORLD_PATIENCE)) {
 		ck_assert_int_eq(status_of(exchange(READY)), 200);
-	ck_assert_int_eq(status_of(exchange(READY)), 200);
-	end = now_ms();
-	for (; readable(a, 0); n++) {
-		fd = accept(a, NULL, NULL);
-		/* A connection, and its end. */
-		ck_assert_int_eq(read(fd, buf, 1), 0);
-		close(fd);
+		end = now_ms();
+		for (; readable(a, 0); n++) {
+			fd = accept(a, NULL, NULL);
+			/* A connection, and its end. */
+			ck_assert_int_eq(read(fd, buf, 1), 0);
+			close(fd);
+		}
 	}
 	ck_assert_int_ge(n, 2);
 	ck_assert_int_le(n, (int)((end - begin) / 1000 + 1));

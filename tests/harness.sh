@@ -107,12 +107,12 @@ if command -v strace >/dev/null; then
 	strace -f -o trace -e trace=open,openat,creat,mkdir,mkdirat,rename,\
 renameat,renameat2,unlink,unlinkat,link,linkat,symlink,symlinkat,truncate,\
 mknod,mknodat,chmod,fchmodat,chown,fchownat,bind \
-	    "$FDPROXY" -1 -l 127.0.0.1:0 -n 1 -T 20 \
-	    -c "CustomLog events json" -c "PidFile pid" -r /=s,wait=10s \
+	    "$FDPROXY" -1 -l 127.0.0.1:0 -n 1 -T 60 \
+	    -c "CustomLog events json" -c "PidFile pid" -r /=s,wait=60s \
 	    >port 2>err &
 	front=$!
 	read -r address <port
-	curl -sS -m 10 "http://$address/" >/dev/null
+	curl -sS -m 60 "http://$address/" >/dev/null
 	wait $front || die "fdproxy: $(cat err)"
 	kill $backend
 	wait $backend 2>/dev/null || :

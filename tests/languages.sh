@@ -14,7 +14,7 @@ minimum=${1:-0}
 cd "$dir"
 ln -s "$top/examples" "$top/tests" .
 
-fetch() { curl -sSf -m 60 "$@"; }
+fetch() { curl -sSf -m 300 "$@"; }
 client() { /usr/bin/python3 tests/languages.py "$@"; }
 
 # run COMMAND ...: as the backend $name, with few descriptors
@@ -80,7 +80,7 @@ pattern() {
 all="c erlang go haskell java node perl php python ruby rust shell"
 all=${LANGUAGES:-$all}
 for name in $all; do
-	echo "ProxyPass /$name fd://$name.sock wait=20s"
+	echo "ProxyPass /$name fd://$name.sock wait=5min connectiontimeout=5min"
 done >conf
 "$top/fdproxy" -1 -l 127.0.0.1:0 -f conf >port 2>fdproxy.err &
 pids="$pids $!"

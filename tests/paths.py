@@ -30,7 +30,7 @@ def ask(where, paths):
         while True:
             if conn is None:
                 conn = socket.socket(socket.AF_UNIX)
-                conn.settimeout(10)
+                conn.settimeout(60)
                 conn.connect(where)
                 stream = conn.makefile("rb")
             try:

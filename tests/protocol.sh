@@ -50,10 +50,11 @@ stop() {
 
 # For each URL: the body, how many connections were made, and the status.
 ask() {
-	curl -sS -m 60 -w '%{num_connects} %{http_code}\n' "$@"
+	curl -sS -m 300 -w '%{num_connects} %{http_code}\n' "$@"
 }
 
-behind="-r /plain=plain,wait=60s -r /=workers:workers,flusher=none,wait=60s"
+waits=wait=5min,connectiontimeout=5min
+behind="-r /plain=plain,$waits -r /=workers:workers,flusher=none,$waits"
 front $behind
 ./program1 plain &
 pids="$pids $!"

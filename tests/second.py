@@ -21,6 +21,10 @@ WEBSOCKET = (b"Host: a\r\nConnection: keep-alive, Upgrade\r\n"
              b"Sec-WebSocket-Key: x\r\n\r\n")
 
 
+# What any server answers.
+ALWAYS = "plain", "keep-alive", "body"
+
+
 def get(fields, method=b"GET", version=b"1.1"):
     return (method + b" %s/first HTTP/" + version + b"\r\nHost: a\r\n" +
             fields + b"\r\n")
@@ -75,8 +79,9 @@ def kinds(path):
     }
 
 
-def until(client, pattern, received):
-    """Read until that is there, or the end, or nothing for two seconds."""
+def until(client, pattern, received, seconds=2):
+    """Read until that is there, or the end, or nothing for so long."""
+    client.settimeout(seconds)
     try:
         while not re.search(pattern, received, re.S):
             part = client.recv(65536)
@@ -96,7 +101,7 @@ def ask(where, path, kind, how):
     first = first.replace(b"%s", path)
     second = SECOND % path
     received = b""
-    with socket.create_connection(where, timeout=2) as client:
+    with socket.create_connection(where, timeout=60) as client:
         try:
             if how == "at once":
                 client.sendall(first + behind + second)
@@ -106,7 +111,8 @@ def ask(where, path, kind, how):
                 client.sendall(whole[-1:] + second)
             else:
                 client.sendall(first + behind)
-                received, ended = until(client, rb"\r\n\r\n", b"")
+                received, ended = until(client, rb"\r\n\r\n", b"",
+                                        60 if kind in ALWAYS else 2)
                 if not ended:
                     client.sendall(second)
         except ConnectionError:
@@ -116,8 +122,7 @@ def ask(where, path, kind, how):
     if len(answers) > 1:
         return "answered twice"
     # Some drop the first one of two that come together.
-    if kind in ("plain", "keep-alive", "body") and not answers and (
-            how == "afterwards"):
+    if kind in ALWAYS and not answers and how == "afterwards":
         return "not answered at all"
     return None
 

@@ -17,7 +17,7 @@ cd "$dir"
 
 # As a client that no server can have invented.
 from=127.0.0.7
-fetch() { curl -sS -m 60 --interface $from -H Expect: "$@"; }
+fetch() { curl -sS -m 400 --interface $from -H Expect: "$@"; }
 
 # ---- the servers: GET answers the client's address, POST the body's MD5 ----
 
@@ -471,8 +471,10 @@ start() {
 		python twisted.web && at_port $1 \
 		    /usr/bin/python3 twisted_app.py ;;
 	unicorn)
-		have unicorn && at_port $1 unicorn -E production \
-		    -l 127.0.0.1:$port app.ru ;;
+		# Without a file, it reads that again as another process.
+		: >unicorn.conf
+		have unicorn && at_port $1 unicorn -c unicorn.conf \
+		    -E production -l 127.0.0.1:$port app.ru ;;
 	uvicorn)
 		have uvicorn && launch $1 uvicorn --no-access-log \
 		    --loop asyncio --uds $1 app:asgi ;;
@@ -553,7 +555,7 @@ async def main():
                 await ws.send(text)
                 assert await ws.recv() == text
 
-asyncio.run(asyncio.wait_for(main(), 30))
+asyncio.run(asyncio.wait_for(main(), 120))
 S
 
 all="aiohttp aiohttp-port apache-event apache-prefork cheroot daphne go
@@ -562,10 +564,11 @@ mojolicious nginx-port nginx-unix node node-cluster php puma puma-workers
 starman stdlib thin tornado twisted unicorn uvicorn uvicorn-uvloop
 uvicorn-workers uwsgi waitress webrick"
 all=${SERVERS:-$all}
+waits="wait=5min connectiontimeout=5min"
 for name in $all; do
 	file=$name
 	test $name != nginx-unix || file=nginx
-	echo "ProxyPass /$name fd://$file flusher=none wait=20s"
+	echo "ProxyPass /$name fd://$file flusher=none $waits"
 done >conf
 mkdir www
 head -c 20000 /dev/urandom >www/static
@@ -656,7 +659,7 @@ if len(sys.argv) > 3:
     for _ in range(100):
         silent.append(socket.socket(socket.AF_UNIX))
         silent[-1].connect(sys.argv[3])
-with socket.create_connection((host, int(port)), 20) as s:
+with socket.create_connection((host, int(port)), 120) as s:
     before = time.monotonic()
     s.sendall(b'GET %s/ HTTP/1.1\r\nHost: a\r\n\r\n' %
               sys.argv[2].encode())
@@ -681,7 +684,7 @@ done
 if running go; then
 	"$top/fdfault" reset@1 go.fault go >go.fault.err 2>&1 &
 	pids="$pids $!"
-	printf 'ProxyPass / fd://go.fault flusher=none wait=20s\n' >go.conf
+	echo "ProxyPass / fd://go.fault flusher=none $waits" >go.conf
 	"$top/fdproxy" -1 -l 127.0.0.1:0 -f go.conf >port.go 2>go.fdproxy.err &
 	pids="$pids $!"
 	until [ -s port.go ]; do
@@ -753,7 +756,7 @@ for loop in perl:loop.pl php:loop.php ruby:loop.rb /usr/bin/python3:loop.py; do
 	program=${loop%:*} name=${loop#*:}
 	have $program || continue
 	launch $name $program $name $name.sock
-	printf 'ProxyPass / fd://%s.sock flusher=none wait=20s\n' $name >loop.conf
+	echo "ProxyPass / fd://$name.sock flusher=none $waits" >loop.conf
 	rm -f port.loop
 	"$top/fdproxy" -1 -l 127.0.0.1:0 -f loop.conf >port.loop 2>loop.err &
 	pids="$pids $!"
@@ -837,7 +840,7 @@ fi
 if have npm; then
 	echo '{ "scripts": { "start": "node app.js 3000" } }' >package.json
 	entry "npm start, by a path and -p" \
-	    -r /=$dir/npm.sock,flusher=none,wait=20s \
+	    -r /=$dir/npm.sock,flusher=none,wait=5min \
 	    $accept -p 3000=$dir/npm.sock npm start
 fi
 

@@ -22,7 +22,8 @@ from workers import Client, check, make
 
 BUILD = os.path.abspath("build")
 WORKER = BUILD + "/stress_worker"
-PATIENCE = 30
+PATIENCE = 60
+WAITS = "wait=5min,connectiontimeout=5min"
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 failures = []
 
@@ -41,7 +42,9 @@ class World:
         self.folder = tempfile.TemporaryDirectory(prefix="stress.")
         self.stack = contextlib.ExitStack()
         self.stack.callback(self.folder.cleanup)
-        self.proxy = self.run(program, "-1", "-l", "127.0.0.1:0", *arguments,
+        self.proxy = self.run(program, "-1", "-l", "127.0.0.1:0", "-c",
+                              "KeepAliveTimeout 1h", "-c",
+                              "RequestReadTimeout header=1h", *arguments,
                               stdout=subprocess.PIPE)
         host, port = self.proxy.stdout.readline().decode().split(":")
         self.where = host, int(port)
@@ -130,8 +133,8 @@ def settled(world):
 
 def kill(name, killing, seconds, chance):
     with World(os.path.abspath("fdproxy"), "-r", "/status=status:", "-r",
-               "/=workers:%s,wait=5s,flusher=%s" %
-               (name, "flush" if name == "flush" else "none")) as world:
+               "/=workers:%s,%s,flusher=%s" %
+               (name, WAITS, "flush" if name == "flush" else "none")) as world:
 
         def start():
             return world.worker(name, chance.choice((1, 16)), 0 if killing
@@ -245,9 +248,9 @@ def schedules(seconds, seed):
     builds = "test", "test-poll", "bsd"
     for build in builds:
         names = "stress-a", "epoll-b"
-        routes = ["/%s=workers:%s,flusher=none,wait=30s" % (name, name)
+        routes = ["/%s=workers:%s,flusher=none,%s" % (name, name, WAITS)
                   for name in names]
-        routes += ["/flush=workers:flush,wait=30s", "/plain=plain,wait=30s",
+        routes += ["/flush=workers:flush," + WAITS, "/plain=plain," + WAITS,
                    "/no=!", "/status=status:"]
         with World("%s/fdproxy-%s" % (BUILD, build),
                    *(word for route in routes for word in ("-r", route))
@@ -293,11 +296,10 @@ def served(kind, all, name):
 
 def renew(flusher, seconds, chance):
     request = GET % b"/stress"
-    with World(os.path.abspath("fdproxy"), "-c", "KeepAliveTimeout 1h", "-c",
-               "RequestReadTimeout header=1h", "-r", "/status=status:", "-r",
+    with World(os.path.abspath("fdproxy"), "-r", "/status=status:", "-r",
                "/late=workers:late,flusher=none,wait=1h", "-r",
-               "/stress=workers:stress,flusher=none,wait=30s", "-r",
-               "/flush=workers:flush,wait=30s") as world:
+               "/stress=workers:stress,flusher=none," + WAITS, "-r",
+               "/flush=workers:flush," + WAITS) as world:
         for promises in 1, 1, 4, 16:
             world.worker("stress", promises)
             world.worker("flush", promises)

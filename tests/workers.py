@@ -30,7 +30,7 @@ runs two workers, and ends one while both are asked.
 import hashlib, random, select, signal, socket, struct, subprocess, sys
 import threading, zlib
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Ended(Exception):

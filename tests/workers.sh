@@ -15,7 +15,7 @@ ln -s "$top/examples" "$top/tests" .
 
 # As a client that no worker can have invented.
 from=127.0.0.7
-fetch() { curl -sSf -m 60 --interface $from -H Expect: "$@"; }
+fetch() { curl -sSf -m 300 --interface $from -H Expect: "$@"; }
 client() { /usr/bin/python3 tests/workers.py "$@"; }
 
 # How each is run; it fails if that is not possible here.
@@ -63,12 +63,14 @@ proxy() {
 	url=http://$at
 }
 
+waits="wait=5min connectiontimeout=5min"
+echo "KeepAliveTimeout 5min" >conf
 names=
 for name in http asyncio node go ruby php fork epoll; do
 	if command=$(command_of $name) && [ -n "$command" ]; then
 		names="$names $name"
 		echo "$command" >$name.command
-		printf 'ProxyPass /%s workers://%s flusher=none wait=30s\n' \
+		printf "ProxyPass /%s workers://%s flusher=none $waits\n" \
 		    $name-l $name-l.sock $name $name.sock >>conf
 	else
 		echo "skip  $name: is not installed"
