@@ -10,7 +10,8 @@
  *	close		of clients: a time in SO_LINGER is switched off before
  *			(sock_close), {1,0} does not wait
  *	write		to logs: see enum sink_kind in log.c; NOTIFY_SOCKET and
- *			the system's log: MSG_DONTWAIT
+ *			the system's log: MSG_DONTWAIT; before anybody is
+ *			served, what -1 and -N say waits for who asked for it
  *	open		of logs, pid file, configuration: O_NONBLOCK, so that no
  *			FIFO or device is waited for
  *	read		of configurations: no FIFO, 1000 files and 16 MiB at
@@ -512,6 +513,10 @@ turn(void)
 	int i, n;
 
 	n = poller_wait(events, EVENTS, deadline_wait());
+	/* A signal ends the wait without a look at what has come, and what has
+	   come is seen before a time is over. */
+	if (n == 0)
+		n = poller_wait(events, EVENTS, 0);
 	if (n == -1) {
 		log_error("%s: %s", poller_name(), strerror(errno));
 		status = plan.command != NULL ? CHILD_FAILED : 1;

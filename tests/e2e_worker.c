@@ -366,6 +366,48 @@ TEST(same_moment)
 	}
 }
 
+/*
+ * Nor is a client refused for a time that is over while fdproxy stood still, if
+ * somebody has come, or asks, by then.  Once in five times is enough.
+ */
+TEST(asked_in_time)
+{
+	int w = -1, client, fds, i;
+	bool served = false;
+	long end;
+
+	world_proxy("-r", "/one=workers:one,flusher=none,wait=1s,"
+	    "connectiontimeout=1s", NULL);
+	fds = world_fds();
+	for (i = 0; i < 5 && !served; i++) {
+		if (_i == 1)
+			w = client_unix("one");
+		world_until_fds(fds + _i);
+		client = client_open();
+		send_text(client, ONE);
+		world_until_fds(fds + _i + 1);
+		world_signal(SIGSTOP);
+		end = now_ms() + 1200;
+		while (now_ms() < end)
+			poll(NULL, 0, 10);
+		if (_i == 0)
+			w = client_unix("one");
+		ask(w, 1);
+		world_signal(SIGCONT);
+		while (!(served = readable(w, 0)) && !readable(client, 10))
+			;
+		if (served) {
+			close(serve(w, "w"));
+			expect(client, "/one of w\n");
+		}
+		close(client);
+		close(w);
+		world_until_fds(fds);
+	}
+	ck_assert(served);
+	world_expect("");
+}
+
 /* Until fdproxy has heard that n clients are asked for at /one. */
 static void
 until_promised(int n)
@@ -1369,6 +1411,7 @@ main(int argc, char **argv)
 		ONCE(clients_wait),
 		TIMES(unanswered, COUNT(refused)),
 		TIMES(same_moment, 2),
+		TIMES(asked_in_time, 2),
 		ONCE(fewest),
 		TIMES(leaves, 2),
 		ONCE(dies),
