@@ -97,14 +97,18 @@ cannot_listen(const struct sock_addr *addr)
 	    sizeof(text)), strerror(error));
 }
 
-/* A configured number may be that of a socket which was left to us. */
+/* A configured number may be that of a socket which was left to us, or which we
+   have opened. */
 static bool
-is_left(int fd)
+is_ours(int fd)
 {
 	int i;
 
 	for (i = 0; i < nleft; i++)
 		if (left[i].fd == fd)
+			return true;
+	for (i = 0; i < count; i++)
+		if (listeners[i].fd == fd)
 			return true;
 	return false;
 }
@@ -116,7 +120,7 @@ is_left(int fd)
 static bool
 inherit(struct listener *l, int fd)
 {
-	if (is_left(fd)) {
+	if (is_ours(fd)) {
 		log_error("descriptor %d is not one that we were started with",
 		    fd);
 		return false;

@@ -235,6 +235,19 @@ TEST(inherited)
 	unlink(text);
 }
 
+/* A number is not that of a socket which we have just opened. */
+TEST(own_number)
+{
+	char fmt[64];
+	int fd = dup(STDIN_FILENO);	/* the next one */
+
+	close(fd);
+	snprintf(fmt, sizeof(fmt), "Listen 127.0.0.1:0\nListen fd:%d\n" ROUTE,
+	    fd);
+	ck_assert(!listen_open(read_config(fmt), LISTEN_STRICT));
+	ck_assert_int_eq(unit_count_open(FDS_MAX), open_before);
+}
+
 /* The sockets that the program before has left: "a" and "b", and a port. */
 static void
 leave_three(int fd[3])
@@ -342,6 +355,7 @@ static const struct test tests[] = {
 	ONCE(files_of_others),
 	ONCE(stale_file),
 	ONCE(inherited),
+	ONCE(own_number),
 	ONCE(forgotten),
 	ONCE(left),
 	ONCE(left_for_a_trial),
