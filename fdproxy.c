@@ -240,6 +240,7 @@ static void
 ready(void)
 {
 	super_pid_write();
+	log_nonblocking(true);
 	announce(options.print);
 	if (options.print && dup2(later.null, STDOUT_FILENO) == -1)
 		close(STDOUT_FILENO);
@@ -251,7 +252,6 @@ ready(void)
 	}
 	if (later.null != -1)
 		close(later.null);
-	log_nonblocking(true);
 	if (heir)
 		log_notice("renewed: version %s, the configuration has been "
 		    "read again", VERSION);
@@ -283,7 +283,7 @@ start(struct config *c, uint32_t last_id)
 		super_pid_remove();
 	else if (!super_pid_open(c->pid_file) && !heir)
 		return false;
-	if (!listen_open(c, heir ? LISTEN_LENIENT : LISTEN_STRICT) ||
+	if ((!heir && !listen_open(c, LISTEN_STRICT)) ||
 	    !proc_drop(c->user, c->group, c->chroot) ||
 	    (!heir && !loop_open(c, last_id, plan.command != NULL)))
 		return false;
@@ -506,6 +506,8 @@ run(void)
 	struct config *c = plan.config;
 	bool good;
 	int status;
+	uid_t uid;
+	gid_t gid;
 
 	c->again = heir;
 	status = read_options(c);
@@ -520,7 +522,9 @@ run(void)
 	/* What may fail comes while all is as it was left. */
 	if (heir && !options.test) {
 		renew_counts(&counts);
-		good = good && loop_open(c, counts.accepted, false);
+		good = good && loop_open(c, counts.accepted, false) &&
+		    proc_find_owner(c->user, c->group, &uid, &gid) &&
+		    listen_open(c, LISTEN_LENIENT);
 		if (!good)
 			renew_again(plan.argv, plan.adopted);
 	}

@@ -222,7 +222,8 @@ renew_again(char **argv, int adopted)
 	sigpending(&came);
 	if (sigismember(&came, SIGTERM) == 1 ||
 	    sigismember(&came, SIGINT) == 1) {
-		listen_take_over();	/* none is open: all are closed */
+		listen_take_over();	/* what no listener has is closed */
+		listen_close(true);
 		super_pid_remove();
 		exit(0);
 	}

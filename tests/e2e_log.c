@@ -591,6 +591,32 @@ TEST(blocked_messages)
 	close(pipe_end);
 }
 
+/* Nor is it waited for when clients can connect, and its reader has stood still
+   since before: it is a pipe, or a socket. */
+TEST(blocked_at_the_start)
+{
+	int s = backend_listen("s", 4), pair[2];
+
+	if (_i == 0) {
+		pair[0] = open_pipe("err");
+		pair[1] = open("err", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	} else {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		world_inherit(pair[1], STDERR_FILENO);
+		fcntl(pair[1], F_SETFL, O_NONBLOCK);
+	}
+	while (write(pair[1], buf, 1024) > 0)
+		;
+	ck_assert(errno == EAGAIN);
+	fcntl(pair[1], F_SETFL, 0);
+	world_proxy("-v", "-r", "/app=s", NULL);
+	check_served(client_open(), s, GET);
+	world_signal(SIGTERM);
+	ck_assert_int_eq(world_exit(), 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* A descriptor is what it is, however it is called. */
 TEST(log_to_descriptor_2)
 {
@@ -1305,6 +1331,7 @@ main(int argc, char **argv)
 		ONCE(full_disk),
 		ONCE(blocked_reader),
 		TIMES(blocked_messages, 2),
+		TIMES(blocked_at_the_start, 2),
 		ONCE(blocked_terminal),
 		ONCE(log_to_descriptor_2),
 		TIMES(pipe_opened_anew, root),

@@ -1408,7 +1408,12 @@ TEST(lost_file)
 	ck_assert_int_eq(access("front", F_OK), -1);
 }
 
-/* Nor is a socket as descriptor 0 lost when the configuration is read again. */
+static const char *const worse[] = {
+	"Not this", "User no.such.user\n" APP, "Listen fd:99\n" APP
+};
+
+/* Nor is a socket as descriptor 0 lost when the configuration is read again,
+   for whatever reason. */
 TEST(turns_bad_inherited)
 {
 	int s = backend_listen("s", 16), fd;
@@ -1421,8 +1426,9 @@ TEST(turns_bad_inherited)
 	write_file("conf", APP);
 	world_spawn("-f", "conf", NULL);
 	check_served(client_at(&addr), s, GET);
+	write_file("worse", worse[_i]);
 	replace("#!/bin/sh\n"
-	    "test \"$1\" = -t || test -e once || echo Not this >conf\n"
+	    "test \"$1\" = -t || test -e once || cat worse >conf\n"
 	    "test \"$1\" = -t || : >once\n"
 	    "exec ./real \"$@\"\n");
 	signal_says(SIGHUP, "read again until it is good");
@@ -1808,7 +1814,7 @@ main(int argc, char **argv)
 		TIMES(privileges, root),
 		TIMES(inherited, 3),
 		TIMES(lost_file, 3),
-		ONCE(turns_bad_inherited),
+		TIMES(turns_bad_inherited, COUNT(worse)),
 		ONCE(log_of_descriptor),
 		ONCE(log_of_a_client),
 		TIMES(flushing, quick),
