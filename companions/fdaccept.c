@@ -157,7 +157,7 @@ arrived(int conn)
 		now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 		if (end == 0)
 			end = now + WAIT_MS;
-		n = now > end ? 0 : poll(&p, 1, (int)(end - now));
+		n = poll(&p, 1, now > end ? 0 : (int)(end - now));
 	} while (n == -1 && errno == EINTR);
 	return n == 1;
 }
