@@ -165,8 +165,8 @@ def client():
     """One that takes its time between connection and request."""
     while not done.is_set():
         try:
+            begin = time.monotonic()
             with socket.create_connection(("127.0.0.1", port), 60) as s:
-                begin = time.monotonic()
                 time.sleep(pause)
                 s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 text = b"".join(iter(lambda: s.recv(4096), b""))
@@ -192,7 +192,7 @@ else:
 for n in range(rounds):
     for i in range(2):
         both[i].terminate()
-        if both[i].wait(60) != 0:
+        if both[i].wait(120) != 0:
             sys.exit(f"status {both[i].returncode}: {both[i].stderr.read()}")
         both[i] = start()
         time.sleep(0.2)
@@ -211,7 +211,7 @@ else:
         sys.exit(text)
 for p in both:
     p.terminate()
-    if p.wait(60) != 0:
+    if p.wait(120) != 0:
         sys.exit(f"status {p.returncode}: {p.stderr.read()}")
 print(f"{good} served, {failures} failed, {rounds * 2} stops",
     *map(repr, errors[:3]))

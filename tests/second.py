@@ -117,7 +117,7 @@ def ask(where, path, kind, how):
                     client.sendall(second)
         except ConnectionError:
             pass
-        received, ended = until(client, rb"$^", received)
+        received, ended = until(client, rb"(?!)", received)
     answers = re.findall(rb"HTTP/1\.[01] (?!1[0-9][0-9])[0-9]{3} ", received)
     if len(answers) > 1:
         return "answered twice"

@@ -49,22 +49,26 @@ cc -O2 -o backend "$top/examples/backend.c"
 cat >answers.py <<'E'
 """The backend serves one client at a time, waits for the end of each, and gets
 them in an order that nobody can know: they are read all at once."""
-import select
+import selectors
 
 def served(clients):
     """How many of them get what the backend says."""
-    answers, waiting, served = dict.fromkeys(clients, b""), set(clients), 0
-    while waiting:
-        ready = select.select(waiting, [], [], 300)[0]
-        assert ready, "%d have no answer" % len(waiting)
-        for c in ready:
-            part = c.recv(65536)
-            answers[c] += part
-            if not part:
-                waiting.remove(c)
-                c.close()
-                served += answers[c].startswith(b"HTTP/1.1 200 ") and \
-                    answers[c].endswith(b"\r\n\r\nHello from C.\n")
+    answers, waiting, served = dict.fromkeys(clients, b""), len(clients), 0
+    with selectors.DefaultSelector() as selector:
+        for c in clients:
+            selector.register(c, selectors.EVENT_READ)
+        while waiting:
+            ready = selector.select(300)
+            assert ready, "%d have no answer" % waiting
+            for c in (key.fileobj for key, _ in ready):
+                part = c.recv(65536)
+                answers[c] += part
+                if not part:
+                    selector.unregister(c)
+                    c.close()
+                    waiting -= 1
+                    served += answers[c].startswith(b"HTTP/1.1 200 ") and \
+                        answers[c].endswith(b"\r\n\r\nHello from C.\n")
     return served
 E
 cat >slow.py <<'E'
@@ -136,7 +140,7 @@ for i in range(25):
         halves = [client(b"GET /app HTTP/1.1\r\n") for i in range(100)]
     else:
         os.kill(pid, signal.SIGHUP)
-    while open("log").read().count("renewed: ") <= i:
+    while open("log").read().count("notice: renewed: ") <= i:
         time.sleep(.01)
     time.sleep(.5)
 assert answered == 500, answered
@@ -171,7 +175,7 @@ grep -q '^Failed requests: *0$' ab || die "ab: $(cat ab)"
 grep -q "^Complete requests: *$REQUESTS\$" ab || die "ab: $(cat ab)"
 ok "25 renewals, 5 by another file, under $REQUESTS requests: 0 failed"
 ok "500 half heads, 100 that wait and a slow reader: all served"
-n=$(grep -c "renewed: " log)
+n=$(grep -c "notice: renewed: " log)
 test "$n" = 25 || die "$n renewals: $(cat log)"
 test "$(cat pid)" = $proxy || die "the process id has changed"
 test -z "$(grep -v '^\[.*\] fdproxy: ' log)" || die "a message is cut"

@@ -315,7 +315,7 @@ def renew(flusher, seconds, chance):
                                                    signal.SIGUSR2)))
             renewals += 1
             end = time.monotonic() + PATIENCE
-            while world.log().count("renewed: ") < renewals and (
+            while world.log().count("notice: renewed: ") < renewals and (
                     time.monotonic() < end):
                 used = chance.sample(kept, 3)
                 for client in used:
