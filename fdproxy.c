@@ -240,7 +240,10 @@ static void
 ready(void)
 {
 	super_pid_write();
-	log_nonblocking(true);
+	/* Who sits at a terminal sees that it has begun, even if no more can be
+	   told there; any other reader may have stood still since before. */
+	if (!isatty(STDERR_FILENO))
+		log_nonblocking(true);
 	announce(options.print);
 	if (options.print && dup2(later.null, STDOUT_FILENO) == -1)
 		close(STDOUT_FILENO);
@@ -252,6 +255,7 @@ ready(void)
 	}
 	if (later.null != -1)
 		close(later.null);
+	log_nonblocking(true);
 	if (heir)
 		log_notice("renewed: version %s, the configuration has been "
 		    "read again", VERSION);
@@ -506,8 +510,6 @@ run(void)
 	struct config *c = plan.config;
 	bool good;
 	int status;
-	uid_t uid;
-	gid_t gid;
 
 	c->again = heir;
 	status = read_options(c);
@@ -523,7 +525,7 @@ run(void)
 	if (heir && !options.test) {
 		renew_counts(&counts);
 		good = good && loop_open(c, counts.accepted, false) &&
-		    proc_find_owner(c->user, c->group, &uid, &gid) &&
+		    proc_knows(c->user, c->group) &&
 		    listen_open(c, LISTEN_LENIENT);
 		if (!good)
 			renew_again(plan.argv, plan.adopted);

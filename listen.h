@@ -40,7 +40,8 @@ void			 listen_adopt(int fd, int kind);
 
 /*
  * Open the listeners of config, which must stay.  False after messages: then
- * all is closed but the sockets that were left to us.
+ * all is closed but the sockets that were left to us and, with lenience, what
+ * workers can connect to.
  */
 enum listen_how {
 	LISTEN_STRICT,		/* all or nothing */

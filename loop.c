@@ -296,6 +296,7 @@ become_old(void)
 		phase = DONE;
 		return;
 	}
+	proc_hold_signals(false);
 	for (c = slot_next(NULL); c != NULL; c = slot_next(c)) {
 		c->watched = POLLER_NONE;
 		serve_client(c, c->state == CONN_QUEUED ? CONN_PARK :
@@ -616,6 +617,7 @@ int
 loop_run(const struct loop_plan *p)
 {
 	plan = *p;
+	proc_hold_signals(false);
 	accept_open(config, TIMER_PAUSE, plan.handoffs);
 	if (plan.run_ms > 0) {
 		run_end = clock_ms() + plan.run_ms;

@@ -166,6 +166,16 @@ find_both(const char *user, const char *group, uid_t *uid, gid_t *gid,
 	return false;
 }
 
+bool
+proc_knows(const char *user, const char *group)
+{
+	const char *name;
+	uid_t uid;
+	gid_t gid;
+
+	return find_both(user, group, &uid, &gid, &name);
+}
+
 static bool
 set_groups(const char *name, gid_t gid)
 {
@@ -403,7 +413,6 @@ proc_signals(const int *list, bool others)
 			    sig == SIGCHLD || sig == SIGALRM ||
 			    (sig == SIGHUP && !others));
 	}
-	proc_hold_signals(false);
 	return signal_pipe[0];
 }
 

@@ -41,6 +41,9 @@ bool	proc_drop(const char *user, const char *group, const char *root);
 bool	proc_find_owner(const char *user, const char *group, uid_t *uid,
 	    gid_t *gid);
 
+/* Whether proc_drop() would find them; false after a message. */
+bool	proc_knows(const char *user, const char *group);
+
 /*
  * Have the rights to files that proc_drop() will leave to us, with these
  * arguments; and, as root, have our own again, but for the supplementary
@@ -57,7 +60,8 @@ bool	proc_confine(void);
  * could be meant to get; ignore SIGPIPE and SIGXFSZ.  What was ignored stays
  * so, but for SIGTERM, SIGCHLD, SIGALRM, and SIGHUP without others.  Returns a
  * descriptor that is readable when a signal came, and stays here; or -1 with
- * errno.  Called again, as in a child that shares that descriptor with its
+ * errno.  Those that our starter, or the program before us, held back do not
+ * come yet.  Called again, as in a child that shares that descriptor with its
  * parent: signals that were caught and are not in the list are ignored.
  */
 int	proc_signals(const int *list, bool others);

@@ -42,8 +42,8 @@ bool		 renew_open(void);
 /*
  * The configuration is bad, or there is no memory, which was not so at the
  * trial: after a pause, in which SIGTERM ends us, execute the program once more
- * with all that was left, of which nothing may have been used.  Returns if it
- * cannot be executed.
+ * with all that was left, of which nothing may have been closed.  Signals are
+ * held back still.  Returns if it cannot be executed.
  */
 void		 renew_again(char **argv, int adopted);
 

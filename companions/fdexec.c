@@ -1065,6 +1065,7 @@ start(void)
 		log_error("cannot catch signals: %s", strerror(errno));
 		return false;
 	}
+	proc_hold_signals(false);
 	if (pipe(server.failed) == -1 || sock_cloexec(server.failed[0]) == -1 ||
 	    sock_cloexec(server.failed[1]) == -1 ||
 	    sock_nonblock(server.failed[0], true) == -1) {

@@ -369,6 +369,7 @@ main(int argc, char **argv)
 		    strerror(errno));
 		return 1;
 	}
+	proc_hold_signals(false);
 	sock_remember(&addr, &file);
 	/* The system reaps the children; and who is in the background of a
 	   terminal, and has no input, is not stopped. */

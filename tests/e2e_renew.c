@@ -1412,6 +1412,17 @@ static const char *const worse[] = {
 	"Not this", "User no.such.user\n" APP, "Listen fd:99\n" APP
 };
 
+/* Between the trial and what follows it, the configuration becomes that one. */
+static void
+turn_to(const char *text)
+{
+	/* Other commands than the shell's own let signals come. */
+	replace(format("#!/bin/sh\n"
+	    "test \"$1\" = -t || test -e once || echo '%s' >conf\n"
+	    "test \"$1\" = -t || : >once\n"
+	    "exec ./real \"$@\"\n", text));
+}
+
 /* Nor is a socket as descriptor 0 lost when the configuration is read again,
    for whatever reason. */
 TEST(turns_bad_inherited)
@@ -1426,11 +1437,7 @@ TEST(turns_bad_inherited)
 	write_file("conf", APP);
 	world_spawn("-f", "conf", NULL);
 	check_served(client_at(&addr), s, GET);
-	write_file("worse", worse[_i]);
-	replace("#!/bin/sh\n"
-	    "test \"$1\" = -t || test -e once || cat worse >conf\n"
-	    "test \"$1\" = -t || : >once\n"
-	    "exec ./real \"$@\"\n");
+	turn_to(worse[_i]);
 	signal_says(SIGHUP, "read again until it is good");
 	configure(APP);
 	world_until_says(RENEWED, 1);
@@ -1599,14 +1606,11 @@ TEST(turns_bad)
 	start(format(APP "Listen %s\n", local("front")));
 	half = client_open();
 	send_text(half, HALF);
-	replace("#!/bin/sh\n"
-	    "test \"$1\" = -t || test -e once || echo Not this >conf\n"
-	    "test \"$1\" = -t || : >once\n"
-	    "exec ./real \"$@\"\n");
+	turn_to(worse[_i % 2]);
 	signal_says(SIGHUP, "read again until it is good");
 	new = client_open();
 	send_text(new, NEW);
-	if (_i == 1) {
+	if (_i > 1) {
 		world_signal(SIGTERM);
 		ck_assert_int_eq(world_exit(), 0);
 		ck_assert_int_eq(access("front", F_OK), -1);
@@ -1839,7 +1843,7 @@ main(int argc, char **argv)
 		ONCE(new_address),
 		ONCE(full_log),
 		ONCE(limit_of_trial),
-		TIMES(turns_bad, 2),
+		TIMES(turns_bad, 4),
 		ONCE(one_story),
 		TIMES(stopped_child, quick),
 		TIMES(supervisor_out_of_reach, root),
