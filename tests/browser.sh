@@ -176,7 +176,7 @@ browser() {
 }
 
 accept=$top/fdaccept
-raw=flusher=none,wait=5min,connectiontimeout=5min
+raw=flusher=none,$(echo $waits | tr " " ,)
 launch gthread one $accept gunicorn -k gthread --threads 8 \
     --bind unix:gthread app:app
 launch uvicorn two $accept uvicorn --no-access-log --uds uvicorn app:asgi

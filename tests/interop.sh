@@ -35,7 +35,6 @@ python3 "$top/examples/http_server.py" py & pids="$pids $!"
 python3 "$top/examples/backend.py" bepy & pids="$pids $!"
 cc -o becc "$top/examples/backend.c"
 ./becc bec & pids="$pids $!"
-waits="wait=5min connectiontimeout=5min"
 cat >conf <<S
 ProxyPass /md5 fd://md5 payload=head $waits
 ProxyPass /text fd://text $waits

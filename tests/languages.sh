@@ -80,7 +80,7 @@ pattern() {
 all="c erlang go haskell java node perl php python ruby rust shell"
 all=${LANGUAGES:-$all}
 for name in $all; do
-	echo "ProxyPass /$name fd://$name.sock wait=5min connectiontimeout=5min"
+	echo "ProxyPass /$name fd://$name.sock $waits"
 done >conf
 "$top/fdproxy" -1 -l 127.0.0.1:0 -f conf >port 2>fdproxy.err &
 pids="$pids $!"

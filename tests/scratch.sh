@@ -8,6 +8,10 @@ pids=
 trap 'kill $pids 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
+# Of a route whose backend may be slow to come, or busy, as all may be where many
+# tests run at the same time.
+waits="wait=5min connectiontimeout=5min"
+
 ok() { echo "ok    $*"; }
 
 # With what the processes have said, if that is in a file NAME.err.

@@ -564,7 +564,6 @@ mojolicious nginx-port nginx-unix node node-cluster php puma puma-workers
 starman stdlib thin tornado twisted unicorn uvicorn uvicorn-uvloop
 uvicorn-workers uwsgi waitress webrick"
 all=${SERVERS:-$all}
-waits="wait=5min connectiontimeout=5min"
 for name in $all; do
 	file=$name
 	test $name != nginx-unix || file=nginx

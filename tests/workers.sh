@@ -63,7 +63,6 @@ proxy() {
 	url=http://$at
 }
 
-waits="wait=5min connectiontimeout=5min"
 echo "KeepAliveTimeout 5min" >conf
 names=
 for name in http asyncio node go ruby php fork epoll; do
