@@ -240,9 +240,10 @@ static void
 ready(void)
 {
 	super_pid_write();
-	/* Who sits at a terminal sees that it has begun, even if no more can be
-	   told there; any other reader may have stood still since before. */
-	if (!isatty(STDERR_FILENO))
+	/* A terminal that could not be opened anew is told that it has begun,
+	   since no more can be told there; any other reader may have stood
+	   still since before. */
+	if (log_fd(LOG_MESSAGES) != STDERR_FILENO || !isatty(STDERR_FILENO))
 		log_nonblocking(true);
 	announce(options.print);
 	if (options.print && dup2(later.null, STDOUT_FILENO) == -1)

@@ -511,6 +511,19 @@ open_pipe(const char *name)
 	return fd;
 }
 
+/* The side of a new terminal that nobody reads; name leads to the other. */
+static int
+open_terminal(const char *name)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+	ck_assert_int_ne(master, -1);
+	ck_assert_int_eq(grantpt(master), 0);
+	ck_assert_int_eq(unlockpt(master), 0);
+	ck_assert_int_eq(symlink(ptsname(master), name), 0);
+	return master;
+}
+
 /* What is in a pipe, without waiting. */
 static int
 drain(int fd)
@@ -592,14 +605,15 @@ TEST(blocked_messages)
 }
 
 /* Nor is it waited for when clients can connect, and its reader has stood still
-   since before: it is a pipe, or a socket. */
+   since before: it is a pipe, a terminal, or a socket. */
 TEST(blocked_at_the_start)
 {
 	int s = backend_listen("s", 4), pair[2];
 
-	if (_i == 0) {
-		pair[0] = open_pipe("err");
-		pair[1] = open("err", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (_i < 2) {
+		pair[0] = _i == 0 ? open_pipe("err") : open_terminal("err");
+		pair[1] = open("err", O_WRONLY | O_NONBLOCK | O_NOCTTY |
+		    O_CLOEXEC);
 	} else {
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 		world_inherit(pair[1], STDERR_FILENO);
@@ -652,12 +666,8 @@ TEST(pipe_opened_anew)
 /* A terminal that nobody reads holds up nobody. */
 TEST(blocked_terminal)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY), i;
+	int master = open_terminal("err"), i;
 
-	ck_assert_int_ne(master, -1);
-	ck_assert_int_eq(grantpt(master), 0);
-	ck_assert_int_eq(unlockpt(master), 0);
-	ck_assert_int_eq(symlink(ptsname(master), "err"), 0);
 	world_proxy("-r", "/app=missing", NULL);
 	for (i = 0; i < 1000; i++)
 		ck_assert_int_eq(status_of(exchange(GET)), 503);
@@ -1331,7 +1341,7 @@ main(int argc, char **argv)
 		ONCE(full_disk),
 		ONCE(blocked_reader),
 		TIMES(blocked_messages, 2),
-		TIMES(blocked_at_the_start, 2),
+		TIMES(blocked_at_the_start, 3),
 		ONCE(blocked_terminal),
 		ONCE(log_to_descriptor_2),
 		TIMES(pipe_opened_anew, root),
